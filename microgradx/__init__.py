@@ -1,0 +1,56 @@
+"""A small reverse-mode autograd engine on NumPy that shows what it does.
+
+`Tensor`, the ops and the losses are here. `nn`, `optim` and `data` are modules of their own, and
+like `draw` and `gradcheck` are loaded when they are first used: `import microgradx` loads NumPy
+and nothing else that is heavy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from microgradx.engine import (
+    Op,
+    Tensor,
+    as_tensor,
+    enable_grad,
+    is_grad_enabled,
+    no_grad,
+)
+from microgradx.functional import *
+from microgradx.ops.elementwise import *
+from microgradx.ops.linalg import *
+from microgradx.ops.reductions import *
+from microgradx.ops.shapes import *
+from microgradx.ops.softmax import *
+
+if TYPE_CHECKING:
+    from microgradx import data, nn, optim
+    from microgradx.finite_differences import GradcheckError, gradcheck
+    from microgradx.randomness import manual_seed
+    from microgradx.show.drawing import draw
+
+# What is loaded at its first use, and from where.
+_LAZY = {
+    "GradcheckError": "microgradx.finite_differences",
+    "gradcheck": "microgradx.finite_differences",
+    "manual_seed": "microgradx.randomness",
+    "draw": "microgradx.show.drawing",
+}
+_LAZY_MODULES = ("data", "nn", "optim")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        value = getattr(importlib.import_module(_LAZY[name]), name)
+    elif name in _LAZY_MODULES:
+        value = importlib.import_module(f"microgradx.{name}")
+    else:
+        raise AttributeError(f"module 'microgradx' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, *_LAZY_MODULES})

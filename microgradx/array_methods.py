@@ -1,0 +1,412 @@
+"""What makes a Tensor look like a NumPy array: operators, methods and NumPy's two protocols.
+
+Nothing here knows how to differentiate. Each entry looks up, in one table, the op that does the
+work, and the ops enter themselves there: `implements(np.exp)` makes `np.exp(t)` and `t.exp()` the
+same op as `microgradx.exp(t)`. The formulas and the documentation stand with the ops.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+
+from microgradx.messages import described
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+#: An ndarray, or an array that speaks both of NumPy's protocols, such as Dask's or CuPy's.
+Array = Any
+
+#: The axes of a reduction: None for all of them.
+Axis = int | tuple[int, ...] | None
+
+#: What may stand on the other side of a Tensor's operator, besides another Tensor.
+Operand = float | np.ndarray[Any, Any] | Sequence[Any]
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Implementation(Protocol):
+    """What does the work of a NumPy function on Tensors, and gives a Tensor."""
+
+    def __call__(self, x: T | Operand, /, *args: Any, **kwargs: Any) -> T: ...
+
+
+#: From a NumPy function, or a name where NumPy has none, to its implementation.
+implementations: dict[Any, Implementation] = {}
+
+
+def implements(*functions: Any) -> Callable[[F], F]:
+    """Enter what is decorated into the table, under NumPy functions or names of its own."""
+
+    def enter(implementation: F) -> F:
+        for function in functions:
+            implementations[function] = implementation
+        return implementation
+
+    return enter
+
+
+def plain(value: Any) -> Any:
+    """`value` with every Tensor in it, also inside lists and tuples, replaced by its array."""
+    if isinstance(value, ArrayMethods):
+        return value._data
+    if type(value) in (list, tuple):
+        return type(value)(plain(item) for item in value)
+    return value
+
+
+def as_array(data: Any, dtype: Any = None) -> Array:
+    """`data` as an array of real numbers; not copied if it is one."""
+    kind = type(data)
+    if not (hasattr(kind, "__array_ufunc__") and hasattr(kind, "__array_function__")):
+        data = np.asarray(data)
+    elif isinstance(data, np.ndarray) and kind is not np.ndarray:
+        data = np.asarray(data)  # subclasses change what operators mean
+    if data.dtype.kind not in "fiub":
+        raise TypeError(
+            f"a Tensor holds real numbers, not {kind.__name__} of dtype {data.dtype}; "
+            "give numbers, lists of equal length, or arrays of floats, integers or booleans"
+        )
+    return data if dtype is None else data.astype(dtype, copy=False)
+
+
+def enter_plain(*functions: Any) -> None:
+    """Enter NumPy functions whose answers have no gradient: they take and give plain arrays."""
+    for function in functions:
+
+        def answer(*args: Any, _function: Any = function, **kwargs: Any) -> Any:
+            return _function(*plain(args), **{name: plain(kwargs[name]) for name in kwargs})
+
+        implementations[function] = answer
+
+
+enter_plain(
+    *(np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal),
+    *(np.logical_and, np.logical_or, np.logical_xor, np.logical_not),
+    *(np.isnan, np.isfinite, np.isinf, np.signbit, np.isneginf, np.isposinf),
+    *(np.isclose, np.allclose, np.array_equal, np.array_equiv, np.any, np.all, np.count_nonzero),
+    *(np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.flatnonzero, np.searchsorted),
+    *(np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.shares_memory),
+    *(np.may_share_memory, np.iscomplexobj, np.isrealobj, np.bincount, np.unique, np.histogram),
+    *(np.zeros_like, np.ones_like, np.full_like, np.empty_like),
+    *(np.array_repr, np.array_str, np.array2string, np.savetxt),
+)
+
+
+def dispatch(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Call the implementation of a NumPy function; refuse, by name, what it does not support."""
+    name = f"np.{function.__name__}"
+    if function not in implementations:
+        raise TypeError(
+            f"{name} has no rule for Tensors, so no gradient could flow; write it with functions "
+            "that have one, subclass microgradx.Op (forward and backward), or, if no gradient is "
+            "wanted, use t.detach().numpy()"
+        )
+    implementation = implementations[function]
+    if kwargs:
+        parameters = inspect.signature(implementation).parameters
+        accepts_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        for keyword in kwargs:
+            if not (accepts_any or keyword in parameters):
+                raise TypeError(
+                    f"{name} on a Tensor does not support {keyword}=; {_instead(keyword)}"
+                )
+    return implementation(*args, **kwargs)
+
+
+def _instead(keyword: str) -> str:
+    if keyword == "out":
+        return "assign the result to a name: instead of `a += tensor` write `a = a + tensor`"
+    if keyword == "dtype":
+        return "convert the Tensor with t.astype(dtype)"
+    if keyword == "where":
+        return "select with np.where(mask, t, other)"
+    return "leave it out"
+
+
+class ArrayMethods:
+    """The array side of Tensor: every method is one line that asks the table."""
+
+    __slots__ = ()
+    _data: Array
+    _requires_grad: bool
+    op: Any
+    name: str | None
+
+    # ------------------------------------------------------------------ NumPy's two protocols
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method != "__call__":
+            raise TypeError(
+                f"np.{ufunc.__name__}.{method} has no rule for Tensors, so no gradient could "
+                f"flow; call np.{ufunc.__name__} itself, or use t.detach().numpy()"
+            )
+        return dispatch(ufunc, inputs, kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return dispatch(function, args, kwargs)
+
+    # ------------------------------------------------------------------ what NumPy reads off it
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        shape: tuple[int, ...] = self._data.shape
+        return shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self._data.shape)
+
+    @property
+    def size(self) -> int:
+        return int(self._data.size)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        dtype: np.dtype[Any] = self._data.dtype
+        return dtype
+
+    def numpy(self) -> Array:
+        """The array itself, of a Tensor that requires no gradient; others: `detach()` first."""
+        if self._requires_grad:
+            raise TypeError(
+                f"{described(self)} requires gradients, and a plain array would drop out of the "
+                "graph unnoticed; write t.detach().numpy() if that is what you want"
+            )
+        return self._data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        array = self.numpy()
+        if copy or (dtype is not None and np.dtype(dtype) != array.dtype):
+            return array.astype(array.dtype if dtype is None else dtype)
+        return array
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        return self._data.tolist()
+
+    def __repr__(self) -> str:
+        parts = [np.array2string(self._data, separator=", ", prefix="Tensor(")]
+        if self.size == 0 and self.shape != (0,):
+            parts.append(f"shape={self.shape}")
+        if self.dtype not in (np.dtype(float), np.dtype(int), np.dtype(bool)):
+            parts.append(f"dtype={self.dtype}")
+        if self.op is not None:
+            parts.append(f"op={self.op!r}")
+        if self._requires_grad:
+            parts.append("requires_grad=True")
+        if self.name is not None:
+            parts.append(f"name={self.name!r}")
+        return f"Tensor({', '.join(parts)})"
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __float__(self) -> float:
+        return float(self._data)
+
+    def __int__(self) -> int:
+        return int(self._data)
+
+    def __index__(self) -> int:
+        return int(self._data.__index__())
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(np.any(self._data == plain(value)))
+
+    def __format__(self, specification: str) -> str:
+        return format(self._data, specification) if specification else str(self)
+
+    def __iter__(self) -> Iterator[Self]:
+        if self.ndim == 0:
+            raise TypeError("iteration over a 0-d Tensor; use t.item() for its number")
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: Any) -> Self:
+        return implementations["getitem"](self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            "a Tensor's elements cannot be assigned, since the graph refers to them; "
+            "write np.where(mask, value, t), or put the new values into a new Tensor"
+        )
+
+    # Answers without a gradient: plain arrays and numbers. Tensors hash by identity.
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> Any:
+        return self._data == plain(other)
+
+    def __ne__(self, other: object) -> Any:
+        return self._data != plain(other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self._data < plain(other)
+
+    def __le__(self, other: Any) -> Any:
+        return self._data <= plain(other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self._data > plain(other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self._data >= plain(other)
+
+    def any(self, axis: Any = None, *, keepdims: bool = False) -> Any:
+        return np.any(self._data, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Any = None, *, keepdims: bool = False) -> Any:
+        return np.all(self._data, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        return np.argmax(self._data, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        return np.argmin(self._data, axis=axis, keepdims=keepdims)
+
+    def argsort(self, axis: int | None = -1, *, stable: bool = False) -> Any:
+        return np.argsort(self._data, axis=axis, stable=stable)
+
+    def nonzero(self) -> Any:
+        return np.nonzero(self._data)
+
+    # ------------------------------------------------------------------ operators
+
+    def __add__(self, other: Self | Operand) -> Self:
+        return implementations[np.add](self, other)
+
+    def __radd__(self, other: Operand) -> Self:
+        return implementations[np.add](other, self)
+
+    def __sub__(self, other: Self | Operand) -> Self:
+        return implementations[np.subtract](self, other)
+
+    def __rsub__(self, other: Operand) -> Self:
+        return implementations[np.subtract](other, self)
+
+    def __mul__(self, other: Self | Operand) -> Self:
+        return implementations[np.multiply](self, other)
+
+    def __rmul__(self, other: Operand) -> Self:
+        return implementations[np.multiply](other, self)
+
+    def __truediv__(self, other: Self | Operand) -> Self:
+        return implementations[np.divide](self, other)
+
+    def __rtruediv__(self, other: Operand) -> Self:
+        return implementations[np.divide](other, self)
+
+    def __floordiv__(self, other: Self | Operand) -> Self:
+        return implementations[np.floor_divide](self, other)
+
+    def __rfloordiv__(self, other: Operand) -> Self:
+        return implementations[np.floor_divide](other, self)
+
+    def __pow__(self, other: Self | Operand) -> Self:
+        return implementations[np.power](self, other)
+
+    def __rpow__(self, other: Operand) -> Self:
+        return implementations[np.power](other, self)
+
+    def __matmul__(self, other: Self | Operand) -> Self:
+        return implementations[np.matmul](self, other)
+
+    def __rmatmul__(self, other: Operand) -> Self:
+        return implementations[np.matmul](other, self)
+
+    def __neg__(self) -> Self:
+        return implementations[np.negative](self)
+
+    def __pos__(self) -> Self:
+        return implementations[np.positive](self)
+
+    def __abs__(self) -> Self:
+        return implementations[np.absolute](self)
+
+    # ------------------------------------------------------------------ methods
+
+    def exp(self) -> Self:
+        return implementations[np.exp](self)
+
+    def log(self) -> Self:
+        return implementations[np.log](self)
+
+    def sqrt(self) -> Self:
+        return implementations[np.sqrt](self)
+
+    def tanh(self) -> Self:
+        return implementations[np.tanh](self)
+
+    def abs(self) -> Self:
+        return implementations[np.absolute](self)
+
+    def sigmoid(self) -> Self:
+        return implementations["sigmoid"](self)
+
+    def relu(self) -> Self:
+        return implementations["relu"](self)
+
+    def clip(self, min: Any = None, max: Any = None) -> Self:
+        return implementations[np.clip](self, min, max)
+
+    def sum(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return implementations[np.sum](self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return implementations[np.mean](self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return implementations[np.max](self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return implementations[np.min](self, axis=axis, keepdims=keepdims)
+
+    def logsumexp(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return implementations["logsumexp"](self, axis=axis, keepdims=keepdims)
+
+    def softmax(self, axis: int = -1, temperature: Any = 1.0) -> Self:
+        return implementations["softmax"](self, axis=axis, temperature=temperature)
+
+    def log_softmax(self, axis: int = -1, temperature: Any = 1.0) -> Self:
+        return implementations["log_softmax"](self, axis=axis, temperature=temperature)
+
+    def reshape(self, *shape: Any) -> Self:
+        return implementations[np.reshape](self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Self:
+        return implementations[np.transpose](self, (axes[0] if len(axes) == 1 else axes) or None)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Self:
+        return implementations[np.swapaxes](self, axis1, axis2)
+
+    def squeeze(self, axis: Axis = None) -> Self:
+        return implementations[np.squeeze](self, axis)
+
+    def astype(self, dtype: Any) -> Self:
+        return implementations[np.astype](self, dtype)
+
+    def copy(self) -> Self:
+        return implementations[np.copy](self)
+
+    @property
+    def T(self) -> Self:
+        return implementations[np.transpose](self)
+
+    @property
+    def mT(self) -> Self:
+        """The transpose of the last two axes: of each matrix in a stack."""
+        return implementations[np.swapaxes](self, -1, -2)

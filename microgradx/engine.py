@@ -1,0 +1,521 @@
+"""Reverse-mode automatic differentiation, complete, to be read from top to bottom.
+
+A `Tensor` is an array that remembers which `Op` made it and from which Tensors. The Tensors are
+the graph. `sweep` walks it from an output back to the leaves, the newest Tensor first, and asks
+each op for the gradients of its inputs. Everything else is the table of derivatives, in `ops`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from microgradx.array_methods import Array, ArrayMethods, as_array, plain
+from microgradx.messages import described, explained, listed
+
+__all__ = ["Op", "Tensor", "as_tensor", "enable_grad", "is_grad_enabled", "no_grad", "sweep"]
+
+# Every Tensor takes a number when it is made. Inputs exist before what is computed from them, so
+# descending numbers are an order in which gradients can be completed: no graph search is needed.
+_numbers = itertools.count(1)
+
+
+# ---------------------------------------------------------------------------- operations
+
+
+class Op:
+    """A function on arrays and its vector-Jacobian product: the unit that graphs are made of.
+
+    A subclass writes both in plain NumPy. `g` is the gradient of the final result with respect to
+    the op's output `out`; `backward` answers with the gradient with respect to each input (a tuple
+    if there are several, None where there is none):
+
+    >>> import numpy as np
+    >>> import microgradx as mg
+    >>> class Cube(mg.Op):
+    ...     formula = "x³"
+    ...     def forward(self, x):
+    ...         return x**3
+    ...     def backward(self, g, out, x):
+    ...         return g * 3 * x**2
+    >>> cube = Cube()
+    >>> x = mg.Tensor([1.0, 2.0], requires_grad=True)
+    >>> cube(x).sum().backward()
+    >>> x.grad
+    array([ 3., 12.])
+
+    The same lines run on arrays in the ordinary sweep and on Tensors under `create_graph=True`,
+    which is where second derivatives come from. Settings (an axis, say) live on the instance;
+    whatever may vary from call to call, or may need a gradient, is an input. An input that was
+    broadcast needs no care: the sweep sums its gradient back to its shape.
+    """
+
+    #: What drawings and error messages call the op; the class's name in lower case if not given.
+    name: str = ""
+    #: What it computes, as text, with inputs x, y, z.
+    formula: str = ""
+    #: Instead of `backward`: one formula for each input, so that only those wanted are computed.
+    derivatives: tuple[Any, ...] = ()
+    #: Instead of `forward`, where a gradient will be wanted: may keep in `kept`, on an instance
+    #: of this one call, what spares `backward` work. Tensors must not be kept, nor used from it.
+    forward_and_keep: Any = None
+    kept: Any = None
+
+    def __init_subclass__(cls) -> None:
+        if "name" not in vars(cls):
+            cls.name = cls.__name__.lower()
+
+    def forward(self, *inputs: Any) -> Any:
+        raise NotImplementedError(f"{self.name} has no forward(self, *inputs)")
+
+    def backward(self, g: Any, out: Any, *inputs: Any) -> Any:
+        raise NotImplementedError(f"{self.name} has no backward(self, g, out, *inputs)")
+
+    def gradients(self, wanted: list[bool], g: Any, out: Any, *inputs: Any) -> Any:
+        """One gradient for each input, None where it is not wanted or there is none."""
+        if self.derivatives:
+            return [
+                derivative(g, out, *inputs) if derivative is not None and needed else None
+                for derivative, needed in zip(self.derivatives, wanted, strict=False)
+            ]
+        answer = self.backward(g, out, *inputs)
+        return answer if isinstance(answer, (tuple, list)) else (answer,)
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Arrays in, array out; a Tensor anywhere in, a Tensor out, which remembers."""
+        for x in inputs:
+            if type(x) is not Tensor:
+                if not any(isinstance(x, Tensor) for x in inputs):
+                    return self.forward(*inputs)
+                inputs = _as_tensors(inputs)
+                break
+        arrays = []
+        wanted = False
+        for x in inputs:
+            arrays.append(x._data)
+            wanted = wanted or x._requires_grad
+        wanted = wanted and _recording.get()
+        forward = (wanted and self.forward_and_keep) or self.forward
+        try:
+            out = forward(*arrays)
+        except (ValueError, TypeError, IndexError) as error:
+            raise explained(error, f"{self!r} of {listed(inputs)}") from error
+        return _result(out, self, inputs) if wanted else _result(out, None, ())
+
+    def __repr__(self) -> str:
+        parameters = inspect.signature(type(self)).parameters
+        settings = [
+            f"{name}={vars(self)[name]!r}"
+            for name, parameter in parameters.items()
+            if name in vars(self) and vars(self)[name] != parameter.default
+        ]
+        return f"{self.name}({', '.join(settings)})" if settings else self.name
+
+
+# ---------------------------------------------------------------------------- tensors
+
+
+class Tensor(ArrayMethods):
+    """An array that remembers how it was computed, so that gradients can be.
+
+    `data` (numbers, lists, an array; floats if it shall require gradients) is copied. Functions
+    of NumPy and of microgradx, operators and methods make further Tensors from it, and record a
+    graph where an input requires gradients; `backward()` on a result then fills the `grad` of
+    the leaves, the Tensors that you made, with arrays of their shape and dtype.
+
+    >>> import microgradx as mg
+    >>> w = mg.Tensor([1.0, -2.0], requires_grad=True, name="w")
+    >>> loss = (w * w).sum()
+    >>> loss
+    Tensor(5., op=sum, requires_grad=True)
+    >>> loss.backward()
+    >>> w.grad
+    array([ 2., -4.])
+
+    Raises TypeError for data that are not real numbers, and for integers or booleans that shall
+    require gradients.
+    """
+
+    __slots__ = (
+        "_data",  # the array
+        "op",  # the Op that made it; None for a leaf
+        "inputs",  # the Tensors that op was given
+        "number",  # when it was made, or, for a leaf, last changed
+        "grad",  # a leaf's accumulated gradient
+        "_requires_grad",
+        "_retains_grad",
+        "name",  # what drawings and messages call it
+        "scopes",  # the composed functions and modules whose result it is, innermost first
+        "__weakref__",
+    )
+    op: Op | None
+    inputs: tuple[Tensor, ...]
+    number: int
+    grad: Array
+    name: str | None
+    scopes: tuple[Scope, ...]
+
+    def __init__(
+        self,
+        data: Any,
+        requires_grad: bool = False,
+        *,
+        dtype: Any = None,
+        name: str | None = None,
+    ) -> None:
+        _fill(self, as_array(plain(data), dtype).copy(), None, ())
+        self.name = name
+        self.requires_grad_(requires_grad)
+
+    # ------------------------------------------------------------------ data and flags
+
+    @property
+    def data(self) -> Array:
+        """The array itself. `t.data = v` copies `v` into it (leaves only, same shape).
+
+        The graph learns of `t.data = v`, and refuses a `backward` through results of the old
+        values. It cannot see writes through the array, `t.data[...] = v`: don't, while a graph
+        that used `t` still waits for its `backward`.
+        """
+        return self._data
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        value = as_array(plain(value))
+        if self.op is not None:
+            raise ValueError(
+                f"{described(self)} was computed by {self.op!r}, so its data cannot be set; set "
+                "the data of the leaves it was computed from, or make a new Tensor"
+            )
+        if value.shape != self.shape:
+            raise ValueError(
+                f"data of shape {value.shape} cannot replace that of {described(self)}; the shape "
+                "must stay as it is: make a new Tensor for another shape"
+            )
+        np.copyto(self._data, value, casting="same_kind")
+        self.mark_changed()
+
+    def mark_changed(self) -> None:
+        """Say that the array was written to: graphs that used its old values are now refused."""
+        self.number = next(_numbers)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients are computed for it, and for what is computed from it."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, value: bool = True) -> Tensor:
+        """Set whether a leaf requires gradients; gives the Tensor itself."""
+        if self.op is not None and not value:
+            raise ValueError(
+                f"{described(self)} was computed by {self.op!r} from Tensors that require "
+                "gradients, so it does too; use t.detach() for its value alone"
+            )
+        if value and self.dtype.kind != "f":
+            raise TypeError(
+                f"only floats can require gradients, and {described(self)} is not of floats; "
+                "write 2.0 instead of 2, or pass dtype=float (np.float32, np.float64)"
+            )
+        self._requires_grad = bool(value)
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no op made it, so that gradients end here."""
+        return self.op is None
+
+    def retain_grad(self) -> Tensor:
+        """Let `backward` fill `grad` here too, though this is not a leaf; gives the Tensor."""
+        if not self._requires_grad:
+            raise ValueError(f"{described(self)} requires no gradient, so it cannot retain one")
+        self._retains_grad = True
+        return self
+
+    def zero_grad(self) -> None:
+        """Forget the accumulated gradient: `grad` is None again."""
+        self.grad = None
+
+    def detach(self) -> Tensor:
+        """The same array as a leaf that requires no gradient: a constant for what follows."""
+        return _result(self._data, None, ())
+
+    def __reduce__(self) -> Any:
+        # Copying and pickling keep data and flags. The graph stays behind: it would be followed
+        # recursively, and a copy of it would not be the one that the other Tensors are in.
+        return _restored, (self._data.copy(), self._requires_grad, self.name)
+
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        return _restored(*self.__reduce__()[1])
+
+    # ------------------------------------------------------------------ backward
+
+    def backward(
+        self, gradient: Any = None, *, retain_graph: bool = True, create_graph: bool = False
+    ) -> None:
+        """Add to `grad`, of each leaf this was computed from, the gradient of this Tensor.
+
+        `gradient`, of this Tensor's shape, is what each of its elements weighs: the gradient of
+        some final result with respect to it. A Tensor of one element needs none: 1. Tensors after
+        `retain_grad()` receive theirs too. A second call adds the same again.
+
+        `retain_graph=False` lets go of the graph behind this Tensor, and its memory, at once.
+        With `create_graph=True` the gradients are Tensors with a graph of their own, for
+        derivatives of derivatives (`grad` then refers back to its leaf: set it to None when done).
+
+        Raises ValueError if this requires no gradient, if `gradient` is missing or has another
+        shape, if a leaf was changed after use, or if the graph was freed.
+        """
+        seed = _seed(self, gradient, create_graph)
+        with enable_grad() if create_graph else nullcontext():
+            # First all, then assign: a rule that fails leaves no gradient half accumulated.
+            arrived = [
+                (tensor, g)
+                for tensor, g in sweep({self: seed}, create_graph=create_graph)
+                if tensor.op is None or tensor._retains_grad
+            ]
+            for tensor, g in arrived:
+                # The sweep's arrays may be views, or a rule's own: `grad` shares memory with none.
+                tensor.grad = g.copy() if tensor.grad is None else as_array(tensor.grad + g)
+        if not retain_graph:
+            for tensor in history(self):
+                tensor.inputs = ()
+                if tensor.op is not None and tensor.op.kept is not None:
+                    tensor.op.kept = None
+
+
+# ---------------------------------------------------------------------------- the backward sweep
+
+
+def history(*outputs: Tensor) -> list[Tensor]:
+    """The outputs and all that they were computed from that requires gradients, newest first."""
+    found = set(outputs)
+    unvisited = list(outputs)
+    while unvisited:
+        tensor = unvisited.pop()
+        if tensor.op is not None and not tensor.inputs:
+            raise ValueError(
+                f"the graph behind {described(tensor)}, made by {tensor.op!r}, was freed by "
+                "backward(retain_graph=False); keep it, or compute the result again"
+            )
+        for x in tensor.inputs:
+            if x.number > tensor.number:
+                raise ValueError(
+                    f"{described(x)} was changed after {tensor.op!r} had used it, so its gradient "
+                    "would be that of values that are gone; call backward() before an optimiser's "
+                    "step or `.data = …`, or compute the result again"
+                )
+            if x._requires_grad and x not in found:
+                found.add(x)
+                unvisited.append(x)
+    return sorted(found, key=attrgetter("number"), reverse=True)
+
+
+def sweep(
+    gradients: dict[Tensor, Any], *, create_graph: bool = False
+) -> Iterator[tuple[Tensor, Any]]:
+    """Reverse mode: from gradients at some outputs, those of all that they were computed from.
+
+    Gives each Tensor with its complete gradient, the newest first: when a Tensor's turn comes,
+    all that was computed from it has had its own, so no contribution can be missing. Nothing but
+    the dict of pending gradients is written to.
+    """
+    gradients = dict(gradients)
+    for tensor in history(*gradients):
+        g = gradients.pop(tensor, None)
+        if g is None:  # no rule passed anything on to it
+            continue
+        yield tensor, g
+        if tensor.op is None:
+            continue
+        op, inputs = tensor.op, tensor.inputs
+        wanted = [x._requires_grad for x in inputs]
+        try:
+            if create_graph:
+                answers = op.gradients(wanted, g, tensor, *inputs)
+            else:
+                answers = op.gradients(wanted, g, tensor._data, *[x._data for x in inputs])
+            if len(answers) != len(inputs):
+                raise ValueError(f"{len(answers)} gradients for {len(inputs)} inputs")
+            for x, answer in zip(inputs, answers, strict=True):
+                if answer is not None and x._requires_grad:
+                    answer = unbroadcast(answer, x)
+                    gradients[x] = gradients[x] + answer if x in gradients else answer
+        except (ValueError, TypeError, IndexError) as error:
+            raise explained(error, f"the backward of {op!r} of {listed(inputs)}") from error
+
+
+def unbroadcast(gradient: Any, x: Tensor) -> Any:
+    """The gradient of `x` from that of `x` broadcast: summed over the axes it was stretched along.
+
+    Also gives it the dtype of `x`.
+    """
+    if not isinstance(gradient, Tensor):
+        gradient = as_array(gradient)
+    shape = x._data.shape
+    if gradient.shape != shape:
+        added = gradient.ndim - len(shape)
+        stretched = tuple(
+            i for i in range(gradient.ndim) if i < added or shape[i - added] != gradient.shape[i]
+        )
+        if added < 0 or any(i >= added and shape[i - added] != 1 for i in stretched):
+            raise ValueError(
+                f"a gradient of shape {gradient.shape} for an input of shape {shape}; "
+                "it must have the shape that the input, or the input broadcast, has"
+            )
+        gradient = np.reshape(np.sum(gradient, axis=stretched), shape)
+    return gradient if gradient.dtype == x._data.dtype else gradient.astype(x._data.dtype)
+
+
+def _seed(output: Tensor, gradient: Any, create_graph: bool) -> Any:
+    """What the sweep starts from at `output`, of its shape and dtype: ones, or what was given."""
+    if not output._requires_grad:
+        raise ValueError(
+            f"{described(output)} does not require gradients, so there is nothing to compute; "
+            "was an input made with requires_grad=True, and outside no_grad()?"
+        )
+    if gradient is None:
+        if output.size != 1:
+            raise ValueError(
+                f"backward() of {described(output)} needs a gradient of its shape, since it is "
+                "not a single number; reduce it first, as in t.sum().backward(), or pass one"
+            )
+        gradient = np.ones_like(output._data)
+    elif not isinstance(gradient, Tensor):
+        gradient = as_array(gradient)
+    if gradient.shape != output.shape:
+        raise ValueError(
+            f"a gradient of shape {gradient.shape} for {described(output)}; the shapes must be "
+            "the same: the gradient says what each element weighs"
+        )
+    if gradient.dtype != output.dtype:
+        gradient = gradient.astype(output.dtype)
+    return as_tensor(gradient) if create_graph else plain(gradient)
+
+
+# ---------------------------------------------------------------------------- what is recorded
+
+_recording: ContextVar[bool] = ContextVar("recording", default=True)
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops record a graph here and now, in this thread and context."""
+    return _recording.get()
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Record no graph inside `with no_grad():`, or in a function decorated with `@no_grad()`.
+
+    >>> import microgradx as mg
+    >>> w = mg.Tensor(3.0, requires_grad=True)
+    >>> with mg.no_grad():
+    ...     print((w * w).requires_grad)
+    False
+    """
+    token = _recording.set(False)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+@contextmanager
+def enable_grad() -> Iterator[None]:
+    """Record graphs again, inside a `no_grad`; also as a decorator, `@enable_grad()`.
+
+    >>> import microgradx as mg
+    >>> w = mg.Tensor(3.0, requires_grad=True)
+    >>> with mg.no_grad(), mg.enable_grad():
+    ...     print((w * w).requires_grad)
+    True
+    """
+    token = _recording.set(True)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+class Scope(NamedTuple):
+    """That a Tensor is the result of a composed function or module, and when that was entered.
+
+    What it was computed from, as far as its number is larger than `start`, belongs to the scope.
+    """
+
+    name: str
+    start: int
+
+
+def enter_scope() -> int:
+    """The number to hand to `leave_scope`; all Tensors made from now on have larger ones."""
+    return next(_numbers)
+
+
+def leave_scope(name: str, start: int, out: Any) -> Any:
+    """Leave, on a result, the mark by which drawings group what was computed inside."""
+    if isinstance(out, Tensor) and out.op is not None and out.number > start:
+        out.scopes += (Scope(name, start),)
+    return out
+
+
+# ---------------------------------------------------------------------------- making Tensors
+
+
+def as_tensor(data: Any, dtype: Any = None) -> Tensor:
+    """`data` as a Tensor: itself if it is one, else a constant that shares the array's memory.
+
+    >>> import microgradx as mg
+    >>> mg.as_tensor([1, 2])
+    Tensor([1, 2])
+    """
+    if isinstance(data, Tensor):
+        return data if dtype is None or data.dtype == dtype else data.astype(dtype)
+    return _result(as_array(data, dtype), None, ())
+
+
+def _as_tensors(inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    """Inputs of an op as Tensors; Python's numbers take the dtype that the other inputs have."""
+    dtypes = [
+        x.dtype if isinstance(x, Tensor) else as_array(x).dtype
+        for x in inputs
+        if type(x) not in (float, int, bool)
+    ]
+    return tuple(
+        as_tensor(np.asarray(x, np.result_type(*dtypes, x)))
+        if type(x) in (float, int, bool)
+        else as_tensor(x)
+        for x in inputs
+    )
+
+
+def _result(data: Any, op: Op | None, inputs: tuple[Tensor, ...]) -> Tensor:
+    tensor = Tensor.__new__(Tensor)
+    _fill(tensor, data if type(data) is np.ndarray else as_array(data), op, inputs)
+    return tensor
+
+
+def _fill(tensor: Tensor, data: Array, op: Op | None, inputs: tuple[Tensor, ...]) -> None:
+    tensor._data = data
+    tensor.op = op
+    tensor.inputs = inputs
+    tensor.number = next(_numbers)
+    tensor.grad = None
+    tensor._requires_grad = op is not None
+    tensor._retains_grad = False
+    tensor.name = None
+    tensor.scopes = ()
+
+
+def _restored(data: Array, requires_grad: bool, name: str | None) -> Tensor:
+    return Tensor(data, requires_grad, name=name)

@@ -1,0 +1,339 @@
+"""Functions composed of ops: softmax as the textbook has it, losses, and activations.
+
+Each takes arrays or Tensors. Arrays in, arrays out; a Tensor anywhere in, a Tensor out.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+from microgradx.array_methods import Array, Axis, as_array, implements, plain
+from microgradx.engine import Tensor, enter_scope, leave_scope
+from microgradx.ops.elementwise import exp, log, softplus, stop_gradient
+from microgradx.ops.reductions import max, sum
+from microgradx.ops.softmax import LogSoftmax, LogSumExp, Softmax, SoftmaxCrossEntropy
+
+__all__ = [
+    "softmax",
+    "log_softmax",
+    "logsumexp",
+    "cross_entropy",
+    "nll_loss",
+    "binary_cross_entropy_with_logits",
+]
+
+Reduction = Literal["mean", "sum", "none"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def scope(function: F) -> F:
+    """Let drawings group what the decorated function computes, under the function's name."""
+
+    @functools.wraps(function)
+    def scoped(*args: Any, **kwargs: Any) -> Any:
+        start = enter_scope()
+        return leave_scope(function.__name__, start, function(*args, **kwargs))
+
+    return scoped  # type: ignore[return-value]
+
+
+# ---------------------------------------------------------------------------- softmax
+
+
+@implements("softmax")
+@scope
+def softmax(x: Any, axis: int = -1, temperature: Any = 1.0, *, fused: bool = True) -> Any:
+    """Probabilities from logits: eˣ / Σ eˣ over `axis`.
+
+    Logits are shifted by the largest of their row, which changes no result and lets none
+    overflow, and then divided by the temperature: below 1 it sharpens the probabilities, above 1
+    it flattens them. `fused=False` composes them from max, exp, sum and a division, for the graph
+    to show; the default is one node, more exact and faster.
+
+    The result has the shape and dtype of `x`. A row with +inf or NaN, or with nothing but -inf,
+    is NaN. Raises ValueError for a temperature that is not positive. Source: J. S. Bridle, 1990.
+
+    >>> softmax([2.0, 1.0, 0.1])
+    array([0.65900114, 0.24243297, 0.09856589])
+    """
+    x = _cooled(x, axis, temperature)
+    if fused:
+        return Softmax(axis)(x)
+    z = x - stop_gradient(max(x, axis=axis, keepdims=True))
+    e = exp(z)
+    return e / sum(e, axis=axis, keepdims=True)
+
+
+@implements("log_softmax")
+@scope
+def log_softmax(x: Any, axis: int = -1, temperature: Any = 1.0, *, fused: bool = True) -> Any:
+    """The logarithm of softmax, x - ln Σ eˣ over `axis`, which never takes the logarithm of 0.
+
+    Arguments, shape, dtype and errors are those of `softmax`.
+
+    >>> log_softmax([2.0, 1.0, 0.1])
+    array([-0.41702996, -1.41702996, -2.31702996])
+    """
+    x = _cooled(x, axis, temperature)
+    if fused:
+        return LogSoftmax(axis)(x)
+    z = x - stop_gradient(max(x, axis=axis, keepdims=True))
+    return z - log(sum(exp(z), axis=axis, keepdims=True))
+
+
+@implements("logsumexp")
+def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """ln Σ eˣ over `axis`, without overflow: a smooth maximum, whose gradient is softmax.
+
+    >>> logsumexp([1000.0, 1000.0])
+    np.float64(1000.6931471805599)
+    """
+    return LogSumExp(axis, keepdims)(_floating(x))
+
+
+def _floating(x: Any) -> Any:
+    """`x` as a Tensor or array of floats: integers become float64, as in NumPy's functions."""
+    if not isinstance(x, Tensor):
+        x = as_array(x)
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
+
+
+def _cooled(x: Any, axis: int, temperature: Any) -> Any:
+    """Logits divided by the temperature, shifted first so that this cannot overflow."""
+    x = _floating(x)
+    if type(temperature) is float and temperature == 1.0:
+        return x
+    values = as_array(plain(temperature))
+    if not np.all(values.astype(x.dtype) > 0):
+        raise ValueError(
+            f"temperature must be positive in {x.dtype}, not {values}; towards 0 softmax picks "
+            "the largest logit, so for that use argmax"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (x - stop_gradient(max(x, axis=axis, keepdims=True))) / temperature
+
+
+# ---------------------------------------------------------------------------- losses
+
+
+@scope
+def cross_entropy(
+    logits: Any,
+    target: Any,
+    *,
+    axis: int = -1,
+    weight: Any = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
+    reduction: Reduction = "mean",
+    fused: bool = True,
+) -> Any:
+    """The loss of a classifier: how surprised its probabilities are by the right classes, -ln p.
+
+    `logits` are raw scores, not probabilities, with the classes along `axis` (the last by
+    default). `target` holds either integer labels, in the logits' shape without that axis, or
+    probabilities, in the logits' shape; these receive gradients too if they require them.
+
+    weight: one factor for each class.
+    label_smoothing: the share ε of each target that is spread over all C classes:
+        y (1 - ε) + ε / C.
+    ignore_index: rows with this label count for nothing (integer labels only).
+    reduction: "mean" (over rows; with integer labels and class weights, divided by the sum of
+        the rows' weights), "sum", or "none": a loss for each row.
+    fused: as one node, `SoftmaxCrossEntropy`, whose gradient is p - y; False composes it.
+
+    The result has the dtype of the logits. If every row is ignored it is NaN for "mean" and 0
+    for "sum", with gradients of 0. All as in PyTorch, but for the axis and -100, which is not
+    ignored unless you say so. Raises ValueError, TypeError or IndexError for what does not fit.
+
+    >>> cross_entropy([[2.0, 1.0, 0.1]], [0])
+    array(0.41702996)
+    """
+    logits, target, weight = _checked(logits, target, axis, weight, ignore_index, reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be from 0 to 1, not {label_smoothing}")
+    _warn_of_probabilities(logits)
+    inputs = (logits, target) if weight is None else (logits, target, weight)
+    op = SoftmaxCrossEntropy(axis, label_smoothing, ignore_index, reduction)
+    if fused:
+        return op(*inputs)
+    log_p = log_softmax(logits, axis, fused=False)
+    if target.ndim != logits.ndim and not label_smoothing:
+        return _nll(log_p, target, axis, weight, ignore_index, reduction)
+    y, divisor = op.weighed_targets(*inputs)
+    return _reduced(-sum(y * log_p, axis=axis), divisor, reduction)
+
+
+@scope
+def nll_loss(
+    log_probabilities: Any,
+    target: Any,
+    *,
+    axis: int = -1,
+    weight: Any = None,
+    ignore_index: int | None = None,
+    reduction: Reduction = "mean",
+) -> Any:
+    """The negative log-likelihood of integer labels: what follows log_softmax in cross_entropy.
+
+    Arguments, result and errors are those of `cross_entropy`, with log-probabilities for logits.
+
+    >>> nll_loss(log_softmax([[2.0, 1.0, 0.1]]), [0])
+    np.float64(0.41702995510626443)
+    """
+    log_p, labels, weight = _checked(
+        log_probabilities, target, axis, weight, ignore_index, reduction
+    )
+    if labels.ndim == log_p.ndim:
+        raise ValueError("nll_loss takes integer labels; for probabilities use cross_entropy")
+    return _nll(log_p, labels, axis, weight, ignore_index, reduction)
+
+
+@scope
+def binary_cross_entropy_with_logits(
+    logits: Any,
+    target: Any,
+    *,
+    weight: Any = None,
+    pos_weight: Any = None,
+    reduction: Reduction = "mean",
+) -> Any:
+    """The loss of yes-or-no answers, -y ln p - (1 - y) ln(1 - p), with p = sigmoid(logits).
+
+    `target`, of the logits' shape, holds the y, from 0 to 1. `weight` scales the losses and
+    `pos_weight` the part of y = 1; both broadcast. It is computed as
+    y softplus(-x) + (1 - y) softplus(x), which neither overflows nor takes ln 0.
+
+    >>> binary_cross_entropy_with_logits([0.0, 2.0], [1.0, 1.0])
+    np.float64(0.41003759064150137)
+    """
+    _check_reduction(reduction)
+    logits, y = _floating(logits), _floating(target)
+    if logits.shape != y.shape:
+        raise ValueError(
+            f"logits of shape {logits.shape} and target of shape {y.shape}; they must be the same"
+        )
+    positive = y * softplus(-logits)
+    if pos_weight is not None:
+        positive = positive * pos_weight
+    losses = positive + (1 - y) * softplus(logits)
+    if weight is not None:
+        losses = losses * weight
+    return _reduced(losses, losses.size, reduction)
+
+
+def _nll(
+    log_p: Any, labels: Any, axis: int, weight: Any, ignore_index: int | None, reduction: str
+) -> Any:
+    """The loss of integer labels that were checked."""
+    labels = plain(labels)
+    counted = labels != ignore_index
+    labels = np.where(counted, labels, 0)
+    index = list(np.indices(labels.shape, sparse=True))
+    index.insert(axis % log_p.ndim, labels)
+    importance = np.where(counted, 1 if weight is None else plain(weight)[labels], 0)
+    importance = importance.astype(log_p.dtype)
+    losses = np.where(counted, -log_p[tuple(index)], 0) * importance
+    return _reduced(losses, np.sum(importance), reduction)
+
+
+def _reduced(losses: Any, divisor: Any, reduction: str) -> Any:
+    if reduction == "none":
+        return losses
+    total = sum(losses)
+    if reduction == "sum":
+        return total
+    # If no row counts there is no mean, but the gradients are known: 0.
+    return total / divisor if divisor else total + np.nan
+
+
+def _checked(
+    logits: Any, target: Any, axis: int, weight: Any, ignore_index: int | None, reduction: str
+) -> tuple[Any, Any, Any]:
+    """Logits, target and class weights that fit one another, of dtypes that fit."""
+    _check_reduction(reduction)
+    logits = _floating(logits)
+    if logits.ndim == 0:
+        raise ValueError("logits need an axis of classes, and these are a single number")
+    axis = np.lib.array_utils.normalize_axis_index(axis, logits.ndim)
+    classes = logits.shape[axis]
+    rows = logits.shape[:axis] + logits.shape[axis + 1 :]
+    if not isinstance(target, Tensor):
+        target = as_array(target)
+    values = plain(target)
+    if values.shape == rows:
+        _check_labels(values, classes, ignore_index)
+    elif values.shape == logits.shape:
+        if ignore_index is not None:
+            raise ValueError(
+                "ignore_index is for integer labels; to ignore rows of probabilities, leave them "
+                "out, or set them to 0"
+            )
+        if values.dtype.kind != "f":
+            # One-hot rows name a label, and are exact as one.
+            if not (np.all((values == 0) | (values == 1)) and np.all(np.sum(values, axis) == 1)):
+                raise ValueError(
+                    f"integer targets in the logits' shape {logits.shape} must be one-hot rows: "
+                    f"labels would have shape {rows}, and probabilities would be floats"
+                )
+            target = np.argmax(values, axis)
+        elif values.dtype != logits.dtype:
+            target = target.astype(logits.dtype)
+    else:
+        raise ValueError(
+            f"a target of shape {values.shape} does not fit logits of shape {logits.shape} with "
+            f"classes along axis {axis}; labels need shape {rows}, probabilities {logits.shape}"
+        )
+    if weight is not None:
+        if isinstance(weight, Tensor) and weight.requires_grad:
+            raise ValueError("class weights are constants for the loss: pass weight.detach()")
+        weight = as_array(plain(weight)).astype(logits.dtype, copy=False)
+        if weight.shape != (classes,):
+            raise ValueError(
+                f"weight has shape {weight.shape}; it needs one factor for each class: {(classes,)}"
+            )
+    return logits, target, weight
+
+
+def _check_reduction(reduction: str) -> None:
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f'reduction must be "mean", "sum" or "none", not {reduction!r}')
+
+
+def _check_labels(labels: Array, classes: int, ignore_index: int | None) -> None:
+    if labels.dtype.kind not in "iu":
+        raise TypeError(
+            f"labels must be integers, and these are {labels.dtype}; write labels.astype(int), or "
+            "give probabilities in the shape of the logits"
+        )
+    outside = (labels < 0) | (labels >= classes)
+    if ignore_index is not None:
+        outside &= labels != ignore_index
+    if np.any(outside):
+        row = tuple(int(i) for i in np.argwhere(outside)[0])
+        raise IndexError(
+            f"label {labels[row]} in row {row[0] if len(row) == 1 else row} is not one of the "
+            f"{classes} classes, 0 to {classes - 1}; to leave such rows out, pass ignore_index"
+        )
+
+
+def _warn_of_probabilities(logits: Any) -> None:
+    """Warn, at the caller's line, where logits are in truth the output of a softmax."""
+    if not isinstance(logits, Tensor):
+        return
+    if isinstance(logits.op, Softmax) or any(scope.name == "softmax" for scope in logits.scopes):
+        depth = 1
+        while sys._getframe(depth).f_globals.get("__name__", "").startswith("microgradx."):
+            depth += 1
+        warnings.warn(
+            "cross_entropy was given the output of a softmax, and applies softmax itself: the "
+            "gradients fade, and the loss cannot approach 0; give it the logits, from before "
+            "the softmax",
+            stacklevel=depth + 1,
+        )

@@ -1,0 +1,329 @@
+"""The fused softmax family: one node each, and as exact as the dtype of the logits allows.
+
+Rows are computed from z - m, with m the row's largest logit, so that no exponential overflows and
+one of them is 1. What a textbook then adds up, s = Σ exp(z - m), is kept here as two parts, one
+exponential and the sum of the others: where the model is confident, the others are tiny, and in
+s = 1 + others they would be rounded away.
+
+float32 and float16 logits are computed in float64. Where that is the logits' own dtype, what the
+subtraction z - m rounds off is added back to the first order (T. J. Dekker, "A floating-point
+technique for extending the available precision", 1971; D. E. Knuth, TAOCP 2, 4.2.2).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from microgradx.array_methods import Array, Axis
+from microgradx.engine import Op
+from microgradx.ops.reductions import Reduction
+
+__all__ = [
+    "Softmax",
+    "LogSoftmax",
+    "LogSumExp",
+    "SoftmaxCrossEntropy",
+]
+
+
+class Exponentials(NamedTuple):
+    """exp(z - shift) of each row of logits, and its sum in two parts."""
+
+    shift: Array  # (rows, 1): the largest logit
+    differences: Array  # (rows, classes): z - shift
+    exponentials: Array  # (rows, classes)
+    chosen: Array  # (rows, 1): the exponential of one class ...
+    others: Array  # (rows, 1): ... and the sum of all the others
+
+
+def exponentials(rows: Array, chosen: Array | None = None) -> Exponentials:
+    """Of (rows, classes) of logits; `chosen` is a class for each row, the largest if not given."""
+    z = rows.astype(np.promote_types(rows.dtype, np.float64), copy=False)
+    if chosen is None:
+        chosen = np.argmax(z, axis=1)
+    with np.errstate(all="ignore"):
+        shift = np.max(z, axis=1, keepdims=True)
+        differences = z - shift
+        e = np.exp(differences)
+        if z.dtype == rows.dtype:
+            virtual = z - differences
+            rounded_off = (z - (differences + virtual)) + (virtual - shift)
+            e += e * np.where(np.isfinite(differences), rounded_off, 0)
+        at_chosen = np.arange(len(z)), chosen
+        e_chosen = e[at_chosen]
+        e[at_chosen] = 0
+        others = np.sum(e, axis=1, keepdims=True)
+        e[at_chosen] = e_chosen
+    return Exponentials(shift, differences, e, e_chosen[:, None], others)
+
+
+def as_rows(x: Array, axes: tuple[int, ...]) -> Array:
+    """`x` as a matrix: a row for each place, with all elements along `axes` at that place."""
+    last = np.moveaxis(x, axes, range(-len(axes), 0))
+    columns = math.prod(last.shape[x.ndim - len(axes) :])
+    return last.reshape(math.prod(last.shape[: x.ndim - len(axes)]), columns)
+
+
+def from_rows(rows: Array, x: Array, axes: tuple[int, ...]) -> Array:
+    """Back from `as_rows` to the shape of `x`, and to its dtype."""
+    last = np.moveaxis(x, axes, range(-len(axes), 0))
+    with np.errstate(over="ignore"):
+        cast = rows.astype(x.dtype, copy=False)
+    return np.moveaxis(cast.reshape(last.shape), range(-len(axes), 0), axes)
+
+
+def _axes(axis: Axis, x: Array) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(range(x.ndim))
+    return axis if isinstance(axis, tuple) else (axis,)
+
+
+class Softmax(Op):
+    """Exponentials, divided by their sum, over `axis`."""
+
+    formula = "eˣ / Σ eˣ"
+
+    def __init__(self, axis: Axis = -1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        if not isinstance(x, np.ndarray):
+            e = np.exp(x - np.max(x, axis=self.axis, keepdims=True))
+            return e / np.sum(e, axis=self.axis, keepdims=True)
+        if x.size == 0:
+            return np.zeros_like(x)
+        axes = _axes(self.axis, x)
+        _, _, e, chosen, others = exponentials(as_rows(x, axes))
+        return from_rows(e / (chosen + others), x, axes)
+
+    def backward(self, g: Any, out: Any, x: Any) -> Any:
+        return out * (g - np.sum(g * out, axis=self.axis, keepdims=True))
+
+
+class LogSoftmax(Op):
+    """The logarithm of softmax over `axis`, computed without forming the softmax."""
+
+    name = "log_softmax"
+    formula = "x - ln Σ eˣ"
+
+    def __init__(self, axis: Axis = -1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        if not isinstance(x, np.ndarray):
+            shifted = x - np.max(x, axis=self.axis, keepdims=True)
+            return shifted - np.log(np.sum(np.exp(shifted), axis=self.axis, keepdims=True))
+        if x.size == 0:
+            return np.zeros_like(x)
+        axes = _axes(self.axis, x)
+        _, differences, _, chosen, others = exponentials(as_rows(x, axes))
+        # `chosen` is exactly 1, or NaN in a row that has no softmax.
+        return from_rows(differences - chosen * np.log1p(others), x, axes)
+
+    def backward(self, g: Any, out: Any, x: Any) -> Any:
+        return g - np.exp(out) * np.sum(g, axis=self.axis, keepdims=True)
+
+
+class LogSumExp(Reduction):
+    """ln Σ eˣ over `axis`, a smooth maximum, without overflow."""
+
+    formula = "ln Σ eˣ"
+
+    def forward(self, x: Any) -> Any:
+        if not isinstance(x, np.ndarray):
+            shift = np.max(x, axis=self.axis, keepdims=True)
+            out = np.log(np.sum(np.exp(x - shift), axis=self.axis, keepdims=True)) + shift
+            return out if self.keepdims else np.squeeze(out, self.axis)
+        axes = _axes(self.axis, x)
+        shift, _, _, _, others = exponentials(as_rows(x, axes))
+        with np.errstate(invalid="ignore"):
+            rows = np.where(np.isfinite(shift), shift + np.log1p(others), shift)
+        remaining = np.moveaxis(x, axes, range(-len(axes), 0)).shape[: x.ndim - len(axes)]
+        out = rows.astype(x.dtype, copy=False).reshape(remaining)
+        return np.expand_dims(out, axes) if self.keepdims else out
+
+    def backward(self, g: Any, out: Any, x: Any) -> Any:
+        return self.expand(g, x) * Softmax(self.axis)(x)
+
+
+class SoftmaxCrossEntropy(Op):
+    """Softmax and cross-entropy in one node: the loss of logits x, given targets y.
+
+    Its gradient at the logits, p - y with p = softmax(x), is written by hand. Neither direction
+    ever forms ln 0 or an exponential that overflows.
+
+    Inputs: logits; target, either integer labels (the shape of the logits without the class axis)
+    or probabilities (the shape of the logits); and, if given, a weight for each class. They are
+    taken as they are: `microgradx.cross_entropy` checks them, and says what the settings mean.
+
+    >>> SoftmaxCrossEntropy()(np.array([[2.0, 1.0, 0.1]]), np.array([0]))
+    array(0.41702996)
+    """
+
+    name = "softmax_cross_entropy"
+    formula = "-Σ y ln softmax(x)"
+
+    def __init__(
+        self,
+        axis: int = -1,
+        label_smoothing: float = 0.0,
+        ignore_index: int | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        self.axis = axis
+        self.label_smoothing = label_smoothing
+        self.ignore_index = ignore_index
+        self.reduction = reduction
+
+    @property
+    def derivatives(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.by_logits, self.by_target, None
+
+    # ------------------------------------------------------------------ for arrays of any kind
+
+    def forward(self, logits: Any, target: Any, weight: Any = None) -> Any:
+        if isinstance(logits, np.ndarray):
+            return self._loss_and_gradient(logits, target, weight, want_gradient=False)[0]
+        y, divisor = self.weighed_targets(logits, target, weight)
+        losses = -np.sum(y * LogSoftmax(self.axis)(logits), axis=self.axis)
+        if self.reduction == "none":
+            return losses
+        return np.sum(losses) / (divisor if self.reduction == "mean" else 1)
+
+    def by_logits(self, g: Any, out: Any, logits: Any, target: Any, weight: Any = None) -> Any:
+        if self.kept is not None and isinstance(g, np.ndarray):
+            return self.kept * self._spread(g, 1)
+        y, divisor = self.weighed_targets(logits, target, weight)
+        p = Softmax(self.axis)(logits) * np.sum(y, axis=self.axis, keepdims=True)
+        return (p - y) * self._spread(g, divisor)
+
+    def by_target(self, g: Any, out: Any, logits: Any, target: Any, weight: Any = None) -> Any:
+        # The loss is linear in soft targets: what they weigh is -ln p, as far as not smoothed.
+        each = -(1 - self.label_smoothing) * LogSoftmax(self.axis)(logits)
+        if weight is not None:
+            each = each * self._beside_classes(weight, logits)
+        return each * self._spread(g, target.size / logits.shape[self.axis])
+
+    def weighed_targets(self, logits: Any, target: Any, weight: Any = None) -> tuple[Any, Any]:
+        """The y in Σ y (-ln p), in the logits' shape, and what "mean" divides the sum by.
+
+        A row of y sums to 1, unless class weights or an ignored label have it otherwise.
+        """
+        classes = logits.shape[self.axis]
+        if target.ndim == logits.ndim:
+            y, counted, divisor = target, 1, target.size / classes
+        else:
+            labels = np.expand_dims(target, self.axis)
+            counted = (labels != self.ignore_index).astype(logits.dtype)
+            hits = labels == self._beside_classes(np.arange(classes), logits)
+            y = hits.astype(logits.dtype) * counted
+            divisor = None
+        smoothed = y
+        if self.label_smoothing:
+            smoothed = y * (1 - self.label_smoothing) + counted * (self.label_smoothing / classes)
+        if weight is not None:
+            weight = self._beside_classes(weight, logits)
+            y, smoothed = y * weight, smoothed * weight
+        return smoothed, np.sum(y) if divisor is None else divisor
+
+    def _beside_classes(self, values: Any, logits: Any) -> Any:
+        """One value for each class, in a shape that broadcasts along the class axis."""
+        after = logits.ndim - 1 - self.axis % logits.ndim
+        return np.reshape(values, (-1, *(1 for _ in range(after))))
+
+    def _spread(self, g: Any, divisor: Any) -> Any:
+        """What each row weighs in the final result, in a shape that broadcasts to the logits."""
+        if self.reduction == "none":
+            return np.expand_dims(g, self.axis)
+        # If every row was ignored, divisor and gradient are 0.
+        return g / (divisor or 1) if self.reduction == "mean" else g
+
+    # ------------------------------------------------------------------ for NumPy's: fast and exact
+
+    def forward_and_keep(self, logits: Any, target: Any, weight: Any = None) -> Any:
+        if not isinstance(logits, np.ndarray):
+            return self.forward(logits, target, weight)
+        loss, self.kept = self._loss_and_gradient(logits, target, weight, want_gradient=True)
+        return loss
+
+    def _loss_and_gradient(
+        self, logits: Array, target: Array, weight: Array | None, *, want_gradient: bool
+    ) -> tuple[Any, Array | None]:
+        axes = (self.axis,)
+        z = as_rows(logits, axes)
+        with np.errstate(all="ignore"):
+            if target.ndim == logits.ndim or self.label_smoothing:
+                y, divisor = self.weighed_targets(logits, target, weight)
+                losses, gradient = _of_probabilities(z, as_rows(y, axes), want_gradient)
+            else:
+                labels = target.reshape(-1)
+                counted = labels != self.ignore_index
+                labels = np.where(counted, labels, 0)
+                importance = counted if weight is None else np.where(counted, weight[labels], 0)
+                importance = importance.astype(np.promote_types(z.dtype, np.float64))
+                losses, gradient = _of_labels(z, labels, importance, want_gradient)
+                divisor = np.sum(importance)
+            if self.reduction == "none":
+                shape = np.moveaxis(logits, self.axis, -1).shape[:-1]
+                loss = losses.reshape(shape)
+            elif self.reduction == "sum":
+                loss = np.sum(losses)
+            else:
+                loss = np.sum(losses) / divisor
+                if np.isinf(loss):  # perhaps only the sum is too large for the dtype
+                    loss = np.sum(losses / divisor)
+                if gradient is not None:
+                    gradient /= divisor or 1
+            if gradient is not None:
+                gradient = from_rows(gradient, logits, axes)
+            return np.asarray(loss, logits.dtype), gradient
+
+
+def _of_labels(
+    z: Array, labels: Array, importance: Array, want_gradient: bool
+) -> tuple[Array, Array | None]:
+    """Losses of rows of logits and, if wanted, gradients, times the importance of the rows."""
+    _, differences, e, chosen, others = exponentials(z, labels)
+    at_labels = np.arange(len(z)), labels
+    total = chosen + others
+    # From -ln(e_label / total). Where the label has the largest logit, e_label is 1.
+    behind = differences[at_labels]
+    losses = np.where(behind == 0, np.log1p(others[:, 0]), np.log(total[:, 0]) - behind)
+    losses = np.where(importance == 0, 0, losses * importance)
+    if not want_gradient:
+        return losses, None
+    gradient = e / total
+    # This is p - y, at the label too: p - 1 is minus the sum of the others' p. As p - 1 it would
+    # round to 0 as soon as p rounds to 1.
+    gradient[at_labels] = -others[:, 0] / total[:, 0]
+    gradient *= importance[:, None]
+    gradient[importance == 0] = 0
+    return losses, gradient
+
+
+def _of_probabilities(z: Array, y: Array, want_gradient: bool) -> tuple[Array, Array | None]:
+    """Losses of rows of logits and, if wanted, gradients, for weighed target probabilities."""
+    top = np.argmax(z, axis=1)
+    _, differences, e, chosen, others = exponentials(z, top)
+    counted = np.any(y != 0, axis=1)
+    log_p = differences - chosen * np.log1p(others)
+    losses = np.where(counted, -np.sum(y * log_p, axis=1), 0)
+    if not want_gradient:
+        return losses, None
+    p = e / (chosen + others)
+    y = y.astype(p.dtype, copy=False)
+    mass = np.sum(y, axis=1, keepdims=True)
+    gradient = p * mass - y
+    # Where the most probable class is also the target's, p and y may both be nearly 1: their
+    # difference is then that of what they leave to the other classes.
+    at_top = np.arange(len(z)), top
+    y_top = y[at_top]
+    y_others = y.copy()
+    y_others[at_top] = 0
+    left = np.sum(y_others, axis=1) - (mass * others / (chosen + others))[:, 0]
+    gradient[at_top] = np.where(y_top > mass[:, 0] / 2, left, gradient[at_top])
+    gradient[~counted] = 0
+    return losses, gradient
