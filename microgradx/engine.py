@@ -114,7 +114,9 @@ class Op:
         settings = [
             f"{name}={vars(self)[name]!r}"
             for name, parameter in parameters.items()
-            if name in vars(self) and vars(self)[name] != parameter.default
+            if name in vars(self)
+            and not hasattr(Op, name)
+            and vars(self)[name] != parameter.default
         ]
         return f"{self.name}({', '.join(settings)})" if settings else self.name
 
