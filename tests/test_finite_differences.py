@@ -1,0 +1,187 @@
+"""gradcheck: it must pass right rules, catch wrong ones, and say what it saw."""
+
+import numpy as np
+import pytest
+
+import microgradx as mg
+from microgradx.finite_differences import GradcheckError, GradcheckReport
+
+
+def wrong(forward, backward):
+    """An op with the given pair of functions."""
+
+    class Wrong(mg.Op):
+        def forward(self, *inputs):
+            return forward(*inputs)
+
+        def backward(self, g, out, *inputs):
+            return backward(g, out, *inputs)
+
+    return Wrong()
+
+
+WRONG_RULES = {
+    "factor 2": (np.square, lambda g, out, x: 4 * g * x),
+    "sign": (np.sin, lambda g, out, x: -g * np.cos(x)),
+    "missing upstream": (np.exp, lambda g, out, x: out),
+    "missing chain factor": (np.tanh, lambda g, out, x: g),
+    "one of two uses": (lambda x: x * x, lambda g, out, x: g * x),
+    "sum as mean": (np.sum, lambda g, out, x: np.broadcast_to(g / x.size, x.shape)),
+    "wrong axis": (lambda x: np.cumsum(x, axis=1), lambda g, out, x: np.cumsum(g, axis=1)),
+    "only the first row": (
+        lambda x: x * 2,
+        lambda g, out, x: 2 * g * (np.arange(len(x)) == 0)[:, None],
+    ),
+    "transposed": (lambda x: x @ x, lambda g, out, x: g @ x + x @ g),
+    "nan": (np.exp, lambda g, out, x: g * np.nan),
+    "tiny": (np.exp, lambda g, out, x: g * out * (1 + 1e-3)),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_RULES)
+def test_wrong_rules_are_caught(name, generator):
+    forward, backward = WRONG_RULES[name]
+    x = generator.normal(size=(3, 3))
+    with pytest.raises(GradcheckError, match="does not agree with finite differences") as caught:
+        mg.gradcheck(wrong(forward, backward), x)
+    report = caught.value.report
+    assert not report
+    assert report.mismatches[0].order == 1
+    assert not mg.gradcheck(wrong(forward, backward), x, raise_exception=False)
+
+
+def test_a_rule_wrong_only_in_second_order_is_caught_there(generator):
+    # The factor is right as a number, but a constant where a Tensor was due.
+    op = wrong(np.exp, lambda g, out, x: g * np.exp(x.data if isinstance(x, mg.Tensor) else x))
+    x = generator.normal(size=3)
+    assert mg.gradcheck(op, x)
+    with pytest.raises(GradcheckError, match="second-order gradient") as caught:
+        mg.gradcheck(op, x, order=2)
+    assert caught.value.report.mismatches[0].order == 2
+
+
+def test_right_rules_pass_at_any_scale():
+    for scale in (1e-2, 1.0, 1e6):
+        assert mg.gradcheck(lambda x: mg.log(x) * x, scale * np.array([0.5, 1, 2]), order=1)
+    assert mg.gradcheck(lambda x: 1e9 * mg.tanh(x), np.array([0.3, -2.0]))
+
+
+def test_the_message_shows_the_worst_element_and_both_values():
+    op = wrong(lambda x: 3 * x, lambda g, out, x: g * np.where(np.arange(4) == 2, 30.0, 3.0))
+    with pytest.raises(GradcheckError) as caught:
+        mg.gradcheck(op, mg.Tensor(np.ones(4), requires_grad=True, name="w"))
+    lines = str(caught.value).splitlines()
+    assert lines[1] == "input 0, Tensor 'w' (float64, shape (4,)): wrong at 1 of 4 elements"
+    assert lines[2].split() == ["element", "analytic", "numeric", "ratio"]
+    place, *numbers = lines[3].rsplit(maxsplit=3)
+    assert place.strip() == "(2,)"
+    assert float(numbers[0]) == pytest.approx(10 * float(numbers[1]))
+    assert float(numbers[2]) == pytest.approx(10)
+    (mismatch,) = caught.value.report.mismatches
+    assert (mismatch.input, mismatch.index) == (0, (2,))
+    assert mismatch.analytic == pytest.approx(10 * mismatch.numeric)
+
+
+def test_only_the_wrong_input_is_blamed():
+    op = wrong(lambda x, y: x * y, lambda g, out, x, y: (g * y, g * y))
+    with pytest.raises(GradcheckError) as caught:
+        mg.gradcheck(op, [np.array([2.0, 3.0]), np.array([5.0, 7.0])])
+    assert "input 1" in str(caught.value)
+    assert "input 0" not in str(caught.value)
+
+
+def test_a_gradient_that_never_arrives_is_said_so():
+    op = wrong(lambda x, y: x * y, lambda g, out, x, y: (g * y, None))
+    with pytest.raises(GradcheckError, match=r"input 1.*: no gradient reached it"):
+        mg.gradcheck(op, [np.array([2.0]), np.array([5.0])])
+
+
+def test_an_input_without_influence_passes():
+    assert mg.gradcheck(lambda x, y: x * 1.0, [np.ones(2), np.ones(2)])
+
+
+def test_large_inputs_are_sampled_with_a_seed():
+    calls = []
+
+    def f(x):
+        calls.append(1)
+        return mg.sum(x * x)
+
+    report = mg.gradcheck(f, np.ones((100, 100)), samples=7)
+    assert report.checked == 7
+    assert len(calls) == 2 + 2 * 7
+    wrong_at_one = wrong(
+        lambda x: 2.0 * x, lambda g, out, x: 2 * g + (np.arange(x.size).reshape(x.shape) == 17)
+    )
+    found = [
+        bool(mg.gradcheck(wrong_at_one, np.ones((5, 5)), samples=5, seed=s, raise_exception=False))
+        for s in range(40)
+    ]
+    assert not all(found)
+    assert any(found)
+
+
+def test_integers_are_constants_and_several_outputs_are_combined():
+    def f(x, labels):
+        return mg.log_softmax(x), mg.cross_entropy(x, labels)
+
+    assert mg.gradcheck(f, [np.ones((2, 3)), np.array([0, 2])], order=2).checked == 12
+
+
+def test_parameters_reached_otherwise_are_moved_and_restored(generator):
+    w = mg.Tensor(generator.normal(size=(3, 2)), requires_grad=True)
+    before = w.data.copy()
+    x = generator.normal(size=(4, 3))
+    assert mg.gradcheck(lambda *_: mg.cross_entropy(x @ w, [0, 1, 1, 0]), [w], order=2)
+    np.testing.assert_array_equal(w.data, before)
+    assert w.grad is None
+
+
+def test_inputs_are_restored_when_the_function_fails():
+    x = mg.Tensor([1.0, 2.0], requires_grad=True)
+
+    def f(x):
+        if x.data[1] != 2:
+            raise RuntimeError("no")
+        return x * 1.0
+
+    with pytest.raises(RuntimeError):
+        mg.gradcheck(f, x)
+    np.testing.assert_array_equal(x.data, [1, 2])
+
+
+def test_float32_is_refused_unless_told():
+    x = np.float32([0.5, 1.0])
+    with pytest.raises(TypeError, match="too coarse for finite differences; give float64"):
+        mg.gradcheck(mg.exp, x)
+    assert mg.gradcheck(mg.exp, x, allow_float32=True)
+    with pytest.raises(GradcheckError):
+        mg.gradcheck(wrong(np.exp, lambda g, out, x: -g * out), x, allow_float32=True)
+
+
+def test_what_cannot_be_checked_is_refused():
+    with pytest.raises(ValueError, match="no input requires gradients"):
+        mg.gradcheck(mg.exp, np.array([1, 2]))
+    with pytest.raises(ValueError, match="order must be 1 or 2, not 3"):
+        mg.gradcheck(mg.exp, np.ones(1), order=3)
+    x = mg.Tensor([1.0], requires_grad=True)
+    with pytest.raises(ValueError, match="was computed by multiply"):
+        mg.gradcheck(mg.exp, x * 2)
+    generator = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="different results"):
+        mg.gradcheck(lambda x: x * generator.normal(), np.ones(2))
+
+
+def test_tolerances_and_steps_are_the_callers():
+    slightly = wrong(np.exp, lambda g, out, x: g * out * (1 + 1e-3))
+    assert mg.gradcheck(slightly, np.ones(3), rtol=1e-2)
+    assert mg.gradcheck(slightly, np.ones(3), atol=1.0)
+    assert not mg.gradcheck(mg.exp, np.ones(3), eps=0.5, raise_exception=False)
+
+
+def test_the_report_is_data():
+    report = mg.gradcheck(mg.exp, np.ones((2, 2)))
+    assert isinstance(report, GradcheckReport)
+    assert (report.checked, report.mismatches) == (4, ())
+    assert report.largest_error < 1
+    assert report.message == "gradients agree with finite differences at 4 elements"
