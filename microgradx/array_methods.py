@@ -62,12 +62,15 @@ def plain(value: Any) -> Any:
 
 
 def as_array(data: Any, dtype: Any = None) -> Array:
-    """`data` as an array of real numbers; not copied if it is one."""
+    """`data` as an array of real numbers; not copied if it is one. Tensors stay Tensors."""
     kind = type(data)
-    if not (hasattr(kind, "__array_ufunc__") and hasattr(kind, "__array_function__")):
+    # What speaks both of NumPy's protocols is kept, but for subclasses of ndarray, such as
+    # matrices: they change what the operators mean.
+    if kind is not np.ndarray and (
+        isinstance(data, np.ndarray)
+        or not (hasattr(kind, "__array_ufunc__") and hasattr(kind, "__array_function__"))
+    ):
         data = np.asarray(data)
-    elif isinstance(data, np.ndarray) and kind is not np.ndarray:
-        data = np.asarray(data)  # subclasses change what operators mean
     if data.dtype.kind not in "fiub":
         raise TypeError(
             f"a Tensor holds real numbers, not {kind.__name__} of dtype {data.dtype}; "

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ __all__ = ["Op", "Tensor", "as_tensor", "enable_grad", "is_grad_enabled", "no_gr
 # Every Tensor takes a number when it is made. Inputs exist before what is computed from them, so
 # descending numbers are an order in which gradients can be completed: no graph search is needed.
 _numbers = itertools.count(1)
+_new = object.__new__
 
 
 # ---------------------------------------------------------------------------- operations
@@ -78,36 +79,24 @@ class Op:
     def backward(self, g: Any, out: Any, *inputs: Any) -> Any:
         raise NotImplementedError(f"{self.name} has no backward(self, g, out, *inputs)")
 
-    def gradients(self, wanted: list[bool], g: Any, out: Any, *inputs: Any) -> Any:
-        """One gradient for each input, None where it is not wanted or there is none."""
-        if self.derivatives:
-            return [
-                derivative(g, out, *inputs) if derivative is not None and needed else None
-                for derivative, needed in zip(self.derivatives, wanted, strict=False)
-            ]
-        answer = self.backward(g, out, *inputs)
-        return answer if isinstance(answer, (tuple, list)) else (answer,)
-
     def __call__(self, *inputs: Any) -> Any:
         """Arrays in, array out; a Tensor anywhere in, a Tensor out, which remembers."""
-        for x in inputs:
-            if type(x) is not Tensor:
-                if not any(isinstance(x, Tensor) for x in inputs):
-                    return self.forward(*inputs)
-                inputs = _as_tensors(inputs)
-                break
         arrays = []
         wanted = False
         for x in inputs:
+            if not isinstance(x, Tensor):
+                if not any(isinstance(x, Tensor) for x in inputs):
+                    return self.forward(*inputs)
+                return self(*_as_tensors(inputs))
             arrays.append(x._data)
-            wanted = wanted or x._requires_grad
-        wanted = wanted and _recording.get()
-        forward = (wanted and self.forward_and_keep) or self.forward
+            if x._requires_grad:
+                wanted = True
         try:
-            out = forward(*arrays)
+            if wanted and _recording.get():
+                return _make((self.forward_and_keep or self.forward)(*arrays), self, inputs)
+            return _make(self.forward(*arrays))
         except (ValueError, TypeError, IndexError) as error:
             raise explained(error, f"{self!r} of {listed(inputs)}") from error
-        return _result(out, self, inputs) if wanted else _result(out, None, ())
 
     def __repr__(self) -> str:
         parameters = inspect.signature(type(self)).parameters
@@ -164,17 +153,12 @@ class Tensor(ArrayMethods):
     name: str | None
     scopes: tuple[Scope, ...]
 
-    def __init__(
-        self,
-        data: Any,
-        requires_grad: bool = False,
-        *,
-        dtype: Any = None,
-        name: str | None = None,
-    ) -> None:
-        _fill(self, as_array(plain(data), dtype).copy(), None, ())
-        self.name = name
-        self.requires_grad_(requires_grad)
+    def __new__(
+        cls, data: Any, requires_grad: bool = False, *, dtype: Any = None, name: str | None = None
+    ) -> Tensor:
+        tensor = _make(as_array(plain(data), dtype).copy())
+        tensor.name = name
+        return tensor.requires_grad_(requires_grad)
 
     # ------------------------------------------------------------------ data and flags
 
@@ -250,7 +234,7 @@ class Tensor(ArrayMethods):
 
     def detach(self) -> Tensor:
         """The same array as a leaf that requires no gradient: a constant for what follows."""
-        return _result(self._data, None, ())
+        return _make(self._data)
 
     def __reduce__(self) -> Any:
         # Copying and pickling keep data and flags. The graph stays behind: it would be followed
@@ -287,8 +271,11 @@ class Tensor(ArrayMethods):
                 if tensor.op is None or tensor._retains_grad
             ]
             for tensor, g in arrived:
-                # The sweep's arrays may be views, or a rule's own: `grad` shares memory with none.
-                tensor.grad = g.copy() if tensor.grad is None else as_array(tensor.grad + g)
+                if tensor.grad is not None:
+                    tensor.grad = as_array(tensor.grad + g)
+                else:
+                    # The sweep's arrays may be views, or a rule's own; `grad` shares with none.
+                    tensor.grad = g if create_graph else g.copy()
         if not retain_graph:
             for tensor in history(self):
                 tensor.inputs = ()
@@ -341,20 +328,32 @@ def sweep(
         if tensor.op is None:
             continue
         op, inputs = tensor.op, tensor.inputs
-        wanted = [x._requires_grad for x in inputs]
+        values = inputs if create_graph else [x._data for x in inputs]
+        out = tensor if create_graph else tensor._data
         try:
-            if create_graph:
-                answers = op.gradients(wanted, g, tensor, *inputs)
-            else:
-                answers = op.gradients(wanted, g, tensor._data, *[x._data for x in inputs])
-            if len(answers) != len(inputs):
+            rules = op.derivatives
+            answers = rules or _as_tuple(op.backward(g, out, *values))
+            if len(answers) < len(inputs):
                 raise ValueError(f"{len(answers)} gradients for {len(inputs)} inputs")
-            for x, answer in zip(inputs, answers, strict=True):
-                if answer is not None and x._requires_grad:
-                    answer = unbroadcast(answer, x)
-                    gradients[x] = gradients[x] + answer if x in gradients else answer
+            for x, answer in zip(inputs, answers, strict=False):
+                if answer is None or not x._requires_grad:
+                    continue
+                gradient = answer(g, out, *values) if rules else answer
+                if (
+                    type(gradient) is not np.ndarray
+                    or gradient.shape != x._data.shape
+                    or gradient.dtype != x._data.dtype
+                ):
+                    gradient = unbroadcast(gradient, x)
+                if x in gradients:
+                    gradient = as_array(gradients[x] + gradient)
+                gradients[x] = gradient
         except (ValueError, TypeError, IndexError) as error:
             raise explained(error, f"the backward of {op!r} of {listed(inputs)}") from error
+
+
+def _as_tuple(answer: Any) -> Any:
+    return answer if isinstance(answer, (tuple, list)) else (answer,)
 
 
 def unbroadcast(gradient: Any, x: Tensor) -> Any:
@@ -362,8 +361,7 @@ def unbroadcast(gradient: Any, x: Tensor) -> Any:
 
     Also gives it the dtype of `x`.
     """
-    if not isinstance(gradient, Tensor):
-        gradient = as_array(gradient)
+    gradient = as_array(gradient)
     shape = x._data.shape
     if gradient.shape != shape:
         added = gradient.ndim - len(shape)
@@ -393,8 +391,7 @@ def _seed(output: Tensor, gradient: Any, create_graph: bool) -> Any:
                 "not a single number; reduce it first, as in t.sum().backward(), or pass one"
             )
         gradient = np.ones_like(output._data)
-    elif not isinstance(gradient, Tensor):
-        gradient = as_array(gradient)
+    gradient = as_array(gradient)
     if gradient.shape != output.shape:
         raise ValueError(
             f"a gradient of shape {gradient.shape} for {described(output)}; the shapes must be "
@@ -416,7 +413,15 @@ def is_grad_enabled() -> bool:
 
 
 @contextmanager
-def no_grad() -> Iterator[None]:
+def _set_recording(value: bool) -> Iterator[None]:
+    token = _recording.set(value)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+def no_grad() -> AbstractContextManager[None]:
     """Record no graph inside `with no_grad():`, or in a function decorated with `@no_grad()`.
 
     >>> import microgradx as mg
@@ -425,16 +430,11 @@ def no_grad() -> Iterator[None]:
     ...     print((w * w).requires_grad)
     False
     """
-    token = _recording.set(False)
-    try:
-        yield
-    finally:
-        _recording.reset(token)
+    return _set_recording(False)
 
 
-@contextmanager
-def enable_grad() -> Iterator[None]:
-    """Record graphs again, inside a `no_grad`; also as a decorator, `@enable_grad()`.
+def enable_grad() -> AbstractContextManager[None]:
+    """Record graphs again inside a `no_grad`; also as a decorator, `@enable_grad()`.
 
     >>> import microgradx as mg
     >>> w = mg.Tensor(3.0, requires_grad=True)
@@ -442,11 +442,7 @@ def enable_grad() -> Iterator[None]:
     ...     print((w * w).requires_grad)
     True
     """
-    token = _recording.set(True)
-    try:
-        yield
-    finally:
-        _recording.reset(token)
+    return _set_recording(True)
 
 
 class Scope(NamedTuple):
@@ -483,7 +479,7 @@ def as_tensor(data: Any, dtype: Any = None) -> Tensor:
     """
     if isinstance(data, Tensor):
         return data if dtype is None or data.dtype == dtype else data.astype(dtype)
-    return _result(as_array(data, dtype), None, ())
+    return _make(as_array(data, dtype))
 
 
 def _as_tensors(inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
@@ -501,14 +497,10 @@ def _as_tensors(inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
     )
 
 
-def _result(data: Any, op: Op | None, inputs: tuple[Tensor, ...]) -> Tensor:
-    tensor = Tensor.__new__(Tensor)
-    _fill(tensor, data if type(data) is np.ndarray else as_array(data), op, inputs)
-    return tensor
-
-
-def _fill(tensor: Tensor, data: Array, op: Op | None, inputs: tuple[Tensor, ...]) -> None:
-    tensor._data = data
+def _make(data: Any, op: Op | None = None, inputs: tuple[Tensor, ...] = ()) -> Tensor:
+    """The one place where Tensors are made, and made to hold an array, be it 0-d."""
+    tensor = _new(Tensor)
+    tensor._data = data if type(data) is np.ndarray else as_array(data)
     tensor.op = op
     tensor.inputs = inputs
     tensor.number = next(_numbers)
@@ -517,6 +509,7 @@ def _fill(tensor: Tensor, data: Array, op: Op | None, inputs: tuple[Tensor, ...]
     tensor._retains_grad = False
     tensor.name = None
     tensor.scopes = ()
+    return tensor
 
 
 def _restored(data: Array, requires_grad: bool, name: str | None) -> Tensor:
