@@ -165,16 +165,25 @@ def largest_errors(
 
 
 def main() -> None:
-    print("| | dtype | rows | " + " | ".join(QUANTITIES) + " |")
-    print("| --- " * (3 + len(QUANTITIES)) + "|")
-    for name, (module, compute) in IMPLEMENTATIONS.items():
-        if importlib.util.find_spec(module) is None:
-            continue
-        for dtype in (np.float32, np.float64):
-            worst = largest_errors(compute, dtype)
-            for kind in dict.fromkeys(kind for kind, _ in worst):
-                cells = [f"{worst[kind, quantity]:.3g}" for quantity in QUANTITIES]
-                print(f"| {name} | {dtype.__name__} | {kind} | " + " | ".join(cells) + " |")
+    installed = {
+        name: compute
+        for name, (module, compute) in IMPLEMENTATIONS.items()
+        if importlib.util.find_spec(module) is not None
+    }
+    for dtype in (np.float32, np.float64):
+        worst = {name: largest_errors(compute, dtype) for name, compute in installed.items()}
+        kinds = list(dict.fromkeys(kind for kind, _ in worst["microgradx"]))
+        print(f"\n## {dtype.__name__}\n")
+        print("| rows | | " + " | ".join(QUANTITIES) + " |")
+        print("| --- " * (2 + len(QUANTITIES)) + "|")
+        for kind in kinds:
+            for name in installed:
+                cells = [_cell(worst[name][kind, quantity]) for quantity in QUANTITIES]
+                print(f"| {kind} | {name} | " + " | ".join(cells) + " |")
+
+
+def _cell(error: float) -> str:
+    return f"{error:.1f}" if error < 1000 else "all digits" if error > 1e6 else f"{error:.0f}"
 
 
 if __name__ == "__main__":

@@ -239,6 +239,9 @@ def test_all_rows_ignored(fused):
         np.testing.assert_array_equal(loss.data, expected)
         loss.backward(np.ones(loss.shape))
         np.testing.assert_array_equal(z.grad, np.zeros((2, 2)))
+        z.zero_grad()
+        loss.backward(np.ones(loss.shape), create_graph=True)
+        np.testing.assert_array_equal(z.grad.data, np.zeros((2, 2)))
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
@@ -406,3 +409,15 @@ def test_binary_cross_entropy_keeps_the_digits_of_confident_answers():
 def test_integer_logits_are_taken_as_floats():
     assert mg.cross_entropy([[2, 1, 0]], [0]) == mg.cross_entropy([[2.0, 1.0, 0.0]], [0])
     assert mg.cross_entropy(np.zeros((1, 2), np.float16), [0]).dtype == np.float16
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_an_ignored_row_counts_for_nothing_even_if_it_is_nan(label_smoothing):
+    z = mg.Tensor([[1.0, 2.0], [np.nan, np.inf]], requires_grad=True)
+    alone = mg.Tensor([[1.0, 2.0]], requires_grad=True)
+    loss = mg.cross_entropy(z, [0, -1], ignore_index=-1, label_smoothing=label_smoothing)
+    expected = mg.cross_entropy(alone, [0], label_smoothing=label_smoothing)
+    assert loss.item() == expected.item()
+    loss.backward()
+    expected.backward()
+    np.testing.assert_array_equal(z.grad, [alone.grad[0], [0, 0]])

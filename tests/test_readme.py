@@ -1,0 +1,43 @@
+"""The README's program does what the README says, and its commands exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_twelve_lines(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("pygraphviz")
+    monkeypatch.chdir(tmp_path)
+    (program,) = blocks("python")
+    exec(compile(program, "README.md", "exec"), {})
+    assert capsys.readouterr().out.count("[-0.34099886  0.24243297  0.09856589]") == 3
+    assert (tmp_path / "softmax.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
+    after_imports = program.partition("import microgradx as mg\n\n")[2]
+    assert len(after_imports.splitlines()) + 2 == 12
+
+
+def test_the_picture_shows_what_the_program_draws():
+    picture = (ROOT / "docs" / "images" / "softmax.svg").read_text(encoding="utf-8")
+    for text in ("logits", "0.659", "0.2424", "-0.341", "divide", "max"):
+        assert text in picture
+
+
+def test_the_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^make (\w+)", "".join(blocks("sh")), flags=re.MULTILINE)
+    assert targets == ["demo", "test"]
+    for target in targets:
+        assert f"\n{target}:" in makefile
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", README))
+def test_links_lead_somewhere(path):
+    assert (ROOT / "".join(path)).exists()
