@@ -9,7 +9,7 @@ X, y = mg.data.spirals(300, classes=3, noise=0.05, generator=generator)
 model = mg.nn.MLP(2, [32, 32], 3, activation="tanh", generator=generator)
 optimizer = mg.optim.Adam(model.parameters(), lr=1e-2)
 
-for epoch in range(80):
+for _ in range(80):
     for X_batch, y_batch in mg.data.batches(X, y, batch_size=32, generator=generator):
         loss = mg.cross_entropy(model(X_batch), y_batch)
         optimizer.zero_grad()

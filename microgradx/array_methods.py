@@ -71,12 +71,14 @@ def as_array(data: Any, dtype: Any = None) -> Array:
         or not (hasattr(kind, "__array_ufunc__") and hasattr(kind, "__array_function__"))
     ):
         data = np.asarray(data)
+    if dtype is not None and data.dtype.kind in "fiub":
+        data = data.astype(dtype, copy=False)
     if data.dtype.kind not in "fiub":
         raise TypeError(
             f"a Tensor holds real numbers, not {kind.__name__} of dtype {data.dtype}; "
             "give numbers, lists of equal length, or arrays of floats, integers or booleans"
         )
-    return data if dtype is None else data.astype(dtype, copy=False)
+    return data
 
 
 def enter_plain(*functions: Any) -> None:
@@ -104,7 +106,8 @@ enter_plain(
 
 def dispatch(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Call the implementation of a NumPy function; refuse, by name, what it does not support."""
-    name = f"np.{function.__name__}"
+    module = getattr(function, "__module__", "numpy").replace("numpy", "np", 1)
+    name = f"{module}.{function.__name__}"
     if function not in implementations:
         raise TypeError(
             f"{name} has no rule for Tensors, so no gradient could flow; write it with functions "
@@ -115,22 +118,19 @@ def dispatch(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if kwargs:
         parameters = inspect.signature(implementation).parameters
         accepts_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        for keyword in kwargs:
-            if not (accepts_any or keyword in parameters):
-                raise TypeError(
-                    f"{name} on a Tensor does not support {keyword}=; {_instead(keyword)}"
-                )
+        unsupported = set() if accepts_any else kwargs.keys() - parameters.keys()
+        for keyword in sorted(unsupported, key=[*INSTEAD, *kwargs].index):
+            instead = INSTEAD.get(keyword, "leave it out")
+            raise TypeError(f"{name} on a Tensor does not support {keyword}=; {instead}")
     return implementation(*args, **kwargs)
 
 
-def _instead(keyword: str) -> str:
-    if keyword == "out":
-        return "assign the result to a name: instead of `a += tensor` write `a = a + tensor`"
-    if keyword == "dtype":
-        return "convert the Tensor with t.astype(dtype)"
-    if keyword == "where":
-        return "select with np.where(mask, t, other)"
-    return "leave it out"
+#: What to write in place of an argument that a function of NumPy's has and ours has not.
+INSTEAD = {
+    "out": "assign the result to a name: instead of `a += tensor` write `a = a + tensor`",
+    "dtype": "convert the Tensor with t.astype(dtype)",
+    "where": "select with np.where(mask, t, other)",
+}
 
 
 class ArrayMethods:
@@ -185,10 +185,7 @@ class ArrayMethods:
         return self._data
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        array = self.numpy()
-        if copy or (dtype is not None and np.dtype(dtype) != array.dtype):
-            return array.astype(array.dtype if dtype is None else dtype)
-        return array
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def item(self) -> Any:
         """The only element, as a Python number."""
@@ -199,7 +196,10 @@ class ArrayMethods:
         return self._data.tolist()
 
     def __repr__(self) -> str:
-        parts = [np.array2string(self._data, separator=", ", prefix="Tensor(")]
+        if isinstance(self._data, np.ndarray):
+            parts = [np.array2string(self._data, separator=", ", prefix="Tensor(")]
+        else:
+            parts = [repr(self._data)]
         if self.size == 0 and self.shape != (0,):
             parts.append(f"shape={self.shape}")
         if self.dtype not in (np.dtype(float), np.dtype(int), np.dtype(bool)):

@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from copy import copy
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -64,8 +65,8 @@ class Op:
     formula: str = ""
     #: Instead of `backward`: one formula for each input, so that only those wanted are computed.
     derivatives: tuple[Any, ...] = ()
-    #: Instead of `forward`, where a gradient will be wanted: may keep in `kept`, on an instance
-    #: of this one call, what spares `backward` work. Tensors must not be kept, nor used from it.
+    #: Instead of `forward`, where a gradient will be wanted: may keep arrays in `self.kept`, for
+    #: `backward` on arrays to use. It is run on a copy of the op that belongs to this one call.
     forward_and_keep: Any = None
     kept: Any = None
 
@@ -92,9 +93,12 @@ class Op:
             if x._requires_grad:
                 wanted = True
         try:
-            if wanted and _recording.get():
-                return _make((self.forward_and_keep or self.forward)(*arrays), self, inputs)
-            return _make(self.forward(*arrays))
+            if not (wanted and _recording.get()):
+                return _make(self.forward(*arrays))
+            if self.forward_and_keep is None:
+                return _make(self.forward(*arrays), self, inputs)
+            op = copy(self)
+            return _make(op.forward_and_keep(*arrays), op, inputs)
         except (ValueError, TypeError, IndexError) as error:
             raise explained(error, f"{self!r} of {listed(inputs)}") from error
 
@@ -156,7 +160,7 @@ class Tensor(ArrayMethods):
     def __new__(
         cls, data: Any, requires_grad: bool = False, *, dtype: Any = None, name: str | None = None
     ) -> Tensor:
-        tensor = _make(as_array(plain(data), dtype).copy())
+        tensor = _make(as_array(plain(data), dtype).copy(), cls=cls)
         tensor.name = name
         return tensor.requires_grad_(requires_grad)
 
@@ -177,8 +181,8 @@ class Tensor(ArrayMethods):
         value = as_array(plain(value))
         if self.op is not None:
             raise ValueError(
-                f"{described(self)} was computed by {self.op!r}, so its data cannot be set; set "
-                "the data of the leaves it was computed from, or make a new Tensor"
+                f"{described(self)} is no leaf, so its data cannot be set; set the data of the "
+                "leaves it was computed from, or make a new Tensor"
             )
         if value.shape != self.shape:
             raise ValueError(
@@ -205,8 +209,8 @@ class Tensor(ArrayMethods):
         """Set whether a leaf requires gradients; gives the Tensor itself."""
         if self.op is not None and not value:
             raise ValueError(
-                f"{described(self)} was computed by {self.op!r} from Tensors that require "
-                "gradients, so it does too; use t.detach() for its value alone"
+                f"{described(self)} was computed from Tensors that require gradients, so it does "
+                "too; use t.detach() for its value alone"
             )
         if value and self.dtype.kind != "f":
             raise TypeError(
@@ -233,13 +237,13 @@ class Tensor(ArrayMethods):
         self.grad = None
 
     def detach(self) -> Tensor:
-        """The same array as a leaf that requires no gradient: a constant for what follows."""
+        """The same array, shared, as a leaf that requires no gradient: a constant from here on."""
         return _make(self._data)
 
     def __reduce__(self) -> Any:
         # Copying and pickling keep data and flags. The graph stays behind: it would be followed
         # recursively, and a copy of it would not be the one that the other Tensors are in.
-        return _restored, (self._data.copy(), self._requires_grad, self.name)
+        return _restored, (self._data, self._requires_grad, self.name)
 
     def __deepcopy__(self, memo: Any) -> Tensor:
         return _restored(*self.__reduce__()[1])
@@ -275,7 +279,7 @@ class Tensor(ArrayMethods):
                     tensor.grad = as_array(tensor.grad + g)
                 else:
                     # The sweep's arrays may be views, or a rule's own; `grad` shares with none.
-                    tensor.grad = g if create_graph else g.copy()
+                    tensor.grad = g.copy()
         if not retain_graph:
             for tensor in history(self):
                 tensor.inputs = ()
@@ -294,7 +298,7 @@ def history(*outputs: Tensor) -> list[Tensor]:
         tensor = unvisited.pop()
         if tensor.op is not None and not tensor.inputs:
             raise ValueError(
-                f"the graph behind {described(tensor)}, made by {tensor.op!r}, was freed by "
+                f"the graph behind {described(tensor)} was freed by "
                 "backward(retain_graph=False); keep it, or compute the result again"
             )
         for x in tensor.inputs:
@@ -332,13 +336,15 @@ def sweep(
         out = tensor if create_graph else tensor._data
         try:
             rules = op.derivatives
-            answers = rules or _as_tuple(op.backward(g, out, *values))
+            answers = rules or _by_backward(op, g, out, *values)
             if len(answers) < len(inputs):
-                raise ValueError(f"{len(answers)} gradients for {len(inputs)} inputs")
+                raise ValueError(f"{len(answers)} derivatives for {len(inputs)} inputs")
             for x, answer in zip(inputs, answers, strict=False):
                 if answer is None or not x._requires_grad:
                     continue
                 gradient = answer(g, out, *values) if rules else answer
+                if create_graph:
+                    gradient = as_tensor(gradient)
                 if (
                     type(gradient) is not np.ndarray
                     or gradient.shape != x._data.shape
@@ -352,8 +358,20 @@ def sweep(
             raise explained(error, f"the backward of {op!r} of {listed(inputs)}") from error
 
 
-def _as_tuple(answer: Any) -> Any:
-    return answer if isinstance(answer, (tuple, list)) else (answer,)
+def _by_backward(op: Op, *arrays: Any) -> Any:
+    """What the op's `backward` says: a gradient for each input."""
+    # A rule may see what others hold too, so it is not to write into it.
+    answer = op.backward(*[_read_only(a) if type(a) is np.ndarray else a for a in arrays])
+    answers = answer if isinstance(answer, (tuple, list)) else (answer,)
+    if len(answers) != len(arrays) - 2:
+        raise ValueError(f"{len(answers)} gradients for {len(arrays) - 2} inputs")
+    return answers
+
+
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def unbroadcast(gradient: Any, x: Tensor) -> Any:
@@ -497,10 +515,16 @@ def _as_tensors(inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
     )
 
 
-def _make(data: Any, op: Op | None = None, inputs: tuple[Tensor, ...] = ()) -> Tensor:
+def _make(
+    data: Any, op: Op | None = None, inputs: tuple[Tensor, ...] = (), cls: type[Tensor] = Tensor
+) -> Tensor:
     """The one place where Tensors are made, and made to hold an array, be it 0-d."""
-    tensor = _new(Tensor)
-    tensor._data = data if type(data) is np.ndarray else as_array(data)
+    tensor = _new(cls)
+    if type(data) is not np.ndarray or data.dtype.kind != "f":
+        data = as_array(data)
+        if data.dtype.kind != "f":
+            op, inputs = None, ()  # no gradient can flow through integers and booleans
+    tensor._data = data
     tensor.op = op
     tensor.inputs = inputs
     tensor.number = next(_numbers)

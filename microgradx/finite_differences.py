@@ -153,8 +153,8 @@ def _as_input(x: Any) -> Tensor:
     if isinstance(x, Tensor):
         if x.requires_grad and not x.is_leaf:
             raise ValueError(
-                f"{described(x)} was computed by {x.op!r}, so it cannot be moved on its own; give "
-                "the leaves, or x.detach().requires_grad_()"
+                f"{described(x)} is no leaf, so it cannot be moved on its own; give the leaves it "
+                "was computed from, or x.detach().requires_grad_()"
             )
         return x
     tensor = Tensor(x)

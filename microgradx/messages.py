@@ -8,9 +8,9 @@ import numpy as np
 
 
 def described(x: Any) -> str:
-    """A Tensor or array in a message: its name if it has one, dtype and shape."""
-    name = getattr(x, "name", None)
-    return f"{f'Tensor {name!r}' if name else 'a Tensor'} ({x.dtype}, shape {x.shape})"
+    """A Tensor in a message: its name if it has one, dtype, shape, and the op that made it."""
+    made = f", made by {x.op!r}" if x.op is not None else ""
+    return f"{f'Tensor {x.name!r}' if x.name else 'a Tensor'} ({x.dtype}, shape {x.shape}{made})"
 
 
 def listed(inputs: tuple[Any, ...]) -> str:

@@ -165,7 +165,7 @@ def test_what_cannot_be_checked_is_refused():
     with pytest.raises(ValueError, match="order must be 1 or 2, not 3"):
         mg.gradcheck(mg.exp, np.ones(1), order=3)
     x = mg.Tensor([1.0], requires_grad=True)
-    with pytest.raises(ValueError, match="was computed by multiply"):
+    with pytest.raises(ValueError, match=r"made by multiply.* is no leaf"):
         mg.gradcheck(mg.exp, x * 2)
     generator = np.random.default_rng(0)
     with pytest.raises(ValueError, match="different results"):

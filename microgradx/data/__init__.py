@@ -1,0 +1,17 @@
+"""Data: batches, splits, standardised columns, and toy data sets."""
+
+from microgradx.data.batching import Batches, batches
+from microgradx.data.splitting import stratified_split, train_test_split
+from microgradx.data.standardisation import Standardiser
+from microgradx.data.toy import blobs, moons, spirals
+
+__all__ = [
+    "Batches",
+    "batches",
+    "stratified_split",
+    "train_test_split",
+    "Standardiser",
+    "moons",
+    "spirals",
+    "blobs",
+]

@@ -1,0 +1,83 @@
+"""Rows of a data set, a few at a time."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from microgradx.array_methods import Array
+from microgradx.data.rows import paired_rows
+from microgradx.randomness import as_generator
+
+__all__ = ["Batches", "batches"]
+
+
+class Batches:
+    """What `batches` gives: the passes over a data set, with the number of batches as length."""
+
+    def __init__(
+        self,
+        X: Array,
+        y: Array,
+        batch_size: int,
+        generator: np.random.Generator | None,
+        shuffle: bool,
+        drop_last: bool,
+    ) -> None:
+        self.X = X
+        self.y = y
+        self.batch_size = batch_size
+        self.generator = generator
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+
+    def __len__(self) -> int:
+        full, remaining = divmod(len(self.X), self.batch_size)
+        return full if self.drop_last or not remaining else full + 1
+
+    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+        starts = range(0, len(self) * self.batch_size, self.batch_size)
+        order = as_generator(self.generator).permutation(len(self.X)) if self.shuffle else None
+        for start in starts:
+            rows: Any = slice(start, start + self.batch_size)
+            if order is not None:
+                rows = order[rows]
+            yield self.X[rows], self.y[rows]
+
+
+def batches(
+    X: Any,
+    y: Any,
+    batch_size: int,
+    generator: np.random.Generator | None = None,
+    shuffle: bool = True,
+    drop_last: bool = False,
+) -> Batches:
+    """Pairs of rows of X and what belongs to them in y, `batch_size` at a time.
+
+    Each iteration is one pass over all rows, in an order of its own if they are shuffled. The
+    last batch is smaller if the rows do not come out even; `drop_last` leaves it out. Batches
+    have the dtypes of X and y, and are arrays; not shuffled, they are views.
+
+    >>> for X_batch, y_batch in batches([[1.0], [2.0], [3.0]], [1, 2, 3], 2, shuffle=False):
+    ...     print(X_batch.tolist(), y_batch.tolist())
+    [[1.0], [2.0]] [1, 2]
+    [[3.0]] [3]
+
+    Raises ValueError for X and y of different lengths, for no rows, for a batch_size below 1,
+    and for one that with drop_last leaves no batch.
+    """
+    X, y = paired_rows(X, y)
+    rows, batch_size = len(X), operator.index(batch_size)
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
+    if drop_last and batch_size > rows:
+        raise ValueError(
+            f"with drop_last, {rows} rows give no batch of {batch_size}; "
+            "lower batch_size, or keep the last batch"
+        )
+    as_generator(generator)  # refuses what is none now, and not at the first pass
+    return Batches(X, y, batch_size, generator, shuffle, drop_last)

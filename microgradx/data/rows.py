@@ -1,0 +1,29 @@
+"""Data and what belongs to them, row by row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from microgradx.array_methods import Array, plain
+
+__all__ = ["paired_rows"]
+
+
+def paired_rows(X: Any, y: Any) -> tuple[Array, Array]:
+    """X and y as arrays, if they have the same number of rows, and any.
+
+    >>> X, y = paired_rows([[1.0, 2.0], [3.0, 4.0]], [0, 1])
+    >>> X.shape, y.shape
+    ((2, 2), (2,))
+    """
+    X, y = np.asarray(plain(X)), np.asarray(plain(y))
+    if X.ndim == 0 or y.ndim == 0 or len(X) != len(y):
+        raise ValueError(
+            f"X of shape {X.shape} and y of shape {y.shape} must have the same number of rows, "
+            "their first axis"
+        )
+    if len(X) == 0:
+        raise ValueError(f"X of shape {X.shape} and y of shape {y.shape} have no rows; give some")
+    return X, y

@@ -1,0 +1,191 @@
+"""Arrays that are not NumPy's but speak its protocols: the same rules run on them unchanged."""
+
+import numpy as np
+import pytest
+from numpy.lib.mixins import NDArrayOperatorsMixin
+from numpy.testing import assert_allclose, assert_array_equal
+
+import microgradx as mg
+from microgradx import Tensor
+from microgradx.engine import sweep
+
+
+class Foreign(NDArrayOperatorsMixin):
+    """An array of another library: it has NumPy's protocols, and cannot be made NumPy's unseen.
+
+    A rule that leaves the protocols, or would copy from a GPU behind the user's back, fails.
+    """
+
+    def __init__(self, values):
+        assert isinstance(values, (np.ndarray, np.generic))
+        self.values = np.asarray(values)
+
+    shape = property(lambda self: self.values.shape)
+    ndim = property(lambda self: self.values.ndim)
+    size = property(lambda self: self.values.size)
+    dtype = property(lambda self: self.values.dtype)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        if any(isinstance(x, Tensor) for x in inputs):
+            return NotImplemented  # as any library says of types that it does not know
+        return of_foreign(getattr(ufunc, method), inputs, kwargs)
+
+    def __array_function__(self, function, types, args, kwargs):
+        return NotImplemented if Tensor in types else of_foreign(function, args, kwargs)
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("this array is elsewhere")
+
+    def __getitem__(self, index):
+        return Foreign(self.values[values_of(index)])
+
+    def __bool__(self):
+        return bool(self.values)
+
+    def astype(self, dtype, copy=True):
+        return Foreign(self.values.astype(dtype, copy=copy))
+
+    def copy(self):
+        return Foreign(self.values.copy())
+
+
+def values_of(value):
+    if isinstance(value, (list, tuple)):
+        return type(value)(values_of(item) for item in value)
+    return value.values if isinstance(value, Foreign) else value
+
+
+def of_foreign(function, args, kwargs):
+    result = function(*values_of(args), **{name: values_of(kwargs[name]) for name in kwargs})
+    return Foreign(result) if isinstance(result, (np.ndarray, np.generic)) else result
+
+
+def dask_array(values):
+    """In chunks of two, so that no axis is whole, and any operation crosses chunks."""
+    return pytest.importorskip("dask.array").from_array(values, chunks=2)
+
+
+KINDS = pytest.mark.parametrize("convert", [Foreign, dask_array], ids=["foreign", "dask"])
+
+
+def values(array):
+    """Back in NumPy, at the end."""
+    return array.values if isinstance(array, Foreign) else np.asarray(array)
+
+
+def two_layers(x, w1, b1, w2, b2):
+    return mg.tanh(x @ w1 + b1) @ w2 + b2
+
+
+@pytest.fixture
+def network(generator):
+    """Rows of data, and the parameters of two layers, in NumPy's arrays."""
+    shapes = [(5, 4), (4, 6), (6,), (6, 3), (3,)]
+    return [generator.normal(size=shape) for shape in shapes]
+
+
+LOSSES = {
+    "labels": lambda z, y: mg.cross_entropy(z, [0, 2, 1, 1, 0]),
+    "labels, summed": lambda z, y: mg.cross_entropy(z, [0, 2, 1, 1, 0], reduction="sum"),
+    "smoothed": lambda z, y: mg.cross_entropy(z, [0, 2, 1, 1, 0], label_smoothing=0.1),
+    "probabilities": lambda z, y: mg.cross_entropy(z, y),
+    "probabilities, composed": lambda z, y: mg.cross_entropy(z, y, fused=False),
+    "for each row": lambda z, y: mg.sum(mg.cross_entropy(z, y, reduction="none")),
+    "log_softmax": lambda z, y: -mg.sum(y * mg.log_softmax(z)),
+    "softmax": lambda z, y: mg.sum(y * mg.softmax(z, fused=False)),
+    "logsumexp": lambda z, y: mg.sum(mg.logsumexp(z, axis=1) - mg.mean(z * y, axis=1)),
+    "activations": lambda z, y: mg.mean(mg.relu(z) + mg.sigmoid(z) * y),
+}
+
+
+@KINDS
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_network_on_other_arrays_has_numpys_loss_and_gradients(convert, name, network):
+    x, *parameters = network
+    y = mg.softmax(x[:, :3])
+    expected = [Tensor(p, requires_grad=True) for p in parameters]
+    expected_loss = LOSSES[name](two_layers(Tensor(x), *expected), Tensor(y))
+    expected_loss.backward()
+
+    tensors = [mg.as_tensor(convert(p)).requires_grad_() for p in parameters]
+    loss = LOSSES[name](two_layers(mg.as_tensor(convert(x)), *tensors), mg.as_tensor(convert(y)))
+    loss.backward()
+    kind = type(convert(x))
+    assert type(loss.data) is kind
+    assert_allclose(values(loss.data), expected_loss.data, rtol=1e-13)
+    for tensor, reference in zip(tensors, expected, strict=True):
+        assert type(tensor.grad) is kind
+        assert tensor.grad.dtype == tensor.dtype
+        assert_allclose(values(tensor.grad), reference.grad, rtol=1e-12, atol=1e-15)
+
+
+@KINDS
+def test_second_derivatives_of_a_network_on_other_arrays(convert, network):
+    def products(convert):
+        """The gradient of the gradient's squares: twice a Hessian-vector product."""
+        x, *parameters = (mg.as_tensor(convert(array)) for array in network)
+        for p in parameters:
+            p.requires_grad_()
+        loss = mg.cross_entropy(two_layers(x, *parameters), [0, 2, 1, 1, 0])
+        gradients = dict(sweep({loss: mg.as_tensor(convert(np.ones(())))}, create_graph=True))
+        squares = sum(mg.sum(gradients[p] * gradients[p]) for p in parameters)
+        squares.backward()
+        return [p.grad for p in parameters]
+
+    for product, reference in zip(products(convert), products(np.asarray), strict=True):
+        assert type(product) is type(convert(np.ones(2)))
+        assert_allclose(values(product), reference, rtol=1e-11, atol=1e-14)
+
+
+@KINDS
+def test_tensors_keep_other_arrays_as_they_are(convert):
+    array = convert(np.array([1.0, 2.0]))
+    assert mg.as_tensor(array).data is array
+    copied = Tensor(array, requires_grad=True)
+    assert type(copied.data) is type(array)
+    assert copied.data is not array
+    assert (copied.shape, copied.ndim, copied.size, copied.dtype) == ((2,), 1, 2, np.dtype(float))
+
+
+@KINDS
+def test_operators_with_other_arrays_are_ours_on_either_side(convert):
+    values_x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    array = convert(np.array([[2.0, 1.0], [0.5, 3.0]]))
+    for operate in (
+        lambda a, b: a + b,
+        lambda a, b: a - b,
+        lambda a, b: a * b,
+        lambda a, b: a / b,
+        lambda a, b: a**b,
+        lambda a, b: a @ b,
+    ):
+        for swap in (False, True):
+            x = Tensor(values_x, requires_grad=True)
+            out = operate(array, x) if swap else operate(x, array)
+            assert isinstance(out, Tensor)
+            assert type(out.data) is type(array)
+            expected = (values(array), values_x) if swap else (values_x, values(array))
+            assert_allclose(values(out.data), operate(*expected))
+            out.sum().backward()
+            assert x.grad.shape == x.shape
+
+
+@KINDS
+def test_what_was_broadcast_is_summed_back_on_other_arrays(convert):
+    x = mg.as_tensor(convert(np.ones((3, 1)))).requires_grad_()
+    b = mg.as_tensor(convert(np.array(2.0))).requires_grad_()
+    (x * mg.as_tensor(convert(np.arange(4.0))) + b).sum().backward()
+    assert_array_equal(values(x.grad), np.full((3, 1), 6.0))
+    assert_array_equal(values(b.grad), 12.0)
+    (b * b).backward(convert(np.array(10.0)))
+    assert_array_equal(values(b.grad), 52.0)
+
+
+def test_a_repr_shows_a_dask_array_without_computing_it():
+    array = dask_array(np.ones((4, 4)))
+    computed = []
+    watched = array.map_blocks(lambda block: computed.append(1) or block, meta=array)
+    text = repr(mg.as_tensor(watched))
+    assert "dask.array" in text
+    assert "shape=(4, 4)" in text
+    assert computed == []
