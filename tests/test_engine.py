@@ -899,7 +899,7 @@ def test_new_data_must_have_the_same_shape(value):
 
 def test_only_leaves_can_be_given_data():
     y = leaf([1.0, 2.0]).exp()
-    with pytest.raises(ValueError, match="made by exp.*is no leaf"):
+    with pytest.raises(ValueError, match=r"made by exp.*is no leaf"):
         y.data = [1.0, 2.0]
 
 

@@ -57,7 +57,6 @@ class Elementwise(Op):
         formula: str,
         *derivatives: Callable[..., Any] | None,
         name: str = "",
-        example: str,
     ) -> None:
         self.name = name or function.__name__
         self.formula = formula
@@ -65,71 +64,6 @@ class Elementwise(Op):
         self.derivatives = derivatives
         is_numpys = getattr(np, self.name, None) is function
         implements(function if is_numpys else self.name)(self)
-        code, result = example.split(" -> ")
-        self.__doc__ = (
-            f"{self.name}({', '.join('xyz'[: len(derivatives)])}) = {formula}, elementwise"
-            f"{f', as numpy.{self.name}' if is_numpys else ''}.\n\n"
-            "Inputs broadcast, and dtypes promote, as in NumPy. Arrays give an array; a Tensor "
-            f"among them gives a Tensor, with a gradient for each input.\n\n>>> {code}\n{result}\n"
-        )
-
-
-# ---------------------------------------------------------------------------- arithmetic
-
-add = Elementwise(
-    np.add,
-    "x + y",
-    lambda g, out, x, y: g,
-    lambda g, out, x, y: g,
-    example="add([1, 2], 3) -> array([4, 5])",
-)
-subtract = Elementwise(
-    np.subtract,
-    "x - y",
-    lambda g, out, x, y: g,
-    lambda g, out, x, y: -g,
-    example="subtract([1, 2], 3) -> array([-2, -1])",
-)
-multiply = Elementwise(
-    np.multiply,
-    "x · y",
-    lambda g, out, x, y: g * y,
-    lambda g, out, x, y: g * x,
-    example="multiply([1, 2], 3) -> array([3, 6])",
-)
-divide = Elementwise(
-    np.divide,
-    "x / y",
-    lambda g, out, x, y: g / y,
-    lambda g, out, x, y: -g * out / y,
-    example="divide([1, 2], 4) -> array([0.25, 0.5 ])",
-)
-negative = Elementwise(
-    np.negative,
-    "-x",
-    lambda g, out, x: -g,
-    example="negative([1, -2]) -> array([-1,  2])",
-)
-positive = Elementwise(
-    np.positive,
-    "+x",
-    lambda g, out, x: g,
-    example="positive([1, -2]) -> array([ 1, -2])",
-)
-# Steps: their derivative is 0 wherever they have one.
-floor_divide = Elementwise(
-    np.floor_divide,
-    "⌊x / y⌋",
-    lambda g, out, x, y: np.zeros_like(x),
-    lambda g, out, x, y: np.zeros_like(y),
-    example="floor_divide([7, -7], 2) -> array([ 3, -4])",
-)
-sign = Elementwise(
-    np.sign,
-    "sign x",
-    lambda g, out, x: np.zeros_like(x),
-    example="sign([-2, 0, 3]) -> array([-1,  0,  1])",
-)
 
 
 def _power_by_base(g: Any, out: Any, x: Any, y: Any) -> Any:
@@ -142,118 +76,82 @@ def _power_by_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
     return g * out * np.log(np.where((x == 0) & (y >= 0), 1, x))
 
 
-power = Elementwise(
-    np.power,
-    "xʸ",
-    _power_by_base,
-    _power_by_exponent,
-    example="power([1, 2, 3], 2) -> array([1, 4, 9])",
-)
-
-# ---------------------------------------------------------------------------- functions
-
-exp = Elementwise(
-    np.exp,
-    "eˣ",
-    lambda g, out, x: g * out,
-    example="exp([0, 1]) -> array([1.        , 2.71828183])",
-)
-log = Elementwise(
-    np.log,
-    "ln x",
-    lambda g, out, x: g / x,
-    example="log([1, 10]) -> array([0.        , 2.30258509])",
-)
-log1p = Elementwise(
-    np.log1p,
-    "ln(1 + x)",
-    lambda g, out, x: g / (1 + x),
-    example="log1p([0, 1e-20]) -> array([0.e+00, 1.e-20])",
-)
-sqrt = Elementwise(
-    np.sqrt,
-    "√x",
-    lambda g, out, x: g / (2 * out),
-    example="sqrt([4, 9]) -> array([2., 3.])",
-)
-tanh = Elementwise(
-    np.tanh,
-    "tanh x",
-    lambda g, out, x: g * (1 - out * out),
-    example="tanh([0, 1]) -> array([0.        , 0.76159416])",
-)
-
-
 def _sigmoid(x: Array) -> Array:
     e = np.exp(-np.abs(x))  # of -|x|, so that it cannot overflow
     return np.where(np.greater_equal(x, 0), 1, e) / (1 + e)
 
 
+def _softplus(x: Array) -> Array:
+    return np.logaddexp(x, 0)
+
+
+def _relu(x: Array) -> Array:
+    return np.maximum(x, 0)
+
+
+def _same(x: Array) -> Array:
+    return x
+
+
+# ---------------------------------------------------------------------------- the table
+# fmt: off
+
+# arithmetic
+add = Elementwise(np.add, "x + y", lambda g, out, x, y: g, lambda g, out, x, y: g)
+subtract = Elementwise(np.subtract, "x - y", lambda g, out, x, y: g, lambda g, out, x, y: -g)
+multiply = Elementwise(np.multiply, "x · y", lambda g, out, x, y: g * y, lambda g, out, x, y: g * x)
+divide = Elementwise(
+    np.divide, "x / y", lambda g, out, x, y: g / y, lambda g, out, x, y: -g * out / y)
+power = Elementwise(np.power, "xʸ", _power_by_base, _power_by_exponent)
+negative = Elementwise(np.negative, "-x", lambda g, out, x: -g)
+positive = Elementwise(np.positive, "+x", lambda g, out, x: g)
+
+# functions
+exp = Elementwise(np.exp, "eˣ", lambda g, out, x: g * out)
+log = Elementwise(np.log, "ln x", lambda g, out, x: g / x)
+log1p = Elementwise(np.log1p, "ln(1 + x)", lambda g, out, x: g / (1 + x))
+sqrt = Elementwise(np.sqrt, "√x", lambda g, out, x: g / (2 * out))
+tanh = Elementwise(np.tanh, "tanh x", lambda g, out, x: g * (1 - out * out))
 sigmoid = Elementwise(
-    _sigmoid,
-    "1 / (1 + e⁻ˣ)",
-    lambda g, out, x: g * out * (1 - out),
-    name="sigmoid",
-    example="sigmoid([0.0, 2.0]) -> array([0.5       , 0.88079708])",
-)
-# ln(1 + eˣ), without overflow: its derivative is the sigmoid.
-softplus = Elementwise(
-    lambda x: np.logaddexp(x, 0),
-    "ln(1 + eˣ)",
-    lambda g, out, x: g * sigmoid(x),
-    name="softplus",
-    example="softplus([0.0, 1000.0]) -> array([6.93147181e-01, 1.00000000e+03])",
-)
+    _sigmoid, "1 / (1 + e⁻ˣ)", lambda g, out, x: g * out * (1 - out), name="sigmoid")
+softplus = Elementwise(_softplus, "ln(1 + eˣ)", lambda g, out, x: g * sigmoid(x), name="softplus")
 
-# ---------------------------------------------------------------------------- kinks and choices
+# kinks: the derivative of relu and of |x| at 0 is 0, by convention
+relu = Elementwise(_relu, "max(x, 0)", lambda g, out, x: g * (out > 0), name="relu")
+absolute = abs = Elementwise(np.absolute, "|x|", lambda g, out, x: g * np.sign(x))
 
-# At 0 the derivative of both is 0, by convention.
-relu = Elementwise(
-    lambda x: np.maximum(x, 0),
-    "max(x, 0)",
-    lambda g, out, x: g * (out > 0),
-    name="relu",
-    example="relu([-1, 2]) -> array([0, 2])",
-)
-absolute = Elementwise(
-    np.absolute,
-    "|x|",
-    lambda g, out, x: g * np.sign(x),
-    example="absolute([-1, 2]) -> array([1, 2])",
-)
-abs = absolute
-# Ties share the gradient equally.
+# choices: ties share the gradient equally; at a bound, clip passes it on to x
 maximum = Elementwise(
-    np.maximum,
-    "max(x, y)",
+    np.maximum, "max(x, y)",
     lambda g, out, x, y: np.where(x == y, g / 2, g * (x > y)),
-    lambda g, out, x, y: np.where(x == y, g / 2, g * (x < y)),
-    example="maximum([1, 2], [2, 1]) -> array([2, 2])",
-)
+    lambda g, out, x, y: np.where(x == y, g / 2, g * (x < y)))
 minimum = Elementwise(
-    np.minimum,
-    "min(x, y)",
+    np.minimum, "min(x, y)",
     lambda g, out, x, y: np.where(x == y, g / 2, g * (x < y)),
-    lambda g, out, x, y: np.where(x == y, g / 2, g * (x > y)),
-    example="minimum([1, 2], [2, 1]) -> array([1, 1])",
-)
-# The bounds themselves still pass the gradient on to x.
+    lambda g, out, x, y: np.where(x == y, g / 2, g * (x > y)))
 _clip = Elementwise(
-    np.clip,
-    "min(max(x, y), z)",
+    np.clip, "min(max(x, y), z)",
     lambda g, out, x, y, z: g * ((x >= y) & (x <= z)),
     lambda g, out, x, y, z: g * ((x < y) & (y <= z)),
-    lambda g, out, x, y, z: g * ((z < x) | (z < y)),
-    example="clip([-3, 0, 3], -1, 2) -> array([-1,  0,  2])",
-)
+    lambda g, out, x, y, z: g * ((z < x) | (z < y)))
 _where = Elementwise(
-    np.where,
-    "y if x else z",
+    np.where, "y if x else z",
     None,
     lambda g, out, x, y, z: np.where(x, g, 0),
-    lambda g, out, x, y, z: np.where(x, 0, g),
-    example="where([True, False], 1, 2) -> array([1, 2])",
-)
+    lambda g, out, x, y, z: np.where(x, 0, g))
+
+# steps: the derivative is 0 wherever there is one
+sign = Elementwise(np.sign, "sign x", lambda g, out, x: np.zeros_like(x))
+floor_divide = Elementwise(
+    np.floor_divide, "⌊x / y⌋",
+    lambda g, out, x, y: np.zeros_like(x), lambda g, out, x, y: np.zeros_like(y))
+
+# the same values; stop_gradient is a constant that can still be seen in the graph
+copy = Elementwise(np.copy, "x", lambda g, out, x: g)
+stop_gradient = Elementwise(_same, "x", None, name="stop_gradient")
+
+# fmt: on
+# ---------------------------------------------------------------------------- with arguments
 
 
 @implements(np.clip)
@@ -286,24 +184,6 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     return _where(as_array(plain(condition), bool), x, y)
 
 
-# ---------------------------------------------------------------------------- the same values
-
-copy = Elementwise(
-    np.copy,
-    "x",
-    lambda g, out, x: g,
-    example="copy([1, 2]) -> array([1, 2])",
-)
-# A constant for the derivative that can still be seen in the graph.
-stop_gradient = Elementwise(
-    lambda x: x,
-    "x",
-    None,
-    name="stop_gradient",
-    example="stop_gradient([1, 2]) -> [1, 2]",
-)
-
-
 class AsType(Op):
     """x in another dtype; the sweep casts every gradient back to its input's dtype."""
 
@@ -332,4 +212,38 @@ def astype(x: Any, dtype: Any) -> Any:
     return AsType(dtype)(x)
 
 
-__test__ = {op.name: op.__doc__ for op in list(vars().values()) if isinstance(op, Elementwise)}
+# ---------------------------------------------------------------------------- documentation
+
+EXAMPLES = {
+    add: ("add([1, 2], 3)", "array([4, 5])"),
+    subtract: ("subtract([1, 2], 3)", "array([-2, -1])"),
+    multiply: ("multiply([1, 2], 3)", "array([3, 6])"),
+    divide: ("divide([1, 2], 4)", "array([0.25, 0.5 ])"),
+    power: ("power([1, 2, 3], 2)", "array([1, 4, 9])"),
+    negative: ("negative([1, -2])", "array([-1,  2])"),
+    positive: ("positive([1, -2])", "array([ 1, -2])"),
+    exp: ("exp([0, 1])", "array([1.        , 2.71828183])"),
+    log: ("log([1, 10])", "array([0.        , 2.30258509])"),
+    log1p: ("log1p([0, 1e-20])", "array([0.e+00, 1.e-20])"),
+    sqrt: ("sqrt([4, 9])", "array([2., 3.])"),
+    tanh: ("tanh([0, 1])", "array([0.        , 0.76159416])"),
+    sigmoid: ("sigmoid([0.0, 2.0])", "array([0.5       , 0.88079708])"),
+    softplus: ("softplus([0.0, 1000.0])", "array([6.93147181e-01, 1.00000000e+03])"),
+    relu: ("relu([-1, 2])", "array([0, 2])"),
+    absolute: ("absolute([-1, 2])", "array([1, 2])"),
+    maximum: ("maximum([1, 2], [2, 1])", "array([2, 2])"),
+    minimum: ("minimum([1, 2], [2, 1])", "array([1, 1])"),
+    sign: ("sign([-2, 0, 3])", "array([-1,  0,  1])"),
+    floor_divide: ("floor_divide([7, -7], 2)", "array([ 3, -4])"),
+    copy: ("copy([1, 2])", "array([1, 2])"),
+    stop_gradient: ("stop_gradient(np.array([1, 2]))", "array([1, 2])"),
+}
+for op, (call, result) in EXAMPLES.items():
+    op.__doc__ = (
+        f"{op.name}({', '.join('xyz'[: len(op.derivatives)])}) = {op.formula}, elementwise.\n\n"
+        "Inputs broadcast, and dtypes promote, as in NumPy. Arrays give an array; a Tensor among "
+        f"them gives a Tensor, and gradients go to each input.\n\n>>> {call}\n{result}\n"
+    )
+
+# Where doctest finds these examples: it does not look into instances by itself.
+__test__ = {op.name: op.__doc__ for op in EXAMPLES}

@@ -417,3 +417,4 @@ def test_each_op_carries_a_name_and_a_formula():
         if isinstance(op, elementwise.Elementwise):
             assert op.name in (name, "absolute")
             assert op.formula
+            assert op in elementwise.EXAMPLES
