@@ -1,0 +1,116 @@
+"""A network together with what it needs to meet new rows: their layout, standardisation, labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from microgradx.array_methods import Array
+from microgradx.data import Standardiser
+from microgradx.engine import no_grad
+from microgradx.functional import softmax
+from microgradx.nn import MLP
+from microgradx.training.files import InputError, shown
+from microgradx.training.tables import Layout
+
+__all__ = ["Activation", "Classifier", "fitted_standardiser"]
+
+Activation = Literal["relu", "tanh", "sigmoid"]
+
+
+def fitted_standardiser(features: Array, layout: Layout) -> Standardiser:
+    """Means and scales of the columns of features (rows, columns), which shall be training rows.
+
+    The pixels of images are all in the same unit and share one mean and one scale. On a scale of
+    its own, a pixel at the rim that is nearly always white would count for as much as the strokes.
+
+    Raises InputError for a column whose numbers are too large to have a standard deviation.
+
+    >>> fitted_standardiser(np.array([[0.0, 4.0], [0.0, 4.0]]), Layout(2, image_shape=(1, 2))).mean
+    array([2., 2.])
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        fitted = Standardiser().fit(features.reshape(-1, 1) if layout.image_shape else features)
+    mean, scale = np.asarray(fitted.mean), np.asarray(fitted.scale)
+    if not np.all(np.isfinite(scale)):
+        column = layout.feature_name(int(np.argmin(np.isfinite(scale))))
+        raise InputError(
+            f"the numbers in {shown(column)} are too large to have a standard deviation; divide "
+            "them by a power of ten"
+        )
+    shape = features.shape[1:]
+    return Standardiser(np.broadcast_to(mean, shape), np.broadcast_to(scale, shape))
+
+
+@dataclass
+class Classifier:
+    """A multilayer perceptron that answers for raw features, as they stand in a table.
+
+    >>> import numpy as np
+    >>> classifier = Classifier.untrained(
+    ...     Standardiser().fit([[1.0, 50.0], [3.0, 70.0]]), Layout(2), ("no", "yes"),
+    ...     hidden_sizes=(8,), generator=np.random.default_rng(0))
+    >>> classifier.predict_proba(np.array([[2.0, 60.0]])).shape
+    (1, 2)
+    """
+
+    model: MLP
+    hidden_sizes: tuple[int, ...]
+    activation: Activation
+    standardiser: Standardiser
+    layout: Layout
+    label_names: tuple[str, ...]
+    temperature: float = 1.0
+
+    @classmethod
+    def untrained(
+        cls,
+        standardiser: Standardiser,
+        layout: Layout,
+        label_names: tuple[str, ...],
+        *,
+        hidden_sizes: tuple[int, ...] = (128,),
+        activation: Activation = "relu",
+        temperature: float = 1.0,
+        dtype: Any = np.float32,
+        generator: np.random.Generator | None = None,
+    ) -> Classifier:
+        """One whose weights are as initialisation draws them."""
+        model = MLP(
+            layout.columns,
+            hidden_sizes,
+            len(label_names),
+            activation,
+            dtype=dtype,
+            generator=generator,
+        )
+        return cls(model, hidden_sizes, activation, standardiser, layout, label_names, temperature)
+
+    def standardised(self, features: Any) -> Array:
+        """Features as the network takes them: (rows, columns) of float32.
+
+        What is more than a million standard deviations from the mean counts as that far, so that
+        no layer overflows.
+        """
+        with np.errstate(over="ignore"):
+            standardised = self.standardiser.transform(features)
+        return np.clip(standardised, -1e6, 1e6).astype(np.float32)
+
+    def logits(self, features: Any) -> Array:
+        """Scores (rows, classes) for rows of raw features (rows, columns)."""
+        self.model.eval()
+        with no_grad(), np.errstate(over="ignore", invalid="ignore"):
+            logits: Array = self.model(self.standardised(features)).data
+        return logits
+
+    def predict_proba(self, features: Any, temperature: float | None = None) -> Array:
+        """Probabilities (rows, classes): softmax of the logits, at a temperature.
+
+        If none is given it is the classifier's own.
+        """
+        if temperature is None:
+            temperature = self.temperature
+        probabilities: Array = softmax(self.logits(features), temperature=temperature)
+        return probabilities

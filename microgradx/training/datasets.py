@@ -1,0 +1,89 @@
+"""Data sets by name: real ones that scikit-learn bundles, and toys computed here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microgradx.array_methods import Array
+from microgradx.data import moons, spirals
+from microgradx.training.files import InputError
+from microgradx.training.tables import Layout, Table, read_table
+
+__all__ = ["load_table"]
+
+BUNDLED = ("digits", "iris", "wine", "breast_cancer")
+TOYS = ("moons", "spirals")
+
+
+def load_table(
+    data: str | Path, *, label: str | None = None, generator: np.random.Generator | None = None
+) -> Table:
+    """A data set by its name, or from a CSV or NPZ file.
+
+    digits, iris, wine, breast_cancer: bundled with scikit-learn, downloaded by nobody.
+    moons, spirals: 600 and 900 points of the plane, drawn with `generator`.
+    anything else: a file, read by `read_table`; `label` says which of its columns has the labels.
+
+    Raises InputError if there is no such data, if the file is not usable, or if scikit-learn
+    is needed and not installed.
+    """
+    name = str(data)
+    if name in BUNDLED + TOYS and label is not None:
+        raise InputError(f"--label chooses a column of a file; {name} comes with its labels")
+    if name in BUNDLED:
+        return _bundled(name)
+    if name in TOYS:
+        return _toy(name, generator)
+    if Path(name).suffix.lower() not in (".csv", ".npz"):
+        raise InputError(
+            f"there is no data called {name!r}; choose {', '.join(BUNDLED + TOYS)}, or give a file "
+            "whose name ends in .csv or .npz"
+        )
+    return read_table(data, label)
+
+
+def _bundled(name: str) -> Table:
+    try:
+        from sklearn import datasets
+    except ImportError:
+        raise InputError(
+            f"{name} comes with scikit-learn, which is not installed: "
+            'pip install "microgradx[data]", or use --data moons, which needs nothing'
+        ) from None
+    bunch: Any = getattr(datasets, f"load_{name}")()
+    shape = bunch.images.shape[1:] if name == "digits" else None
+    return _table(
+        bunch.data,
+        bunch.target,
+        [str(label) for label in bunch.target_names],
+        [str(feature) for feature in bunch.feature_names],
+        shape,
+    )
+
+
+def _toy(name: str, generator: np.random.Generator | None) -> Table:
+    if name == "moons":
+        features, labels = moons(600, 0.2, generator)
+        names = ["upper", "lower"]
+    else:
+        features, labels = spirals(900, 3, generator=generator)
+        names = ["first", "second", "third"]
+    return _table(features, labels, names, ["x", "y"], None)
+
+
+def _table(
+    features: Array,
+    labels: Array,
+    label_names: list[str],
+    feature_names: list[str],
+    image_shape: tuple[int, int] | None,
+) -> Table:
+    layout = Layout(
+        columns=features.shape[1], feature_names=tuple(feature_names), image_shape=image_shape
+    )
+    return Table(
+        np.asarray(features, np.float64), np.asarray(labels, np.int64), tuple(label_names), layout
+    )

@@ -1,0 +1,150 @@
+"""The training loop: shuffle, and for each batch predict, measure, differentiate, step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from microgradx.array_methods import Array
+from microgradx.data import batches
+from microgradx.engine import no_grad
+from microgradx.functional import cross_entropy
+from microgradx.training.metrics import accuracy
+
+__all__ = ["Epoch", "History", "cosine_decay", "evaluate", "train"]
+
+
+class Epoch(NamedTuple):
+    """What is known after one pass over the training rows.
+
+    `loss` and `accuracy` are means over its rows, each as it was met, so by a model that was
+    still learning; those of the validation rows are of the model at its end.
+    """
+
+    number: int
+    loss: float
+    accuracy: float
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+
+
+@dataclass
+class History:
+    """The epochs of a training, in order. If it was interrupted, the last may be of a part only."""
+
+    epochs: list[Epoch] = field(default_factory=list)
+    interrupted: bool = False
+
+
+def train(
+    model: Any,
+    features: Array,
+    labels: Array,
+    *,
+    optimizer: Any,
+    epochs: int,
+    batch_size: int,
+    loss: Callable[[Any, Any], Any] = cross_entropy,
+    decay: Callable[[float], float] | None = None,
+    validation: tuple[Array, Array] | None = None,
+    generator: np.random.Generator | None = None,
+    on_batch: Callable[[], None] | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> History:
+    """Let `optimizer` lower the loss of a classifier on rows of features and their labels.
+
+    features, labels: (rows, columns) of floats and (rows,) of integers.
+    loss: of logits (batch, classes) and labels (batch,); its mean over the batch.
+    decay: what the learning rate is multiplied with, for the share of the training that is done.
+    validation: features and labels that are only measured, after each epoch.
+    generator: shuffles the rows, anew in each epoch.
+    on_batch, on_epoch: called after each.
+    should_stop: asked after each step; the training then ends, with no step half done.
+
+    Raises FloatingPointError when the loss is not finite any more, ValueError for no rows.
+
+    >>> import numpy as np
+    >>> from microgradx import nn, optim
+    >>> generator = np.random.default_rng(0)
+    >>> x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> model = nn.MLP(2, [8], 2, generator=generator)
+    >>> optimizer = optim.Adam(model.parameters(), lr=0.05)
+    >>> history = train(model, x, np.array([0, 1, 1, 0]), optimizer=optimizer, epochs=100,
+    ...                 batch_size=4, generator=generator)
+    >>> history.epochs[-1].accuracy
+    1.0
+    """
+    history = History()
+    rows = len(labels)
+    if rows == 0:
+        raise ValueError("there are no rows to train on; give at least one")
+    full_rate = optimizer.lr
+    steps = epochs * math.ceil(rows / batch_size)
+    step = 0
+    for number in range(1, epochs + 1):
+        model.train()
+        lost, right, met = 0.0, 0.0, 0
+        for x, y in batches(features, labels, batch_size, generator):
+            if decay is not None:
+                optimizer.lr = full_rate * decay(step / steps)
+            with np.errstate(over="ignore", invalid="ignore"):  # judged by the loss, below
+                optimizer.zero_grad()
+                logits = model(x)
+                batch_loss = loss(logits, y)
+                batch_loss.backward(retain_graph=False)
+                optimizer.step()
+            step += 1
+            value = batch_loss.item()
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"the loss became {value} in epoch {number}: the steps are too large; lower "
+                    f"the learning rate, which is {full_rate:g}"
+                )
+            lost += value * len(y)
+            right += accuracy(np.argmax(logits.data, axis=1), y) * len(y)
+            met += len(y)
+            if on_batch is not None:
+                on_batch()
+            if should_stop is not None and should_stop():
+                history.interrupted = True
+                break
+        measured = evaluate(model, *validation, loss=loss) if validation else (None, None)
+        epoch = Epoch(number, lost / met, right / met, *measured)
+        history.epochs.append(epoch)
+        if on_epoch is not None:
+            on_epoch(epoch)
+        if history.interrupted:
+            break
+    optimizer.lr = full_rate
+    return history
+
+
+def evaluate(
+    model: Any,
+    features: Array,
+    labels: Array,
+    *,
+    loss: Callable[[Any, Any], Any] = cross_entropy,
+) -> tuple[float, float]:
+    """Loss and accuracy of a model, as it is in use: without dropout, recording no graph."""
+    model.eval()
+    with no_grad(), np.errstate(over="ignore", invalid="ignore"):
+        logits = model(features)
+        predicted = np.argmax(logits.data, axis=1)
+        return float(loss(logits, labels).item()), accuracy(predicted, labels)
+
+
+def cosine_decay(done: float) -> float:
+    """From 1 to 0 along half a cosine: long strides first, and a calm end.
+
+    Source: I. Loshchilov and F. Hutter, "SGDR", 2017, without restarts.
+
+    >>> cosine_decay(0.5)
+    0.5
+    """
+    return 0.5 * (1 + math.cos(math.pi * done))

@@ -1,0 +1,116 @@
+"""What is seen of a training while it runs: a moving bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TextIO
+
+from microgradx.training.loop import Epoch
+
+__all__ = ["Progress", "describe", "progress_on"]
+
+
+class Progress(Protocol):
+    """Told of each batch and each epoch; used in a `with` statement."""
+
+    def batch(self) -> None: ...
+
+    def epoch(self, epoch: Epoch) -> None: ...
+
+    def __enter__(self) -> Progress: ...
+
+    def __exit__(self, *exception: Any) -> None: ...
+
+
+def progress_on(stream: TextIO, epochs: int, batches: int) -> Progress:
+    """A bar if `stream` is a terminal and rich is installed, else about ten lines.
+
+    `batches` is how many there are in an epoch.
+    """
+    if stream.isatty():
+        try:
+            return Bar(stream, epochs, batches)
+        except ImportError:
+            pass
+    return Lines(stream, epochs)
+
+
+def describe(epoch: Epoch) -> str:
+    """An epoch's numbers in words, always as long.
+
+    >>> describe(Epoch(3, 0.52, 0.8912, 0.61, 0.87))
+    'loss 0.5200  accuracy  89.1%  held out  87.0%'
+    """
+    text = f"loss {epoch.loss:.4f}  accuracy {epoch.accuracy:6.1%}"
+    if epoch.validation_accuracy is not None:
+        text += f"  held out {epoch.validation_accuracy:6.1%}"
+    return text
+
+
+class Lines:
+    """A line for every tenth part of the training, for logs and pipes."""
+
+    def __init__(self, stream: TextIO, epochs: int) -> None:
+        self.stream = stream
+        self.epochs = epochs
+        self.printed: Epoch | None = None
+        self.last: Epoch | None = None
+
+    def batch(self) -> None:
+        pass
+
+    def epoch(self, epoch: Epoch) -> None:
+        self.last = epoch
+        tenth = -(-self.epochs // 10)
+        if epoch.number == 1 or epoch.number % tenth == 0 or epoch.number == self.epochs:
+            self._print(epoch)
+
+    def _print(self, epoch: Epoch) -> None:
+        width = len(str(self.epochs))
+        print(
+            f"epoch {epoch.number:{width}}/{self.epochs}  {describe(epoch)}",
+            file=self.stream,
+            flush=True,
+        )
+        self.printed = epoch
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        if self.last is not self.printed and self.last is not None:
+            self._print(self.last)
+
+
+class Bar:
+    """A bar that moves with every batch and shows the newest epoch's numbers."""
+
+    def __init__(self, stream: TextIO, epochs: int, batches: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as RichProgress
+
+        self.epochs = epochs
+        self.bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[numbers]}"),
+            TimeElapsedColumn(),
+            console=Console(file=stream, highlight=False),
+        )
+        self.task = self.bar.add_task(self._title(1), total=epochs * batches, numbers="")
+
+    def _title(self, epoch: int) -> str:
+        return f"epoch {epoch:{len(str(self.epochs))}}/{self.epochs}"
+
+    def batch(self) -> None:
+        self.bar.advance(self.task)
+
+    def epoch(self, epoch: Epoch) -> None:
+        self.bar.update(self.task, description=self._title(epoch.number), numbers=describe(epoch))
+
+    def __enter__(self) -> Bar:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.bar.stop()
