@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from microgradx.engine import Tensor
+from microgradx.files import replacing
 from microgradx.show.dot import digraph
 from microgradx.show.graph import graph_behind
 from microgradx.show.rendering import RenderingError, render
@@ -99,12 +100,8 @@ class Drawing:
             content = self.source.encode()
         else:
             content = render(self.source, extension[1:])
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
+        with replacing(path) as temporary:
             temporary.write_bytes(content)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
         return path
 
     def __repr__(self) -> str:

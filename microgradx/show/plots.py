@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from microgradx.array_methods import Array
+from microgradx.files import replacing
 from microgradx.training.classifier import Classifier
-from microgradx.training.files import replacing
 from microgradx.training.loop import Epoch
 
 __all__ = ["PlottingError", "plot_curves", "plot_predictions"]

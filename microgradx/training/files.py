@@ -1,20 +1,18 @@
-"""Files: what cannot be used is said in one line; what is written is whole, or not there at all."""
+"""Files that are read: what cannot be used is said in one line."""
 
 from __future__ import annotations
 
-import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from microgradx.array_methods import Array
 
-__all__ = ["InputError", "load_arrays", "replacing"]
+__all__ = ["InputError", "load_arrays"]
 
 
 class InputError(ValueError):
@@ -60,22 +58,6 @@ def load_arrays(path: Path, *wanted: str) -> tuple[dict[str, Array], str]:
                 f"{path} holds Python objects, which are never loaded; save plain arrays"
             ) from None
         raise InputError(f"{path} is damaged, or not an NPZ file of np.savez") from None
-
-
-@contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path to write to, beside `path`, which replaces it if all went well.
-
-    Whoever reads `path` meanwhile, or after an interruption, sees the old file or the new one,
-    and never half of one.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def shown(text: str) -> str:

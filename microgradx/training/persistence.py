@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from microgradx.data import Standardiser
+from microgradx.files import replacing
 from microgradx.training.classifier import Classifier
-from microgradx.training.files import InputError, existing, load_arrays, replacing
+from microgradx.training.files import InputError, existing, load_arrays
 from microgradx.training.tables import Layout
 
 __all__ = ["load_classifier", "save_classifier"]
