@@ -158,46 +158,72 @@ def reference(logits, target, weight, smoothing, ignore_index, reduction):
     return np.sum(losses) * scale, gradient * scale
 
 
-COMBINATIONS = list(
-    itertools.product(
-        [True, False], ["labels", "probabilities"], [False, True], [0.0, 0.2, 1.0], [None, 2, -100],
+COMBINATIONS = [
+    combination
+    for combination in itertools.product(
+        [True, False],
+        ["labels", "probabilities"],
+        [False, True],
+        [0.0, 0.2, 1.0],
+        [None, 2, -100],
         ["mean", "sum", "none"],
     )
-)  # fmt: skip
+    if not (combination[1] == "probabilities" and combination[4] is not None)
+]
+
+
+def combined(kind, weighted, ignore_index, generator):
+    """Logits, targets and class weights for a combination of options."""
+    z = generator.normal(size=(6, 4)) * 3
+    weight = generator.uniform(0.2, 2, size=4) if weighted else None
+    if kind == "probabilities":
+        return z, generator.dirichlet(np.ones(4), size=6), weight
+    target = np.array([0, 1, 2, 3, 2, 1])
+    if ignore_index == -100:
+        target[[1, 4]] = -100
+    return z, target, weight
 
 
 @pytest.mark.parametrize(
-    ("fused", "kind", "weighted", "smoothing", "ignore_index", "reduction"),
-    [c for c in COMBINATIONS if not (c[1] == "probabilities" and c[4] is not None)],
+    ("fused", "kind", "weighted", "smoothing", "ignore_index", "reduction"), COMBINATIONS
 )
 def test_every_combination_of_options_is_pytorchs_formula(
     fused, kind, weighted, smoothing, ignore_index, reduction, generator
 ):
-    z = generator.normal(size=(6, 4)) * 3
-    weight = generator.uniform(0.2, 2, size=4) if weighted else None
-    if kind == "labels":
-        target = np.array([0, 1, 2, 3, 2, 1])
-        if ignore_index == -100:
-            target[[1, 4]] = -100
-    else:
-        target = generator.dirichlet(np.ones(4), size=6)
+    z, target, weight = combined(kind, weighted, ignore_index, generator)
     logits = mg.Tensor(z, requires_grad=True)
-    options = {"weight": weight, "label_smoothing": smoothing, "reduction": reduction}
-    loss = mg.cross_entropy(logits, target, ignore_index=ignore_index, fused=fused, **options)
+    loss = mg.cross_entropy(
+        logits,
+        target,
+        weight=weight,
+        label_smoothing=smoothing,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        fused=fused,
+    )
     expected, gradient = reference(z, target, weight, smoothing, ignore_index, reduction)
     np.testing.assert_allclose(loss.data, expected, rtol=1e-12)
     loss.sum().backward()
     np.testing.assert_allclose(logits.grad, gradient, rtol=1e-10, atol=1e-14)
 
+
+def test_the_formulas_are_pytorchs(generator):
     torch = pytest.importorskip("torch")
-    theirs = torch.tensor(z, requires_grad=True)
-    if ignore_index is not None:
-        options["ignore_index"] = ignore_index
-    options["weight"] = None if weight is None else torch.tensor(weight)
-    their_loss = torch.nn.functional.cross_entropy(theirs, torch.tensor(target), **options)
-    np.testing.assert_allclose(loss.data, their_loss.detach().numpy(), rtol=1e-12)
-    their_loss.sum().backward()
-    np.testing.assert_allclose(logits.grad, theirs.grad.numpy(), rtol=1e-10, atol=1e-14)
+    for _, kind, weighted, smoothing, ignore_index, reduction in COMBINATIONS:
+        z, target, weight = combined(kind, weighted, ignore_index, generator)
+        logits = torch.tensor(z, requires_grad=True)
+        loss = torch.nn.functional.cross_entropy(
+            logits,
+            torch.tensor(target),
+            weight=None if weight is None else torch.tensor(weight),
+            label_smoothing=smoothing,
+            reduction=reduction,
+            **({} if ignore_index is None else {"ignore_index": ignore_index}),
+        )
+        loss.sum().backward()
+        expected, gradient = reference(z, target, weight, smoothing, ignore_index, reduction)
+        np.testing.assert_allclose(loss.detach().numpy(), expected, rtol=1e-12)
+        np.testing.assert_allclose(logits.grad.numpy(), gradient, rtol=1e-10, atol=1e-14)
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -250,35 +276,52 @@ def test_an_empty_batch_is_as_in_pytorch(reduction):
     np.testing.assert_array_equal(loss, np.nan if reduction == "mean" else 0)
 
 
+INF, NAN = np.inf, np.nan
+# Logits, softmax, logsumexp. Rows with +inf or NaN, or with -inf alone, have no softmax.
 INFINITE = [
-    [-np.inf, 1.0, 2.0],
-    [1.0, -np.inf, -np.inf],
-    [-np.inf, -np.inf, -np.inf],
-    [np.inf, 1.0, 2.0],
-    [np.inf, np.inf, 2.0],
-    [np.nan, 1.0, 2.0],
+    ([-INF, 0.0, 0.0], [0, 0.5, 0.5], np.log(2)),
+    ([1.0, -INF, -INF], [1, 0, 0], 1.0),
+    ([-INF, -INF, -INF], [NAN, NAN, NAN], -INF),
+    ([INF, 1.0, 2.0], [NAN, NAN, NAN], INF),
+    ([INF, INF, 2.0], [NAN, NAN, NAN], INF),
+    ([INF, -INF, 2.0], [NAN, NAN, NAN], INF),
+    ([NAN, 1.0, 2.0], [NAN, NAN, NAN], NAN),
 ]
 
 
-@pytest.mark.parametrize("row", INFINITE)
-@pytest.mark.parametrize("label", [0, 1, 2])
-def test_infinite_and_nan_logits_are_as_in_pytorch(row, label):
+@pytest.mark.parametrize(("row", "p", "log_sum"), INFINITE)
+def test_infinite_and_nan_logits(row, p, log_sum):
+    np.testing.assert_allclose(mg.softmax(row), p)
+    np.testing.assert_allclose(mg.logsumexp(row), log_sum)
+    with np.errstate(divide="ignore"):
+        log_p = np.log(p)
+    np.testing.assert_allclose(mg.log_softmax(row), log_p, atol=1e-15)
+    for label in range(3):
+        logits = mg.Tensor([row], requires_grad=True)
+        loss = mg.cross_entropy(logits, [label])
+        loss.backward()
+        np.testing.assert_allclose(loss.data, -log_p[label], atol=1e-15)
+        np.testing.assert_allclose(logits.grad, [p - np.eye(3)[label]], atol=1e-15)
+
+
+@pytest.mark.parametrize("row", [row for row, _, _ in INFINITE])
+def test_infinite_and_nan_logits_are_as_in_pytorch(row):
     torch = pytest.importorskip("torch")
-    ours, theirs = mg.Tensor([row], requires_grad=True), torch.tensor([row], requires_grad=True)
-    loss = mg.cross_entropy(ours, [label])
-    loss.backward()
-    their_loss = torch.nn.functional.cross_entropy(theirs, torch.tensor([label]))
-    their_loss.backward()
-    np.testing.assert_allclose(loss.data, their_loss.detach().numpy(), rtol=1e-6)
-    np.testing.assert_allclose(ours.grad, theirs.grad.numpy(), rtol=1e-6)
-    for f, theirs in [
+    for label in range(3):
+        ours, theirs = mg.Tensor([row], requires_grad=True), torch.tensor([row], requires_grad=True)
+        loss = mg.cross_entropy(ours, [label])
+        loss.backward()
+        their_loss = torch.nn.functional.cross_entropy(theirs, torch.tensor([label]))
+        their_loss.backward()
+        np.testing.assert_allclose(loss.data, their_loss.detach().numpy(), rtol=1e-6)
+        np.testing.assert_allclose(ours.grad, theirs.grad.numpy(), rtol=1e-6)
+    for ours, theirs in [
         (mg.softmax, torch.softmax),
         (mg.log_softmax, torch.log_softmax),
         (mg.logsumexp, torch.logsumexp),
     ]:
-        np.testing.assert_allclose(
-            f(np.array(row)), theirs(torch.tensor(row), 0).numpy(), rtol=1e-6
-        )
+        expected = theirs(torch.tensor(row), 0).numpy()
+        np.testing.assert_allclose(ours(np.array(row)), expected, rtol=1e-6)
 
 
 def test_a_masked_logit_has_probability_and_gradient_zero_unless_it_is_the_label():
