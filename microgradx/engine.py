@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator, nullcontext
+from contextvars import ContextVar, Token
 from copy import copy
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from microgradx.array_methods import Array, ArrayMethods, as_array, plain
 from microgradx.messages import described, explained, listed
 
 __all__ = ["Op", "Tensor", "as_tensor", "enable_grad", "is_grad_enabled", "no_grad", "sweep"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 # Every Tensor takes a number when it is made. Inputs exist before what is computed from them, so
 # descending numbers are an order in which gradients can be completed: no graph search is needed.
@@ -243,10 +245,7 @@ class Tensor(ArrayMethods):
     def __reduce__(self) -> Any:
         # Copying and pickling keep data and flags. The graph stays behind: it would be followed
         # recursively, and a copy of it would not be the one that the other Tensors are in.
-        return _restored, (self._data, self._requires_grad, self.name)
-
-    def __deepcopy__(self, memo: Any) -> Tensor:
-        return _restored(*self.__reduce__()[1])
+        return type(self), (self._data, self._requires_grad), (None, {"name": self.name})
 
     # ------------------------------------------------------------------ backward
 
@@ -430,16 +429,7 @@ def is_grad_enabled() -> bool:
     return _recording.get()
 
 
-@contextmanager
-def _set_recording(value: bool) -> Iterator[None]:
-    token = _recording.set(value)
-    try:
-        yield
-    finally:
-        _recording.reset(token)
-
-
-def no_grad() -> AbstractContextManager[None]:
+class no_grad(ContextDecorator):
     """Record no graph inside `with no_grad():`, or in a function decorated with `@no_grad()`.
 
     >>> import microgradx as mg
@@ -448,10 +438,31 @@ def no_grad() -> AbstractContextManager[None]:
     ...     print((w * w).requires_grad)
     False
     """
-    return _set_recording(False)
+
+    _value = False
+
+    def __init__(self) -> None:
+        self._tokens: list[Token[bool]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(_recording.set(self._value))
+
+    def __exit__(self, *error: object) -> None:
+        _recording.reset(self._tokens.pop())
+
+    def __call__(self, function: F) -> F:
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"{type(self).__name__}() cannot decorate {function.__name__}, which runs later, "
+                "piece by piece; write `with` inside it"
+            )
+        return super().__call__(function)
+
+    def _recreate_cm(self) -> no_grad:
+        return type(self)()  # for each call its own, be it in another thread
 
 
-def enable_grad() -> AbstractContextManager[None]:
+class enable_grad(no_grad):
     """Record graphs again inside a `no_grad`; also as a decorator, `@enable_grad()`.
 
     >>> import microgradx as mg
@@ -460,7 +471,8 @@ def enable_grad() -> AbstractContextManager[None]:
     ...     print((w * w).requires_grad)
     True
     """
-    return _set_recording(True)
+
+    _value = True
 
 
 class Scope(NamedTuple):
@@ -534,7 +546,3 @@ def _make(
     tensor.name = None
     tensor.scopes = ()
     return tensor
-
-
-def _restored(data: Array, requires_grad: bool, name: str | None) -> Tensor:
-    return Tensor(data, requires_grad, name=name)

@@ -103,7 +103,7 @@ def gradcheck(
             f"{described(coarse[0])} is too coarse for finite differences; give float64, or pass "
             "allow_float32=True for a rough check"
         )
-    precision = max(np.finfo(tensors[i].dtype).eps for i in moved)
+    precision = max(float(np.finfo(tensors[i].dtype).eps) for i in moved)
     step = float(np.cbrt(precision)) if eps is None else eps
     absolute = (3e-3 if coarse else 1e-7) if atol is None else atol
     relative = (3e-2 if coarse else 1e-5) if rtol is None else rtol

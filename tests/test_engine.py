@@ -1487,3 +1487,23 @@ def test_subclasses_of_tensor_keep_their_kind():
     out.backward()
     assert type(out) is Tensor
     assert_array_equal(w.grad, [2.0, 4.0])
+
+
+def test_no_grad_does_not_decorate_what_runs_piece_by_piece():
+    def values():
+        yield 1
+
+    async def later():
+        return 1
+
+    for function in (values, later):
+        with pytest.raises(TypeError, match=r"cannot decorate (values|later).*write `with` inside"):
+            mg.no_grad()(function)
+
+
+def test_one_no_grad_can_be_entered_again_and_again():
+    w, mode = leaf([1.0]), mg.no_grad()
+    for _ in range(2):
+        with mode, mode:
+            assert not (w * w).requires_grad
+        assert (w * w).requires_grad

@@ -133,8 +133,8 @@ class Concatenate(Op):
                 gradients.append(np.reshape(g[start:stop], x.shape))
             else:
                 stop = start + x.shape[self.axis]
-                before = (slice(None),) * (self.axis % g.ndim)
-                gradients.append(g[(*before, slice(start, stop))])
+                part = (slice(None),) * (self.axis % g.ndim) + (slice(start, stop),)
+                gradients.append(g[part])
             start = stop
         return tuple(gradients)
 
