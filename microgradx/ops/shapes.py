@@ -107,7 +107,14 @@ class AddAt(Op):
         return Index(self.template)(g, *arrays), *(None for _ in arrays)
 
 
-_ARRAY = "array"  # holds, in an index's template, the place of an array
+class _Place:
+    """Holds, in an index's template, the place of an array."""
+
+    def __repr__(self) -> str:
+        return "array"
+
+
+_ARRAY = _Place()
 
 
 def _filled_in(template: tuple[Any, ...], arrays: Sequence[Any]) -> tuple[Any, ...]:

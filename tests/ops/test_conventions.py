@@ -72,3 +72,10 @@ def test_repeated_indices_count_each_time():
 def test_uneven_shapes_cannot_be_stacked():
     with pytest.raises(ValueError, match=r"arrays of one shape, not of \[\(2,\), \(3,\)\]"):
         mg.stack([mg.Tensor([1.0, 2.0]), np.ones(3)])
+
+
+def test_what_is_no_index_is_refused_by_name():
+    x = mg.Tensor([1.0, 2.0], requires_grad=True)
+    for index in ("array", 1.5, (0, 0)):
+        with pytest.raises(IndexError, match="getitem.* of float64"):
+            x[index]
