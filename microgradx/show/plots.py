@@ -347,6 +347,6 @@ def _style() -> Iterator[Any]:
 
 def _save(figure: Any, path: str | Path) -> None:
     with replacing(path) as temporary, warnings.catch_warnings():
-        # A label in a script that the font lacks is drawn as boxes: no reason to alarm.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        # A label in a script that the font or Matplotlib lacks is drawn as it can be: no alarm.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from|Matplotlib .* support")
         figure.savefig(temporary, dpi=160, facecolor="white")
