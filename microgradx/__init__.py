@@ -53,4 +53,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, *_LAZY_MODULES})
+    private = {"Any", "TYPE_CHECKING", "annotations", "importlib"}
+    return sorted({*globals(), *_LAZY, *_LAZY_MODULES} - private)

@@ -180,7 +180,8 @@ class ArrayMethods:
         if self._requires_grad:
             raise TypeError(
                 f"{described(self)} requires gradients, and a plain array would drop out of the "
-                "graph unnoticed; write t.detach().numpy() if that is what you want"
+                "graph unnoticed; write t.detach().numpy() if that is what you want, and np.stack "
+                "or np.concatenate to join Tensors"
             )
         return self._data
 
@@ -413,3 +414,9 @@ class ArrayMethods:
     def mT(self) -> Self:
         """The transpose of the last two axes: of each matrix in a stack."""
         return implementations[np.swapaxes](self, -1, -2)
+
+
+# Python's own errors, about a wrong argument say, shall speak of the class that users know.
+for _member in vars(ArrayMethods).values():
+    if inspect.isfunction(_member):
+        _member.__qualname__ = f"Tensor.{_member.__name__}"

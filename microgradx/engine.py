@@ -127,6 +127,10 @@ class Tensor(ArrayMethods):
     graph where an input requires gradients; `backward()` on a result then fills the `grad` of
     the leaves, the Tensors that you made, with arrays of their shape and dtype.
 
+    Attributes: `data`, the array; `grad`, the accumulated gradient of a leaf, or None; `op` and
+    `inputs`, what it was computed by and from (None and () for a leaf); `requires_grad`; `name`,
+    for messages and drawings; and of the array, `shape`, `ndim`, `size` and `dtype`.
+
     >>> import microgradx as mg
     >>> w = mg.Tensor([1.0, -2.0], requires_grad=True, name="w")
     >>> loss = (w * w).sum()
@@ -136,8 +140,8 @@ class Tensor(ArrayMethods):
     >>> w.grad
     array([ 2., -4.])
 
-    Raises TypeError for data that are not real numbers, and for integers or booleans that shall
-    require gradients.
+    Raises TypeError for data that are not real numbers, for integers or booleans that shall
+    require gradients, and for Tensors in `data` that do (they would drop out of their graph).
     """
 
     __slots__ = (
@@ -162,7 +166,9 @@ class Tensor(ArrayMethods):
     def __new__(
         cls, data: Any, requires_grad: bool = False, *, dtype: Any = None, name: str | None = None
     ) -> Tensor:
-        tensor = _make(as_array(plain(data), dtype).copy(), cls=cls)
+        # A Tensor that requires gradients refuses here: a copy would drop out of its graph.
+        array = data.numpy() if isinstance(data, Tensor) else data
+        tensor = _make(as_array(array, dtype).copy(), cls=cls)
         tensor.name = name
         return tensor.requires_grad_(requires_grad)
 
@@ -533,6 +539,8 @@ def _make(
     """The one place where Tensors are made, and made to hold an array, be it 0-d."""
     tensor = _new(cls)
     if type(data) is not np.ndarray or data.dtype.kind != "f":
+        if isinstance(data, (tuple, list)):
+            raise TypeError(f"forward gave {len(data)} results; an op has one array for a result")
         data = as_array(data)
         if data.dtype.kind != "f":
             op, inputs = None, ()  # no gradient can flow through integers and booleans

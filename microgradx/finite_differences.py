@@ -96,7 +96,10 @@ def gradcheck(
     tensors = [_as_input(x) for x in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
     moved = [i for i, x in enumerate(tensors) if x.requires_grad]
     if not moved:
-        raise ValueError("no input requires gradients, so there is nothing to check")
+        raise ValueError(
+            "no input requires gradients, so there is nothing to check; give arrays of floats, or "
+            "Tensors with requires_grad=True"
+        )
     coarse = [tensors[i] for i in moved if tensors[i].dtype != np.float64]
     if coarse and not allow_float32:
         raise TypeError(
@@ -115,7 +118,14 @@ def gradcheck(
     mismatches: list[Mismatch] = []
     unreached: list[tuple[int, int]] = []
     for at_order in range(1, order + 1):
+        before = [x.data.copy() for x in tensors]
         outputs, again = function(*tensors), function(*tensors)
+        for i, (x, copy) in enumerate(zip(tensors, before, strict=True)):
+            if not np.array_equal(x.data, copy, equal_nan=x.dtype.kind == "f"):
+                raise ValueError(
+                    f"the function wrote into its input {i}, {described(x)}, which others hold "
+                    "too; compute a new array instead: x = x * 2 and not x *= 2"
+                )
         if not all(map(_equal, outputs, again)):
             raise ValueError(
                 "two calls of the function on the same inputs gave different results, so "
@@ -258,7 +268,10 @@ def _message(
         return f"gradients agree with finite differences at {checked} elements"
     worst = mismatches[0]
     order = "second-order " if worst.order == 2 else ""
-    lines = [f"the {order}gradient does not agree with finite differences"]
+    lines = [
+        f"the {order}gradient does not agree with finite differences",
+        "(of the sum of the outputs, each times a random weight, so that g is not uniform)",
+    ]
     for i, indices in elements.items():
         wrong = [found for found in mismatches if found.input == i]
         if not wrong:
@@ -267,12 +280,14 @@ def _message(
             f"input {i}, {described(tensors[i])}: wrong at {len(wrong)} of {len(indices)} elements"
             + (": no gradient reached it" if (worst.order, i) in unreached else "")
         )
-        lines.append(f"  {'element':>12}  {'analytic':>13}  {'numeric':>13}  {'ratio':>10}")
+        lines.append(
+            f"  {'element':>12}  {'analytic':>13}  {'numeric':>13}  {'analytic / numeric':>18}"
+        )
         for found in wrong[:6]:
             ratio = found.analytic / found.numeric if found.numeric else np.nan
             lines.append(
                 f"  {found.index!s:>12}  {found.analytic:13.6g}  {found.numeric:13.6g}"
-                f"  {ratio:10.4g}"
+                f"  {ratio:18.4g}"
             )
         if len(wrong) > 6:
             lines.append(f"  and {len(wrong) - 6} more")

@@ -110,7 +110,9 @@ def _cooled(x: Any, axis: int, temperature: Any) -> Any:
     if type(temperature) is float and temperature == 1.0:
         return x
     values = as_array(plain(temperature))
-    if not np.all(values.astype(x.dtype) > 0):
+    with np.errstate(over="ignore"):
+        positive = values.astype(x.dtype) > 0
+    if not np.all(positive):
         raise ValueError(
             f"temperature must be positive in {x.dtype}, not {values}; towards 0 softmax picks "
             "the largest logit, so for that use argmax"
@@ -138,7 +140,8 @@ def cross_entropy(
 
     `logits` are raw scores, not probabilities, with the classes along `axis` (the last by
     default). `target` holds either integer labels, in the logits' shape without that axis, or
-    probabilities, in the logits' shape; these receive gradients too if they require them.
+    probabilities, in the logits' shape, which add up to 1 in each row (or 0: a row that counts
+    for nothing); these receive gradients too if they require them.
 
     weight: one factor for each class.
     label_smoothing: the share ε of each target that is spread over all C classes:
@@ -283,8 +286,10 @@ def _checked(
                     f"labels would have shape {rows}, and probabilities would be floats"
                 )
             target = np.argmax(values, axis)
-        elif values.dtype != logits.dtype:
-            target = target.astype(logits.dtype)
+        else:
+            _check_probabilities(values, axis)
+            if values.dtype != logits.dtype:
+                target = target.astype(logits.dtype)
     else:
         raise ValueError(
             f"a target of shape {values.shape} does not fit logits of shape {logits.shape} with "
@@ -303,7 +308,10 @@ def _as_weight(weight: Any, logits: Any) -> Array:
     """Weights as an array of the logits' dtype, so that they do not promote the loss."""
     if isinstance(weight, Tensor) and weight.requires_grad:
         raise ValueError("weights are constants for a loss: pass weight.detach()")
-    return as_array(plain(weight)).astype(logits.dtype, copy=False)
+    weight = as_array(plain(weight)).astype(logits.dtype, copy=False)
+    if np.any(weight < 0):
+        raise ValueError("weights must be 0 or more: a negative one would reward mistakes")
+    return weight
 
 
 def _check_reduction(reduction: str) -> None:
@@ -325,6 +333,19 @@ def _check_labels(labels: Array, classes: int, ignore_index: int | None) -> None
         raise IndexError(
             f"label {labels[row]} in row {row[0] if len(row) == 1 else row} is not one of the "
             f"{classes} classes, 0 to {classes - 1}; to leave such rows out, pass ignore_index"
+        )
+
+
+def _check_probabilities(values: Array, axis: int) -> None:
+    totals = np.sum(values, axis)
+    # Rows of zeros are left: they count for nothing, as ignored ones do.
+    wrong = np.any(values < 0, axis) | ((np.abs(totals - 1) > 1e-2) & (totals != 0))
+    if np.any(wrong):
+        row = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"row {row[0] if len(row) == 1 else row} of the target has entries that are not "
+            "probabilities: they must be 0 or more, and add up to 1; divide them by their sum, or "
+            "give integer labels"
         )
 
 

@@ -1507,3 +1507,25 @@ def test_one_no_grad_can_be_entered_again_and_again():
         with mode, mode:
             assert not (w * w).requires_grad
         assert (w * w).requires_grad
+
+
+def test_a_tensor_made_from_tensors_that_require_gradients_is_refused():
+    x = leaf([1.0, 2.0])
+    for data in (x, [x, x], [x[0] * 2.0, 3.0], x * 2.0):
+        with pytest.raises(TypeError, match=r"np\.stack"):
+            Tensor(data, requires_grad=True)
+    assert_array_equal(Tensor(x.detach()).data, [1.0, 2.0])
+    assert_array_equal(Tensor([x.detach(), [3.0, 4.0]]).data, [[1.0, 2.0], [3.0, 4.0]])
+
+
+def test_a_forward_with_several_results_is_refused_by_name():
+    op = op_with(lambda self, g, out, x: g, lambda self, x: (x, x), name="pair")
+    with pytest.raises(TypeError, match=r"pair of float64.*: forward gave 2 results"):
+        op(leaf([1.0]))
+
+
+def test_errors_about_arguments_speak_of_tensor():
+    with pytest.raises(
+        TypeError, match=r"Tensor\.mean\(\) got an unexpected keyword argument 'dim'"
+    ):
+        leaf([1.0]).mean(dim=0)

@@ -71,9 +71,9 @@ def test_the_message_shows_the_worst_element_and_both_values():
     with pytest.raises(GradcheckError) as caught:
         mg.gradcheck(op, mg.Tensor(np.ones(4), requires_grad=True, name="w"))
     lines = str(caught.value).splitlines()
-    assert lines[1] == "input 0, Tensor 'w' (float64, shape (4,)): wrong at 1 of 4 elements"
-    assert lines[2].split() == ["element", "analytic", "numeric", "ratio"]
-    place, *numbers = lines[3].rsplit(maxsplit=3)
+    assert lines[2] == "input 0, Tensor 'w' (float64, shape (4,)): wrong at 1 of 4 elements"
+    assert lines[3].split() == ["element", "analytic", "numeric", "analytic", "/", "numeric"]
+    place, *numbers = lines[4].rsplit(maxsplit=3)
     assert place.strip() == "(2,)"
     assert float(numbers[0]) == pytest.approx(10 * float(numbers[1]))
     assert float(numbers[2]) == pytest.approx(10)
@@ -185,3 +185,13 @@ def test_the_report_is_data():
     assert (report.checked, report.mismatches) == (4, ())
     assert report.largest_error < 1
     assert report.message == "gradients agree with finite differences at 4 elements"
+
+
+def test_a_function_that_writes_into_its_input_is_named_for_it():
+    def double(x):
+        x *= 2
+        return x
+
+    x = mg.Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(ValueError, match=r"wrote into its input 0, .*x = x \* 2 and not x \*= 2"):
+        mg.gradcheck(wrong(double, lambda g, out, x: 2 * g), x)

@@ -464,3 +464,25 @@ def test_an_ignored_row_counts_for_nothing_even_if_it_is_nan(label_smoothing):
     loss.backward()
     expected.backward()
     np.testing.assert_array_equal(z.grad, [alone.grad[0], [0, 0]])
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("target", [np.ones((2, 3)), [[2.0, -1.0, 0.0]] * 2, 255.0 * np.eye(2, 3)])
+def test_targets_that_are_no_probabilities_are_refused(target, fused):
+    with pytest.raises(ValueError, match=r"row 0 of the target .* not probabilities"):
+        mg.cross_entropy(np.zeros((2, 3)), target, fused=fused)
+
+
+def test_rows_of_zeros_count_for_nothing():
+    target = [[0.0, 1.0], [0.0, 0.0]]
+    losses = mg.cross_entropy(np.zeros((2, 2)), target, reduction="none")
+    np.testing.assert_array_equal(losses, [np.log(2), 0])
+
+
+def test_negative_weights_are_refused():
+    with pytest.raises(ValueError, match="weights must be 0 or more"):
+        mg.cross_entropy(np.zeros((1, 2)), [0], weight=[1.0, -1.0])
+
+
+def test_a_temperature_too_large_for_the_dtype_gives_the_uniform_limit():
+    np.testing.assert_array_equal(mg.softmax(np.float32([1, 2]), temperature=1e300), [0.5, 0.5])

@@ -57,6 +57,11 @@ class Module:
         return leave_scope(type(self).__name__, start, self.forward(*args, **kwargs))
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if _is_parameter(vars(self).get(name)) and not isinstance(value, (Tensor, type(None))):
+            raise TypeError(
+                f"{type(self).__name__}.{name} is a parameter, and {type(value).__name__} cannot "
+                f"be trained; set its values with .{name}.data = …, or assign a Tensor"
+            )
         super().__setattr__(name, value)
         for path, member in _reached(_members(name, value)):
             # A name that the path ends in was given in here, when less of the path was known.

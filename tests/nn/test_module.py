@@ -301,3 +301,12 @@ def test_repr_shows_a_module_wherever_it_is_used():
 
 def test_nn_is_reached_lazily():
     assert mg.nn is nn
+
+
+def test_a_parameter_cannot_be_replaced_by_an_array():
+    layer = mg.nn.Linear(2, 3)
+    with pytest.raises(TypeError, match=r"Linear\.weight is a parameter.*\.weight\.data = "):
+        layer.weight = np.zeros((3, 2))
+    layer.weight = mg.Tensor(np.zeros((3, 2)), requires_grad=True)
+    layer.bias = None
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]

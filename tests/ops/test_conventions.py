@@ -77,5 +77,5 @@ def test_uneven_shapes_cannot_be_stacked():
 def test_what_is_no_index_is_refused_by_name():
     x = mg.Tensor([1.0, 2.0], requires_grad=True)
     for index in ("array", 1.5, (0, 0)):
-        with pytest.raises(IndexError, match="getitem.* of float64"):
+        with pytest.raises(IndexError, match=r"getitem.* of float64"):
             x[index]
