@@ -10,20 +10,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from microgradx.engine import (
-    Op,
-    Tensor,
-    as_tensor,
-    enable_grad,
-    is_grad_enabled,
-    no_grad,
-)
+from microgradx.engine import Op, Tensor, as_tensor
 from microgradx.functional import *
 from microgradx.ops.elementwise import *
 from microgradx.ops.linalg import *
 from microgradx.ops.reductions import *
 from microgradx.ops.shapes import *
 from microgradx.ops.softmax import *
+from microgradx.recording import enable_grad, is_grad_enabled, no_grad
 
 if TYPE_CHECKING:
     from microgradx import data, nn, optim

@@ -81,6 +81,12 @@ def as_array(data: Any, dtype: Any = None) -> Array:
     return data
 
 
+def as_floats(data: Any) -> Array:
+    """`data` as an array or Tensor of floats: integers become float64, as in NumPy's functions."""
+    data = as_array(data)
+    return data if data.dtype.kind == "f" else data.astype(np.float64)
+
+
 def enter_plain(*functions: Any) -> None:
     """Enter NumPy functions whose answers have no gradient: they take and give plain arrays."""
     for function in functions:
@@ -392,7 +398,9 @@ class ArrayMethods:
         return implementations[np.reshape](self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> Self:
-        return implementations[np.transpose](self, (axes[0] if len(axes) == 1 else axes) or None)
+        if len(axes) == 1 and not isinstance(axes[0], int):
+            axes = axes[0]  # given as one tuple or list, or None
+        return implementations[np.transpose](self, None if axes == () else axes)
 
     def swapaxes(self, axis1: int, axis2: int) -> Self:
         return implementations[np.swapaxes](self, axis1, axis2)

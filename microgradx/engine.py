@@ -8,27 +8,23 @@ each op for the gradients of its inputs. Everything else is the table of derivat
 from __future__ import annotations
 
 import inspect
-import itertools
-from collections.abc import Callable, Iterator
-from contextlib import ContextDecorator, nullcontext
-from contextvars import ContextVar, Token
+from collections.abc import Iterator
+from contextlib import nullcontext
 from copy import copy
 from operator import attrgetter
-from typing import Any, NamedTuple, TypeVar
+from threading import Lock
+from typing import Any
 
 import numpy as np
 
 from microgradx.array_methods import Array, ArrayMethods, as_array, plain
 from microgradx.messages import described, explained, listed
+from microgradx.recording import Scope, enable_grad, numbers, recording
 
-__all__ = ["Op", "Tensor", "as_tensor", "enable_grad", "is_grad_enabled", "no_grad", "sweep"]
+__all__ = ["Op", "Tensor", "as_tensor", "history", "sweep"]
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-# Every Tensor takes a number when it is made. Inputs exist before what is computed from them, so
-# descending numbers are an order in which gradients can be completed: no graph search is needed.
-_numbers = itertools.count(1)
 _new = object.__new__
+_accumulating = Lock()  # threads may share leaves
 
 
 # ---------------------------------------------------------------------------- operations
@@ -95,7 +91,7 @@ class Op:
             if x._requires_grad:
                 wanted = True
         try:
-            if not (wanted and _recording.get()):
+            if not (wanted and recording.get()):
                 return _make(self.forward(*arrays))
             if self.forward_and_keep is None:
                 return _make(self.forward(*arrays), self, inputs)
@@ -176,11 +172,13 @@ class Tensor(ArrayMethods):
 
     @property
     def data(self) -> Array:
-        """The array itself. `t.data = v` copies `v` into it (leaves only, same shape).
+        """The array itself. `t.data = v` gives it other values, of the same shape (leaves only).
 
-        The graph learns of `t.data = v`, and refuses a `backward` through results of the old
-        values. It cannot see writes through the array, `t.data[...] = v`: don't, while a graph
-        that used `t` still waits for its `backward`.
+        Where gradients are required, `v` is copied into the array that is there; a constant, which
+        may share its array with others, takes a copy of `v` instead. The graph learns of it, and
+        refuses a `backward` through results of the old values. It cannot see writes through the
+        array, `t.data[...] = v`, nor into an array that an operand shares: don't, while a graph
+        that used it still waits for its `backward`.
         """
         return self._data
 
@@ -197,12 +195,14 @@ class Tensor(ArrayMethods):
                 f"data of shape {value.shape} cannot replace that of {described(self)}; the shape "
                 "must stay as it is: make a new Tensor for another shape"
             )
+        if not self._requires_grad:
+            self._data = self._data.copy()
         np.copyto(self._data, value, casting="same_kind")
         self.mark_changed()
 
     def mark_changed(self) -> None:
         """Say that the array was written to: graphs that used its old values are now refused."""
-        self.number = next(_numbers)
+        self.number = next(numbers)
 
     @property
     def requires_grad(self) -> bool:
@@ -215,6 +215,10 @@ class Tensor(ArrayMethods):
 
     def requires_grad_(self, value: bool = True) -> Tensor:
         """Set whether a leaf requires gradients; gives the Tensor itself."""
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(
+                f"requires_grad must be True or False, not {value!r}; a dtype is given by dtype="
+            )
         if self.op is not None and not value:
             raise ValueError(
                 f"{described(self)} was computed from Tensors that require gradients, so it does "
@@ -279,12 +283,13 @@ class Tensor(ArrayMethods):
                 for tensor, g in sweep({self: seed}, create_graph=create_graph)
                 if tensor.op is None or tensor._retains_grad
             ]
-            for tensor, g in arrived:
-                if tensor.grad is not None:
-                    tensor.grad = as_array(tensor.grad + g)
-                else:
-                    # The sweep's arrays may be views, or a rule's own; `grad` shares with none.
-                    tensor.grad = g.copy()
+            with _accumulating:
+                for tensor, g in arrived:
+                    if tensor.grad is not None:
+                        tensor.grad = as_array(tensor.grad + g)
+                    else:
+                        # The sweep's arrays may be views, or a rule's own; `grad` shares with none.
+                        tensor.grad = g.copy()
         if not retain_graph:
             for tensor in history(self):
                 tensor.inputs = ()
@@ -425,84 +430,6 @@ def _seed(output: Tensor, gradient: Any, create_graph: bool) -> Any:
     return as_tensor(gradient) if create_graph else plain(gradient)
 
 
-# ---------------------------------------------------------------------------- what is recorded
-
-_recording: ContextVar[bool] = ContextVar("recording", default=True)
-
-
-def is_grad_enabled() -> bool:
-    """Whether ops record a graph here and now, in this thread and context."""
-    return _recording.get()
-
-
-class no_grad(ContextDecorator):
-    """Record no graph inside `with no_grad():`, or in a function decorated with `@no_grad()`.
-
-    >>> import microgradx as mg
-    >>> w = mg.Tensor(3.0, requires_grad=True)
-    >>> with mg.no_grad():
-    ...     print((w * w).requires_grad)
-    False
-    """
-
-    _value = False
-
-    def __init__(self) -> None:
-        self._tokens: list[Token[bool]] = []
-
-    def __enter__(self) -> None:
-        self._tokens.append(_recording.set(self._value))
-
-    def __exit__(self, *error: object) -> None:
-        _recording.reset(self._tokens.pop())
-
-    def __call__(self, function: F) -> F:
-        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
-            raise TypeError(
-                f"{type(self).__name__}() cannot decorate {function.__name__}, which runs later, "
-                "piece by piece; write `with` inside it"
-            )
-        return super().__call__(function)
-
-    def _recreate_cm(self) -> no_grad:
-        return type(self)()  # for each call its own, be it in another thread
-
-
-class enable_grad(no_grad):
-    """Record graphs again inside a `no_grad`; also as a decorator, `@enable_grad()`.
-
-    >>> import microgradx as mg
-    >>> w = mg.Tensor(3.0, requires_grad=True)
-    >>> with mg.no_grad(), mg.enable_grad():
-    ...     print((w * w).requires_grad)
-    True
-    """
-
-    _value = True
-
-
-class Scope(NamedTuple):
-    """That a Tensor is the result of a composed function or module, and when that was entered.
-
-    What it was computed from, as far as its number is larger than `start`, belongs to the scope.
-    """
-
-    name: str
-    start: int
-
-
-def enter_scope() -> int:
-    """The number to hand to `leave_scope`; all Tensors made from now on have larger ones."""
-    return next(_numbers)
-
-
-def leave_scope(name: str, start: int, out: Any) -> Any:
-    """Leave, on a result, the mark by which drawings group what was computed inside."""
-    if isinstance(out, Tensor) and out.op is not None and out.number > start:
-        out.scopes += (Scope(name, start),)
-    return out
-
-
 # ---------------------------------------------------------------------------- making Tensors
 
 
@@ -541,13 +468,15 @@ def _make(
     if type(data) is not np.ndarray or data.dtype.kind != "f":
         if isinstance(data, (tuple, list)):
             raise TypeError(f"forward gave {len(data)} results; an op has one array for a result")
+        if isinstance(data, Tensor):
+            raise TypeError("forward gave a Tensor; what it computes with must be an input")
         data = as_array(data)
         if data.dtype.kind != "f":
             op, inputs = None, ()  # no gradient can flow through integers and booleans
     tensor._data = data
     tensor.op = op
     tensor.inputs = inputs
-    tensor.number = next(_numbers)
+    tensor.number = next(numbers)
     tensor.grad = None
     tensor._requires_grad = op is not None
     tensor._retains_grad = False

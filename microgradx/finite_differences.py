@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from microgradx.array_methods import Array
-from microgradx.engine import Tensor, as_tensor, enable_grad, no_grad, sweep
+from microgradx.engine import Tensor, as_tensor, sweep
 from microgradx.messages import described
+from microgradx.recording import enable_grad, no_grad
 
 __all__ = ["GradcheckError", "GradcheckReport", "Mismatch", "gradcheck"]
 
@@ -91,6 +92,10 @@ def gradcheck(
     >>> bool(gradcheck(lambda x: mg.exp(x) * x, np.array([0.5, -1.0]), order=2))
     True
     """
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1, not {samples}")
+    if eps is not None and not eps > 0:
+        raise ValueError(f"eps, the relative step, must be positive, not {eps}")
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2, not {order}")
     tensors = [_as_input(x) for x in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]

@@ -13,11 +13,12 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from microgradx.array_methods import Array, Axis, as_array, implements, plain
-from microgradx.engine import Tensor, enter_scope, leave_scope
+from microgradx.array_methods import Array, Axis, as_array, as_floats, implements, plain
+from microgradx.engine import Tensor
 from microgradx.ops.elementwise import exp, log, softplus, stop_gradient
 from microgradx.ops.reductions import max, sum
 from microgradx.ops.softmax import LogSoftmax, LogSumExp, Softmax, SoftmaxCrossEntropy
+from microgradx.recording import enter_scope, leave_scope
 
 __all__ = [
     "softmax",
@@ -28,7 +29,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
 ]
 
-Reduction = Literal["mean", "sum", "none"]
+LossReduction = Literal["mean", "sum", "none"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -94,29 +95,24 @@ def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     >>> logsumexp([1000.0, 1000.0])
     array(1000.69314718)
     """
-    return LogSumExp(axis, keepdims)(_floating(x))
-
-
-def _floating(x: Any) -> Any:
-    """`x` as a Tensor or array of floats: integers become float64, as in NumPy's functions."""
-    if not isinstance(x, Tensor):
-        x = as_array(x)
-    return x if x.dtype.kind == "f" else x.astype(np.float64)
+    return LogSumExp(axis, keepdims)(as_floats(x))
 
 
 def _cooled(x: Any, axis: int, temperature: Any) -> Any:
     """Logits divided by the temperature, shifted first so that this cannot overflow."""
-    x = _floating(x)
+    x = as_floats(x)
     if type(temperature) is float and temperature == 1.0:
         return x
     values = as_array(plain(temperature))
     with np.errstate(over="ignore"):
-        positive = values.astype(x.dtype) > 0
-    if not np.all(positive):
+        cast = values.astype(x.dtype)
+    if not np.all(cast > 0):
         raise ValueError(
             f"temperature must be positive in {x.dtype}, not {values}; towards 0 softmax picks "
             "the largest logit, so for that use argmax"
         )
+    if not isinstance(temperature, Tensor):
+        temperature = cast
     with np.errstate(over="ignore", invalid="ignore"):
         return (x - stop_gradient(max(x, axis=axis, keepdims=True))) / temperature
 
@@ -133,7 +129,7 @@ def cross_entropy(
     weight: Any = None,
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
-    reduction: Reduction = "mean",
+    reduction: LossReduction = "mean",
     fused: bool = True,
 ) -> Any:
     """The loss of a classifier: how surprised its probabilities are by the right classes, -ln p.
@@ -159,6 +155,7 @@ def cross_entropy(
     array(0.41703002)
     """
     logits, target, weight = _checked(logits, target, axis, weight, ignore_index, reduction)
+    label_smoothing = float(label_smoothing)  # of Python, which promotes no dtype
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must be from 0 to 1, not {label_smoothing}")
     _warn_of_probabilities(logits)
@@ -170,7 +167,9 @@ def cross_entropy(
     if target.ndim != logits.ndim and not label_smoothing:
         return _nll(log_p, target, axis, weight, ignore_index, reduction)
     y, divisor = op.weighed_targets(*inputs)
-    return _reduced(-sum(y * log_p, axis=axis), divisor, reduction)
+    counted = np.any(plain(y) != 0, axis=axis)
+    losses = np.where(counted, -sum(y * log_p, axis=axis), 0)
+    return _reduced(losses, divisor, reduction)
 
 
 @scope
@@ -181,7 +180,7 @@ def nll_loss(
     axis: int = -1,
     weight: Any = None,
     ignore_index: int | None = None,
-    reduction: Reduction = "mean",
+    reduction: LossReduction = "mean",
 ) -> Any:
     """The negative log-likelihood of integer labels: what follows log_softmax in cross_entropy.
 
@@ -205,7 +204,7 @@ def binary_cross_entropy_with_logits(
     *,
     weight: Any = None,
     pos_weight: Any = None,
-    reduction: Reduction = "mean",
+    reduction: LossReduction = "mean",
 ) -> Any:
     """The loss of yes-or-no answers, -y ln p - (1 - y) ln(1 - p), with p = sigmoid(logits).
 
@@ -217,11 +216,14 @@ def binary_cross_entropy_with_logits(
     np.float64(0.4100375958014589)
     """
     _check_reduction(reduction)
-    logits, y = _floating(logits), _floating(target)
+    logits = as_floats(logits)
+    y = as_floats(target).astype(logits.dtype)
     if logits.shape != y.shape:
         raise ValueError(
             f"logits of shape {logits.shape} and target of shape {y.shape}; they must be the same"
         )
+    if np.any((plain(y) < 0) | (plain(y) > 1)):
+        raise ValueError("the target must hold probabilities, from 0 to 1, of the answer yes")
     positive = y * softplus(-logits)
     if pos_weight is not None:
         positive = positive * _as_weight(pos_weight, logits)
@@ -243,7 +245,7 @@ def _nll(
     importance = np.where(counted, 1 if weight is None else plain(weight)[labels], 0)
     importance = importance.astype(log_p.dtype)
     losses = np.where(counted, -log_p[tuple(index)], 0) * importance
-    return _reduced(losses, np.sum(importance), reduction)
+    return _reduced(losses, float(np.sum(importance, dtype=np.float64)), reduction)
 
 
 def _reduced(losses: Any, divisor: Any, reduction: str) -> Any:
@@ -261,11 +263,13 @@ def _checked(
 ) -> tuple[Any, Any, Any]:
     """Logits, target and class weights that fit one another, of dtypes that fit."""
     _check_reduction(reduction)
-    logits = _floating(logits)
+    logits = as_floats(logits)
     if logits.ndim == 0:
         raise ValueError("logits need an axis of classes, and these are a single number")
     axis = np.lib.array_utils.normalize_axis_index(axis, logits.ndim)
     classes = logits.shape[axis]
+    if classes == 0:
+        raise ValueError(f"logits of shape {logits.shape} have no classes along axis {axis}")
     rows = logits.shape[:axis] + logits.shape[axis + 1 :]
     if not isinstance(target, Tensor):
         target = as_array(target)
@@ -278,18 +282,9 @@ def _checked(
                 "ignore_index is for integer labels; to ignore rows of probabilities, leave them "
                 "out, or set them to 0"
             )
-        if values.dtype.kind != "f":
-            # One-hot rows name a label, and are exact as one.
-            if not (np.all((values == 0) | (values == 1)) and np.all(np.sum(values, axis) == 1)):
-                raise ValueError(
-                    f"integer targets in the logits' shape {logits.shape} must be one-hot rows: "
-                    f"labels would have shape {rows}, and probabilities would be floats"
-                )
-            target = np.argmax(values, axis)
-        else:
-            _check_probabilities(values, axis)
-            if values.dtype != logits.dtype:
-                target = target.astype(logits.dtype)
+        _check_probabilities(values, axis)
+        if values.dtype != logits.dtype:
+            target = target.astype(logits.dtype)
     else:
         raise ValueError(
             f"a target of shape {values.shape} does not fit logits of shape {logits.shape} with "
@@ -343,9 +338,9 @@ def _check_probabilities(values: Array, axis: int) -> None:
     if np.any(wrong):
         row = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(
-            f"row {row[0] if len(row) == 1 else row} of the target has entries that are not "
-            "probabilities: they must be 0 or more, and add up to 1; divide them by their sum, or "
-            "give integer labels"
+            f"row {row[0] if len(row) == 1 else row} of the target, which has the logits' shape, "
+            "does not hold probabilities: they must be 0 or more, and add up to 1; divide them by "
+            "their sum, or give integer labels, one for each row"
         )
 
 

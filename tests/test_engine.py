@@ -1238,8 +1238,8 @@ def test_data_is_always_an_array(data):
     assert out.shape == ()
 
 
-def test_tensors_inside_lists_count_as_their_arrays():
-    x = leaf([1.0, 2.0])
+def test_constant_tensors_inside_lists_count_as_their_arrays():
+    x = Tensor([1.0, 2.0])
     made = Tensor([x, [x[0], 3.0]])
     assert_array_equal(made.data, [[1.0, 2.0], [1.0, 3.0]])
     assert made.is_leaf

@@ -374,8 +374,8 @@ REFUSED = [
     ({"target": [0.0, 1.0]}, TypeError, "labels must be integers, and these are float64"),
     ({"target": [0, 1, 2]}, ValueError, r"shape \(3,\) does not fit logits of shape \(2, 3\)"),
     ({"target": [[0], [1]]}, ValueError, r"labels need shape \(2,\), probabilities \(2, 3\)"),
-    ({"target": [[1, 1, 0], [0, 0, 1]]}, ValueError, "must be one-hot rows"),
-    ({"target": [[2, 0, 0], [0, 0, 1]]}, ValueError, "must be one-hot rows"),
+    ({"target": [[1, 1, 0], [0, 0, 1]]}, ValueError, "does not hold probabilities"),
+    ({"target": [[2, 0, 0], [0, 0, 1]]}, ValueError, "does not hold probabilities"),
     ({"target": np.full((2, 3), 1 / 3), "ignore_index": 0}, ValueError, "for integer labels"),
     ({"label_smoothing": -0.1}, ValueError, "label_smoothing must be from 0 to 1, not -0.1"),
     ({"label_smoothing": 1.1}, ValueError, "label_smoothing must be from 0 to 1"),
@@ -469,7 +469,7 @@ def test_an_ignored_row_counts_for_nothing_even_if_it_is_nan(label_smoothing):
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("target", [np.ones((2, 3)), [[2.0, -1.0, 0.0]] * 2, 255.0 * np.eye(2, 3)])
 def test_targets_that_are_no_probabilities_are_refused(target, fused):
-    with pytest.raises(ValueError, match=r"row 0 of the target .* not probabilities"):
+    with pytest.raises(ValueError, match=r"row 0 of the target.* does not hold probabilities"):
         mg.cross_entropy(np.zeros((2, 3)), target, fused=fused)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from microgradx.array_methods import Array, as_array
 from microgradx.engine import Tensor, as_tensor
-from microgradx.functional import Reduction, cross_entropy, log_softmax, softmax
+from microgradx.functional import LossReduction, cross_entropy, log_softmax, softmax
 from microgradx.messages import described
 from microgradx.nn.initialisation import glorot_uniform, he_uniform
 from microgradx.nn.module import Module
@@ -237,7 +237,7 @@ class CrossEntropyLoss(Module):
         weight: Any = None,
         label_smoothing: float = 0.0,
         ignore_index: int | None = None,
-        reduction: Reduction = "mean",
+        reduction: LossReduction = "mean",
         fused: bool = True,
     ) -> None:
         self.axis = axis

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microgradx.array_methods import Array, as_array, plain
-from microgradx.engine import Tensor, enter_scope, leave_scope
+from microgradx.engine import Tensor
+from microgradx.recording import enter_scope, leave_scope
 
 if TYPE_CHECKING:
     from typing_extensions import Self

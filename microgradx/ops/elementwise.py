@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array, as_array, implements, plain
+from microgradx.array_methods import Array, as_array, as_floats, implements, plain
 from microgradx.engine import Op, Tensor
 
 __all__ = [
@@ -68,7 +68,7 @@ class Elementwise(Op):
 
 def _power_by_base(g: Any, out: Any, x: Any, y: Any) -> Any:
     # y xʸ⁻¹; at 0⁰ it is 0 · 0⁻¹, whose limit along the constant y = 0 is 0.
-    return g * y * x ** np.where((x == 0) & (y == 0), 1, y - 1)
+    return g * y * x ** np.where((x == 0) & (y == 0), 1, y - 1.0)
 
 
 def _power_by_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
@@ -77,6 +77,7 @@ def _power_by_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
 
 
 def _sigmoid(x: Array) -> Array:
+    x = as_floats(x)
     e = np.exp(-np.abs(x))  # of -|x|, so that it cannot overflow
     return np.where(np.greater_equal(x, 0), 1, e) / (1 + e)
 
@@ -117,23 +118,24 @@ sigmoid = Elementwise(
 softplus = Elementwise(_softplus, "ln(1 + eˣ)", lambda g, out, x: g * sigmoid(x), name="softplus")
 
 # kinks: the derivative of relu and of |x| at 0 is 0, by convention
-relu = Elementwise(_relu, "max(x, 0)", lambda g, out, x: g * (out > 0), name="relu")
+relu = Elementwise(_relu, "max(x, 0)", lambda g, out, x: np.where(out > 0, g, 0), name="relu")
 absolute = abs = Elementwise(np.absolute, "|x|", lambda g, out, x: g * np.sign(x))
 
-# choices: ties share the gradient equally; at a bound, clip passes it on to x
+# choices: by where, as a factor 0 would make NaN of an infinite g; ties share the gradient
+# equally; at a bound, clip passes it on to x
 maximum = Elementwise(
     np.maximum, "max(x, y)",
-    lambda g, out, x, y: np.where(x == y, g / 2, g * (x > y)),
-    lambda g, out, x, y: np.where(x == y, g / 2, g * (x < y)))
+    lambda g, out, x, y: np.where(x == y, g / 2, np.where(x > y, g, 0)),
+    lambda g, out, x, y: np.where(x == y, g / 2, np.where(x < y, g, 0)))
 minimum = Elementwise(
     np.minimum, "min(x, y)",
-    lambda g, out, x, y: np.where(x == y, g / 2, g * (x < y)),
-    lambda g, out, x, y: np.where(x == y, g / 2, g * (x > y)))
+    lambda g, out, x, y: np.where(x == y, g / 2, np.where(x < y, g, 0)),
+    lambda g, out, x, y: np.where(x == y, g / 2, np.where(x > y, g, 0)))
 _clip = Elementwise(
     np.clip, "min(max(x, y), z)",
-    lambda g, out, x, y, z: g * ((x >= y) & (x <= z)),
-    lambda g, out, x, y, z: g * ((x < y) & (y <= z)),
-    lambda g, out, x, y, z: g * ((z < x) | (z < y)))
+    lambda g, out, x, y, z: np.where((x >= y) & (x <= z), g, 0),
+    lambda g, out, x, y, z: np.where((x < y) & (y <= z), g, 0),
+    lambda g, out, x, y, z: np.where((z < x) | (z < y), g, 0))
 _where = Elementwise(
     np.where, "y if x else z",
     None,
@@ -181,7 +183,10 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     >>> where([True, False], 1, 2)
     array([1, 2])
     """
-    return _where(as_array(plain(condition), bool), x, y)
+    condition = (
+        astype(condition, bool) if isinstance(condition, Tensor) else as_array(condition, bool)
+    )
+    return _where(condition, x, y)
 
 
 class AsType(Op):
@@ -242,7 +247,7 @@ for op, (call, result) in EXAMPLES.items():
     op.__doc__ = (
         f"{op.name}({', '.join('xyz'[: len(op.derivatives)])}) = {op.formula}, elementwise.\n\n"
         "Inputs broadcast, and dtypes promote, as in NumPy. Arrays give an array; a Tensor among "
-        f"them gives a Tensor, and gradients go to each input.\n\n>>> {call}\n{result}\n"
+        f"them gives a Tensor.\n\n>>> {call}\n{result}\n"
     )
 
 # Where doctest finds these examples: it does not look into instances by itself.

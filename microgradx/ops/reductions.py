@@ -61,7 +61,7 @@ class Mean(Reduction):
         return np.mean(x, axis=self.axis, keepdims=self.keepdims)
 
     def backward(self, g: Any, out: Any, x: Any) -> Any:
-        return np.broadcast_to(self.expand(g / self.count(x), x), x.shape)
+        return np.broadcast_to(self.expand(g * (1 / (self.count(x) or 1)), x), x.shape)
 
 
 class Max(Reduction):
@@ -74,7 +74,8 @@ class Max(Reduction):
         # Ties share the gradient equally. Where the extremum stands is a constant.
         is_extreme = x == self.expand(out, x)
         ties = np.sum(is_extreme, axis=self.axis, keepdims=True)
-        return self.expand(g, x) * is_extreme / ties.astype(x.dtype)
+        share = self.expand(g, x) / ties.astype(np.promote_types(x.dtype, np.float32))
+        return np.where(is_extreme, share, 0)
 
 
 class Min(Max):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from microgradx.array_methods import Axis, implements, plain
 from microgradx.engine import Op, Tensor
@@ -147,7 +149,7 @@ class Concatenate(Op):
 
 
 def _as_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
+    return tuple(shape) if isinstance(shape, Sequence) else (operator.index(shape),)
 
 
 @implements(np.reshape)
@@ -181,7 +183,8 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
            [2, 4]])
     """
     axes = list(range(np.ndim(x)))
-    axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
+    first, second = (normalize_axis_index(axis, len(axes)) for axis in (axis1, axis2))
+    axes[first], axes[second] = second, first
     return transpose(x, axes)
 
 
@@ -229,9 +232,12 @@ def getitem(x: Any, index: Any) -> Any:
     parts = index if isinstance(index, tuple) else (index,)
     is_array = [isinstance(part, (list, np.ndarray, Tensor)) for part in parts]
     template = tuple(_ARRAY if yes else part for part, yes in zip(parts, is_array, strict=True))
-    arrays = [np.asarray(plain(part)) for part, yes in zip(parts, is_array, strict=True) if yes]
-    # An empty list is an array of floats to NumPy, but no index could mean that.
-    arrays = [array.astype(int) if array.size == 0 else array for array in arrays]
+    arrays = [
+        # An empty list is an array of floats to NumPy, but as an index it means no elements.
+        np.asarray(plain(part), int if isinstance(part, list) and not part else None)
+        for part, yes in zip(parts, is_array, strict=True)
+        if yes
+    ]
     return Index(template)(x, *arrays)
 
 

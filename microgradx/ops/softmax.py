@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from microgradx.array_methods import Array, Axis
+from microgradx.array_methods import Array, Axis, plain
 from microgradx.engine import Op
 from microgradx.ops.reductions import Reduction
 
@@ -139,9 +139,13 @@ class LogSumExp(Reduction):
             out = np.log(np.sum(np.exp(x - shift), axis=self.axis, keepdims=True)) + shift
             return out if self.keepdims else np.squeeze(out, self.axis)
         axes = _axes(self.axis, x)
-        shift, _, _, _, others = exponentials(as_rows(x, axes))
-        with np.errstate(invalid="ignore"):
-            rows = np.where(np.isfinite(shift), shift + np.log1p(others), shift)
+        logits = as_rows(x, axes)
+        if logits.shape[1] == 0:
+            rows = np.full(len(logits), -np.inf)  # the logarithm of an empty sum
+        else:
+            shift, _, _, _, others = exponentials(logits)
+            with np.errstate(invalid="ignore"):
+                rows = np.where(np.isfinite(shift), shift + np.log1p(others), shift)
         remaining = np.moveaxis(x, axes, range(-len(axes), 0)).shape[: x.ndim - len(axes)]
         out = rows.astype(x.dtype, copy=False).reshape(remaining)
         return np.expand_dims(out, axes) if self.keepdims else out
@@ -189,7 +193,10 @@ class SoftmaxCrossEntropy(Op):
         if isinstance(logits, np.ndarray):
             return self._loss_and_gradient(logits, target, weight, want_gradient=False)[0]
         y, divisor = self.weighed_targets(logits, target, weight)
-        losses = -np.sum(y * LogSoftmax(self.axis)(logits), axis=self.axis)
+        each = y * LogSoftmax(self.axis)(logits)
+        if target.ndim != logits.ndim:
+            each = np.where(y == 0, 0, each)  # other labels may have logits of -inf
+        losses = -np.sum(each, axis=self.axis)
         if self.reduction == "none":
             return losses
         return np.sum(losses) / (divisor if self.reduction == "mean" else 1)
@@ -198,7 +205,8 @@ class SoftmaxCrossEntropy(Op):
         if self.kept is not None and isinstance(g, np.ndarray):
             return self.kept * self._spread(g, 1)
         y, divisor = self.weighed_targets(logits, target, weight)
-        p = Softmax(self.axis)(logits) * np.sum(y, axis=self.axis, keepdims=True)
+        mass = np.sum(y, axis=self.axis, keepdims=True)
+        p = np.where(mass == 0, 0, mass * Softmax(self.axis)(logits))
         return (p - y) * self._spread(g, divisor)
 
     def by_target(self, g: Any, out: Any, logits: Any, target: Any, weight: Any = None) -> Any:
@@ -228,7 +236,10 @@ class SoftmaxCrossEntropy(Op):
         if weight is not None:
             weight = self._beside_classes(weight, logits)
             y, smoothed = y * weight, smoothed * weight
-        return smoothed, np.sum(y) if divisor is None else divisor
+        if divisor is None:
+            # A number of Python's: neither summed in float16, nor promoting anything.
+            divisor = float(np.sum(plain(y), dtype=np.float64))
+        return smoothed, divisor
 
     def _beside_classes(self, values: Any, logits: Any) -> Any:
         """One value for each class, in a shape that broadcasts along the class axis."""

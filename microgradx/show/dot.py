@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from microgradx.engine import Scope, Tensor
+from microgradx.engine import Tensor
+from microgradx.recording import Scope
 from microgradx.show.graph import Graph
 from microgradx.show.labels import QUIET, box_label, escaped, op_label, printable, quiet
 

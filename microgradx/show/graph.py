@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from microgradx.array_methods import Array
-from microgradx.engine import Scope, Tensor, sweep
+from microgradx.engine import Tensor, sweep
+from microgradx.recording import Scope
 
 
 class Graph(NamedTuple):

@@ -9,9 +9,9 @@ import numpy as np
 
 from microgradx.array_methods import Array
 from microgradx.data import Standardiser
-from microgradx.engine import no_grad
 from microgradx.functional import softmax
 from microgradx.nn import MLP
+from microgradx.recording import no_grad
 from microgradx.training.files import InputError, shown
 from microgradx.training.tables import Layout
 

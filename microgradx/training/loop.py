@@ -11,8 +11,8 @@ import numpy as np
 
 from microgradx.array_methods import Array
 from microgradx.data import batches
-from microgradx.engine import no_grad
 from microgradx.functional import cross_entropy
+from microgradx.recording import no_grad
 from microgradx.training.metrics import accuracy
 
 __all__ = ["Epoch", "History", "cosine_decay", "evaluate", "train"]

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from microgradx.array_methods import Array
-from microgradx.engine import Tensor, no_grad
+from microgradx.engine import Tensor
 from microgradx.finite_differences import gradcheck
 from microgradx.functional import cross_entropy, softmax
+from microgradx.recording import no_grad
 
 __all__ = ["Verification", "verify_gradients"]
 

@@ -37,6 +37,10 @@ def positive(generator, shape):
     return np.asarray(generator.uniform(0.5, 2, size=shape))
 
 
+def probability(generator, shape):
+    return np.asarray(generator.uniform(0.1, 0.9, size=shape))
+
+
 def apart(generator, shape):
     """Values that differ from one another, and from 0 and ±0.6, by far more than a step."""
     values = np.arange(1, np.prod(shape, dtype=int) + 1) / 4 - 0.05
@@ -282,7 +286,7 @@ TABLE = {
         (((2, 3), (2, 3)), {}),
         (((3,), (3,)), {"reduction": "none", "pos_weight": np.array([2.0, 1.0, 0.5])}),
         (((3,), (3,)), {"reduction": "sum", "weight": 3.0}),
-        inputs=(anywhere, positive),
+        inputs=(anywhere, probability),
     ),
 }
 for row in TABLE.values():  # `((2, 3), {…})` stands for one input of that shape

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import microgradx as mg
-from microgradx.engine import enter_scope, leave_scope
+from microgradx.recording import enter_scope, leave_scope
 
 
 class Parsed:

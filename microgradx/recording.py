@@ -1,0 +1,94 @@
+"""What ops record of themselves: whether at all, in which order, and inside which calls."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from contextvars import ContextVar, Token
+from typing import Any, NamedTuple, TypeVar
+
+__all__ = ["enable_grad", "is_grad_enabled", "no_grad"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Every Tensor takes a number when it is made. Inputs exist before what is computed from them, so
+# descending numbers are an order in which gradients can be completed: no graph search is needed.
+numbers = itertools.count(1)
+
+# Whether ops record a graph: for each thread, and each context of asynchronous code, its own.
+recording: ContextVar[bool] = ContextVar("recording", default=True)
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops record a graph here and now, in this thread and context."""
+    return recording.get()
+
+
+class no_grad(ContextDecorator):
+    """Record no graph inside `with no_grad():`, or in a function decorated with `@no_grad()`.
+
+    >>> import microgradx as mg
+    >>> w = mg.Tensor(3.0, requires_grad=True)
+    >>> with mg.no_grad():
+    ...     print((w * w).requires_grad)
+    False
+    """
+
+    _value = False
+
+    def __init__(self) -> None:
+        self._tokens: list[Token[bool]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(recording.set(self._value))
+
+    def __exit__(self, *error: object) -> None:
+        recording.reset(self._tokens.pop())
+
+    def __call__(self, function: F) -> F:
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"{type(self).__name__}() cannot decorate {function.__name__}, which runs later, "
+                "piece by piece; write `with` inside it"
+            )
+        return super().__call__(function)
+
+    def _recreate_cm(self) -> no_grad:
+        return type(self)()  # for each call its own, be it in another thread
+
+
+class enable_grad(no_grad):
+    """Record graphs again inside a `no_grad`; also as a decorator, `@enable_grad()`.
+
+    >>> import microgradx as mg
+    >>> w = mg.Tensor(3.0, requires_grad=True)
+    >>> with mg.no_grad(), mg.enable_grad():
+    ...     print((w * w).requires_grad)
+    True
+    """
+
+    _value = True
+
+
+class Scope(NamedTuple):
+    """That a Tensor is the result of a composed function or module, and when that was entered.
+
+    What it was computed from, as far as its number is larger than `start`, belongs to the scope.
+    """
+
+    name: str
+    start: int
+
+
+def enter_scope() -> int:
+    """The number to hand to `leave_scope`; all Tensors made from now on have larger ones."""
+    return next(numbers)
+
+
+def leave_scope(name: str, start: int, out: Any) -> Any:
+    """Leave, on a result, the mark by which drawings group what was computed inside."""
+    if getattr(out, "op", None) is not None and out.number > start:
+        out.scopes += (Scope(name, start),)
+    return out
