@@ -398,9 +398,10 @@ class ArrayMethods:
         return implementations[np.reshape](self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> Self:
-        if len(axes) == 1 and not isinstance(axes[0], int):
-            axes = axes[0]  # given as one tuple or list, or None
-        return implementations[np.transpose](self, None if axes == () else axes)
+        if not axes:
+            return implementations[np.transpose](self)
+        as_one = len(axes) == 1 and not isinstance(axes[0], int)  # a tuple or list, or None
+        return implementations[np.transpose](self, axes[0] if as_one else axes)
 
     def swapaxes(self, axis1: int, axis2: int) -> Self:
         return implementations[np.swapaxes](self, axis1, axis2)

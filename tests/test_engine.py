@@ -9,6 +9,7 @@ import copy
 import gc
 import pickle
 import re
+import sys
 import threading
 import weakref
 
@@ -1529,3 +1530,46 @@ def test_errors_about_arguments_speak_of_tensor():
         TypeError, match=r"Tensor\.mean\(\) got an unexpected keyword argument 'dim'"
     ):
         leaf([1.0]).mean(dim=0)
+
+
+def test_data_set_on_a_constant_leaves_those_alone_that_share_its_array():
+    w = leaf([2.0])
+    y = (w * w).sum()
+    w.detach().data = [5.0]
+    with mg.no_grad():
+        view = w.reshape(1)
+    view.data = [7.0]
+    assert_array_equal(view.data, [7.0])
+    assert_array_equal(w.data, [2.0])
+    y.backward()
+    assert_array_equal(w.grad, [4.0])
+
+
+def test_a_forward_that_gives_a_tensor_is_refused():
+    scale = leaf(3.0)
+    op = op_with(lambda self, g, out, x: g, lambda self, x: x * scale, name="scale")
+    with pytest.raises(TypeError, match=r"scale of float64.*must be an input"):
+        op(leaf([1.0]))
+
+
+def test_requires_grad_is_true_or_false():
+    with pytest.raises(TypeError, match=r"must be True or False, not .*a dtype is given by dtype="):
+        Tensor([1.0], np.float32)
+
+
+def test_threads_that_share_a_leaf_lose_nothing():
+    w = leaf(1.0)
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [
+            threading.Thread(target=lambda: [(w * 1.0).backward() for _ in range(500)])
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(switch)
+    assert w.grad == 2000

@@ -250,11 +250,14 @@ def test_the_class_axis_may_be_any(generator):
 
 
 @pytest.mark.parametrize("fused", [True, False])
-def test_one_hot_rows_of_integers_are_probabilities(fused):
-    z, labels = np.array([[17.0, 0, 0], [1, 2, 3]]), np.array([0, 1])
-    one_hot = np.eye(3, dtype=int)[labels]
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("options", [{}, {"weight": [1.0, 5, 1]}, {"label_smoothing": 0.2}])
+def test_one_hot_rows_of_integers_are_probabilities(fused, reduction, options):
+    z, one_hot = np.array([[17.0, 0, 0], [1, 2, 3]]), np.eye(3, dtype=int)[[0, 1]]
+    expected = mg.cross_entropy(z, one_hot.astype(float), reduction=reduction, **options)
     for target in (one_hot, one_hot.astype(bool), mg.Tensor(one_hot)):
-        assert mg.cross_entropy(z, target, fused=fused) == mg.cross_entropy(z, labels, fused=fused)
+        loss = mg.cross_entropy(z, target, reduction=reduction, fused=fused, **options)
+        np.testing.assert_allclose(mg.as_tensor(loss).data, expected, rtol=1e-8)
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -486,3 +489,53 @@ def test_negative_weights_are_refused():
 
 def test_a_temperature_too_large_for_the_dtype_gives_the_uniform_limit():
     np.testing.assert_array_equal(mg.softmax(np.float32([1, 2]), temperature=1e300), [0.5, 0.5])
+
+
+@pytest.mark.parametrize("f", [mg.softmax, mg.log_softmax])
+@pytest.mark.parametrize("temperature", [2, np.float64(2), np.array([2.0]), mg.Tensor(2.0)])
+def test_a_temperature_promotes_no_logits(f, temperature):
+    if not isinstance(temperature, mg.Tensor):
+        assert f(np.float32([1, 2]), temperature=temperature).dtype == np.float32
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_nothing_promotes_a_float32_loss(fused):
+    z = mg.Tensor([[1.0, 2.0]], dtype=np.float32, requires_grad=True)
+    smoothed = mg.cross_entropy(z, [0], label_smoothing=np.float64(0.1), fused=fused)
+    soft = mg.cross_entropy(z, np.array([[0.5, 0.5]]), weight=np.ones(2), fused=fused)
+    binary = mg.binary_cross_entropy_with_logits(z, np.array([[0, 1]]), pos_weight=np.ones(2))
+    for loss in (smoothed, soft, binary):
+        assert loss.dtype == np.float32
+
+
+def test_a_mean_over_many_rows_is_right_in_float16():
+    z = mg.Tensor(np.zeros((70_000, 2)), dtype=np.float16, requires_grad=True)
+    labels = np.zeros(70_000, int)
+    loss = mg.cross_entropy(z, labels)
+    loss.backward()
+    kept = z.grad
+    z.zero_grad()
+    loss.backward(create_graph=True)
+    assert abs(loss.item() - np.log(2)) < 1e-3
+    for gradient in (kept, z.grad.data):
+        np.testing.assert_allclose(gradient[0], [-0.5 / 70_000, 0.5 / 70_000], atol=1e-7)
+
+
+def test_an_ignored_row_of_nan_has_no_gradient_of_either_kind():
+    z = mg.Tensor([[1.0, 2.0], [np.nan, np.inf]], requires_grad=True)
+    mg.cross_entropy(z, [0, -1], ignore_index=-1).backward(create_graph=True)
+    np.testing.assert_array_equal(z.grad.data[1], [0, 0])
+    assert np.all(z.grad.data[0] != 0)
+    composed = mg.cross_entropy(z, [0, -1], ignore_index=-1, label_smoothing=0.1, fused=False)
+    assert np.isfinite(composed.item())
+
+
+def test_logits_without_classes_are_refused_and_an_empty_sum_is_0():
+    with pytest.raises(ValueError, match="have no classes along axis 1"):
+        mg.cross_entropy(np.zeros((2, 0)), np.zeros((2, 0)))
+    np.testing.assert_array_equal(mg.logsumexp(np.zeros((2, 0)), axis=1), [-np.inf, -np.inf])
+
+
+def test_answers_outside_0_to_1_are_refused():
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        mg.binary_cross_entropy_with_logits(np.zeros(2), np.array([0.0, 2.0]))

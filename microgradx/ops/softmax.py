@@ -251,7 +251,7 @@ class SoftmaxCrossEntropy(Op):
         if self.reduction == "none":
             return np.expand_dims(g, self.axis)
         # If every row was ignored, divisor and gradient are 0.
-        return g / (divisor or 1) if self.reduction == "mean" else g
+        return g * (1 / (divisor or 1)) if self.reduction == "mean" else g
 
     # ------------------------------------------------------------------ for NumPy's: fast and exact
 

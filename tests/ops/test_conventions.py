@@ -79,3 +79,77 @@ def test_what_is_no_index_is_refused_by_name():
     for index in ("array", 1.5, (0, 0)):
         with pytest.raises(IndexError, match=r"getitem.* of float64"):
             x[index]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.sqrt(mg.relu(x)),
+        lambda x: np.sqrt(np.maximum(x, 0.0)),
+        lambda x: np.sqrt(-np.minimum(-x, 0.0)),
+        lambda x: np.sqrt(np.clip(x, 0.0, None)),
+        lambda x: np.sqrt(mg.max(mg.stack([x, np.zeros(2)]), axis=0)),
+    ],
+)
+def test_what_was_not_chosen_gets_0_even_from_an_infinite_gradient(f):
+    x = mg.Tensor([-4.0, 4.0], requires_grad=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        f(x).sum().backward()
+    np.testing.assert_array_equal(x.grad, [0, 0.25])
+
+
+def test_powers_with_unsigned_and_negative_exponents():
+    x = mg.Tensor([3.0, 1e3], requires_grad=True)
+    (x ** np.array([0, 2], np.uint8)).sum().backward()
+    np.testing.assert_array_equal(x.grad, [0, 2000])
+    y = mg.Tensor(-1.0, requires_grad=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        (0.0**y).backward()
+    assert y.grad == -np.inf
+
+
+def test_functions_of_unsigned_integers_and_booleans():
+    expected = 1 / (1 + np.exp(-np.array([1.0, 2.0])))
+    np.testing.assert_allclose(mg.sigmoid(np.array([1, 2], np.uint8)), expected)
+    np.testing.assert_allclose(mg.sigmoid(np.array([True])), expected[:1])
+    x = mg.Tensor([5.0, 6.0], requires_grad=True)
+    x[np.array([0, 0], np.uint8)].sum().backward()
+    np.testing.assert_array_equal(x.grad, [2, 0])
+
+
+def test_means_and_ties_of_many_float16():
+    for f in (mg.mean, mg.max):
+        x = mg.Tensor(np.ones(100_000), dtype=np.float16, requires_grad=True)
+        f(x).backward()
+        np.testing.assert_allclose(x.grad, 1e-5, rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("shape", "index"),
+    [
+        ((0, 3), np.zeros((0, 3), bool)),
+        ((2, 0, 2), (np.zeros((2, 0), bool), -1)),
+        ((3,), np.zeros(3, bool)),
+        ((3,), []),
+        ((3,), np.zeros(0, int)),
+    ],
+)
+def test_empty_indices_are_numpys(shape, index):
+    x = np.ones(shape)
+    assert mg.Tensor(x)[index].shape == x[index].shape
+    tensor = mg.Tensor(x, requires_grad=True)
+    tensor[index].sum().backward()
+    np.testing.assert_array_equal(tensor.grad, np.zeros(shape))
+
+
+def test_axes_and_shapes_of_numpys_integers_and_wrong_ones():
+    x = mg.Tensor(np.ones((2, 3)), requires_grad=True)
+    assert x.reshape(np.int64(6)).shape == (6,)
+    assert mg.broadcast_to(mg.Tensor(1.0), np.int64(2)).shape == (2,)
+    for wrong in (lambda: x.swapaxes(0, 3), lambda: x.transpose(0), lambda: x.transpose(())):
+        with pytest.raises(ValueError, match=r"axis|axes"):
+            wrong()
+
+
+def test_where_gives_a_tensor_for_a_condition_that_is_one():
+    assert isinstance(np.where(mg.Tensor([True, False]), 1.0, 2.0), mg.Tensor)
