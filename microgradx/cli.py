@@ -28,6 +28,8 @@ __all__ = ["main"]
 
 # Like the other defaults, by cross-validation on training rows of the digits.
 LEARNING_RATES = {"sgd": 0.2, "momentum": 0.05, "adam": 0.003}
+EPOCHS = 40
+STEPS = 1500
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(error, 2)
     except (ArithmeticError, AssertionError) as error:  # from verify_gradients
         return _failed(error, 1)
+    except MemoryError as error:
+        return _failed(MemoryError(f"not enough memory: {error}; try fewer rows or units"), 2)
     except KeyboardInterrupt:
         print("\nmicrogradx: interrupted", file=sys.stderr)
         return 130
@@ -115,9 +119,9 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--epochs",
         type=_count,
-        default=40,
         metavar="N",
-        help="passes over the training rows (default: %(default)s)",
+        help=f"passes over the training rows (default: {EPOCHS}, or as many as make {STEPS:,} "
+        "steps, which small tables need)",
     )
     add(
         "--batch-size",
@@ -145,7 +149,9 @@ def _parser() -> argparse.ArgumentParser:
         type=_share,
         default=0.05,
         metavar="SHARE",
-        help="the share of each target that is spread over all classes (default: %(default)s)",
+        help="the share of each target that is spread over all classes: more rows are told apart, "
+        "but the probabilities are too modest; 0 for probabilities to be taken at their word "
+        "(default: %(default)s)",
     )
     add(
         "--temperature",
@@ -279,8 +285,9 @@ def _train(arguments: argparse.Namespace) -> int:
     _verify(classifier, x, y, arguments)
 
     batches = math.ceil(len(y) / arguments.batch_size)
+    epochs = arguments.epochs or max(EPOCHS, math.ceil(STEPS / batches))
     with (
-        progress_on(sys.stdout, arguments.epochs, batches) as progress,
+        progress_on(sys.stdout, epochs, batches) as progress,
         _interruptible() as interrupted,
     ):
         history = train(
@@ -288,7 +295,7 @@ def _train(arguments: argparse.Namespace) -> int:
             x,
             y,
             optimizer=_optimizer(classifier, arguments),
-            epochs=arguments.epochs,
+            epochs=epochs,
             batch_size=arguments.batch_size,
             loss=partial(cross_entropy, label_smoothing=arguments.label_smoothing),
             decay=cosine_decay,
@@ -300,7 +307,7 @@ def _train(arguments: argparse.Namespace) -> int:
         )
     if history.interrupted:
         print(
-            f"Stopped by Ctrl-C in epoch {len(history.epochs)} of {arguments.epochs}; what was "
+            f"Stopped by Ctrl-C in epoch {len(history.epochs)} of {epochs}; what was "
             "learnt until then is kept. Ctrl-C again quits at once."
         )
     model_file = out / "model.npz"
@@ -310,7 +317,7 @@ def _train(arguments: argparse.Namespace) -> int:
     wrong = len(y_held_out) - round(accuracy * len(y_held_out))
     print(
         f"\nHeld-out accuracy: {accuracy:.2%} ({wrong} of {len(y_held_out)} rows wrong), "
-        f"cross-entropy {loss:.4f}\n"
+        f"cross-entropy {loss:.4f}{_without(arguments.label_smoothing)}\n"
     )
     predicted = np.argmax(classifier.logits(table.features[held_out]), axis=1)
     print(_confusion(y_held_out, predicted, table.label_names))
@@ -323,6 +330,11 @@ def _train(arguments: argparse.Namespace) -> int:
         print(f"  {path!s:{width}}  {what}")
     print(f'\nUse it on new rows: python -m microgradx predict "{model_file}" FILE.csv')
     return 130 if history.interrupted else 0
+
+
+def _without(label_smoothing: float) -> str:
+    """That a loss is not the one of the training, where it is not."""
+    return f" (without the label smoothing of {label_smoothing:g})" if label_smoothing else ""
 
 
 def _make_directory(out: Path) -> None:
@@ -346,7 +358,8 @@ def _introduce(
         f"{training:,} rows to learn from, {held_out:,} held out"
     )
     print(
-        f"Network    {' → '.join(map(str, sizes))}, {classifier.activation}; "
+        f"Network    {' → '.join(map(str, sizes))}, "
+        f"{classifier.activation if classifier.hidden_sizes else 'no hidden layer'}; "
         f"{parameters:,} parameters"
     )
 
@@ -375,9 +388,10 @@ def _verify(classifier: Classifier, x: Array, y: Array, arguments: argparse.Name
         seed=arguments.seed,
     )
     print(
-        f"Gradients  at the logits: |fused - (p - y)/{found.rows}| ≤ {found.logits_error:.1e}\n"
-        f"           at {found.checked} of {found.parameters:,} parameters: equal to finite "
-        f"differences (worst error {found.parameters_error:.1%} of the tolerance)\n"
+        f"Gradients  of the fused loss, on {found.rows} rows: those at the logits are (p - y)/"
+        f"{found.rows}, to within {found.logits_error:.1e};\n"
+        f"           those at {found.checked} of the {found.parameters:,} parameters agree with "
+        f"finite differences\n"
     )
 
 
@@ -425,7 +439,8 @@ def _confusion(labels: Array, predicted: Array, names: Sequence[str]) -> str:
     from microgradx.training.metrics import confusion_matrix
 
     counts = confusion_matrix(labels, predicted, len(names))
-    names = [name if len(name) <= 16 else name[:15] + "…" for name in names]
+    # The middle is left out: long names often differ at their ends.
+    names = [name if len(name) <= 16 else f"{name[:7]}…{name[-8:]}" for name in names]
     first = max(map(len, names))
     if len(names) > 26:
         mistakes = sorted(
@@ -475,7 +490,10 @@ def _draw(
         draw(loss).save(path)
 
     def curves(path: Path) -> None:
-        plot_curves(epochs, path)
+        smoothing = arguments.label_smoothing
+        plot_curves(
+            epochs, path, f"Loss, with label smoothing {smoothing:g}" if smoothing else "Loss"
+        )
 
     def predictions(path: Path) -> None:
         plot_predictions(classifier, table.features[held_out], table.labels[held_out], path)
@@ -502,6 +520,7 @@ def _predict(arguments: argparse.Namespace) -> int:
 
     import numpy as np
 
+    from microgradx.training.files import abridged
     from microgradx.training.persistence import load_classifier
     from microgradx.training.tables import read_new_rows
 
@@ -516,7 +535,13 @@ def _predict(arguments: argparse.Namespace) -> int:
     if labels is not None:
         known = [(a, b) for a, b in zip(labels, predicted, strict=True) if a]
         right = sum(a == b for a, b in known)
-        if known:
+        if known and not {label for label, _ in known} & set(classifier.label_names):
+            print(
+                f"microgradx: none of the labels in {arguments.file} is known to the model, whose "
+                f"classes are {abridged(classifier.label_names)}",
+                file=sys.stderr,
+            )
+        elif known:
             print(
                 f"microgradx: {right / len(known):.2%} of the {len(known)} rows that have a label "
                 f"in {arguments.file} were predicted right",

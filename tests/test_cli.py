@@ -82,8 +82,8 @@ def test_a_training_tells_what_it_does_and_writes_all_its_files(train, tmp_path)
         assert str(directory.relative_to(tmp_path) / name) in out
     assert "600 rows of 2 features, 2 classes; 480 rows to learn from, 120 held out" in out
     assert "2 → 8 → 2, relu; 42 parameters" in out
-    assert "|fused - (p - y)/16| ≤" in out
-    assert "42 parameters: equal to finite differences" in out
+    assert "are (p - y)/16, to within" in out
+    assert "42 parameters agree with finite differences" in out
     assert out.count("\nepoch ") == 3
 
     held_out = re.search(r"Held-out accuracy: ([\d.]+)% \((\d+) of 120 rows wrong\)", out)
@@ -391,9 +391,9 @@ def test_ctrl_c_keeps_what_was_learnt(tmp_path):
     assert run.returncode == 130
     assert run.stderr == ""
     # 480 rows in batches of 32 are 15 an epoch, so it was the second.
-    assert "Stopped by Ctrl-C in epoch 2 of 40; what was learnt until then is kept" in run.stdout
+    assert "Stopped by Ctrl-C in epoch 2 of 100; what was learnt until then is kept" in run.stdout
     assert "batches 20\n" in run.stdout
-    assert " 2/40" in run.stdout
+    assert " 2/100" in run.stdout
     assert " 3/40" not in run.stdout
     assert "Held-out accuracy" in run.stdout
     assert load_classifier(tmp_path / "run" / "model.npz").hidden_sizes == (8,)
@@ -442,3 +442,34 @@ def test_a_reader_that_has_had_enough(trained, tmp_path):
         )
     assert "Traceback" not in run.stderr
     assert "BrokenPipe" not in run.stderr
+
+
+def test_small_tables_are_trained_for_more_epochs(train, without_pictures):
+    _, out, _ = train("--data", "moons", "--hidden", "", "--out", "run")
+    assert "epoch 100/100" in out  # 480 rows in batches of 32: 15 steps an epoch, 1,500 in all
+    assert "2 → 2, no hidden layer" in out
+
+
+def test_label_smoothing_is_said_where_losses_differ_by_it(train, without_pictures):
+    for smoothing, said in (("0.1", True), ("0", False)):
+        _, out, _ = train("--data", "moons", *SMALL, "--label-smoothing", smoothing)
+        assert ("(without the label smoothing of 0.1)" in out) == said
+
+
+def test_labels_that_the_model_does_not_know_are_no_mistakes(
+    train, tmp_path, capsys, without_pictures
+):
+    table(tmp_path / "a.csv")
+    train("--data", "a.csv", *SMALL, "--out", "run")
+    rows = (tmp_path / "a.csv").read_text().replace("big", "huge").replace("small", "tiny")
+    (tmp_path / "b.csv").write_text(rows)
+    assert main(["predict", "run/model.npz", "b.csv"]) == 0
+    err = capsys.readouterr().err
+    assert "none of the labels in b.csv is known to the model, whose classes are 'big'" in err
+
+
+def test_a_network_too_large_for_the_memory_is_one_line(train, without_pictures):
+    status, _, err = train("--data", "moons", "--hidden", "1000000000000")
+    assert status == 2
+    assert err.count("\n") == 1
+    assert "not enough memory" in err

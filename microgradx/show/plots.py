@@ -46,9 +46,10 @@ class PlottingError(RuntimeError):
 # ---------------------------------------------------------------------------- curves
 
 
-def plot_curves(epochs: Sequence[Epoch], path: str | Path) -> None:
+def plot_curves(epochs: Sequence[Epoch], path: str | Path, loss: str = "Loss") -> None:
     """Draw loss and accuracy, in training and held out, against the epochs, into an image file.
 
+    `loss` is the title of the left panel: what the loss is.
     The format is what the name of `path` ends in: .png, .svg, .pdf. Raises PlottingError without
     matplotlib, and ValueError if there are no epochs.
     """
@@ -56,7 +57,7 @@ def plot_curves(epochs: Sequence[Epoch], path: str | Path) -> None:
         raise ValueError("there are no epochs to draw; train for one at least")
     numbers = [epoch.number for epoch in epochs]
     panels: dict[str, list[tuple[str, str, list[Any]]]] = {
-        "Loss": [
+        loss: [
             ("training", TRAINING, [epoch.loss for epoch in epochs]),
             ("held out", HELD_OUT, [epoch.validation_loss for epoch in epochs]),
         ],

@@ -97,7 +97,7 @@ def _read_csv(path: Path, label: str | None) -> Table:
     if len(first) < 2:
         raise InputError(
             f"{path}, line {lines[0][0]}: there is one column, {shown(first[0])}; a table needs "
-            "features and a label, separated by commas"
+            f"features and a label, separated by commas{_separator(first[0])}"
         )
     position = len(first) - 1
     if label is not None:
@@ -180,9 +180,15 @@ def _lines(path: Path) -> list[Line]:
         if len(cells) != len(first):
             raise InputError(
                 f"{path}, line {other}: it has {_cells(len(cells))}, and line {number} has "
-                f"{_cells(len(first))}"
+                f"{_cells(len(first))}{_separator(first[0])}"
             )
     return lines
+
+
+def _separator(cell: str) -> str:
+    """What to say of a table that other characters than commas separate."""
+    found = [name for mark, name in ((";", "semicolons"), ("\t", "tabs")) if mark in cell]
+    return f" ({found[0]} are not read as separators: save it with commas)" if found else ""
 
 
 def _is_header(path: Path, line: Line, kept: list[int]) -> bool:
@@ -212,6 +218,11 @@ def _named(label: str, path: Path, line: Line) -> int:
 
 def _check_distinct(names: Sequence[str], path: Path) -> None:
     for i, name in enumerate(names):
+        if not name:
+            raise InputError(
+                f"{path}: column {i + 1} has no name in the header; if it only counts the rows, "
+                "save the table without it (pandas: to_csv(…, index=False)), else name it"
+            )
         if name in names[:i]:
             raise InputError(
                 f"{path}: columns {names.index(name) + 1} and {i + 1} are both called "

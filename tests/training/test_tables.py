@@ -292,3 +292,19 @@ def test_new_rows_from_arrays(npz):
     assert read_new_rows(npz(X=X, y=Y), layout)[1] == ["0", "1", "0", "1"]
     with pytest.raises(InputError, match="X has 1 features in a row"):
         read_new_rows(npz(X=X[:, :1]), layout)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (",a,y\n0,1,u\n1,2,v\n", "column 1 has no name in the header.*index=False"),
+        ("a;b;y\n1;2;u\n", "semicolons are not read as separators: save it with commas"),
+        ("a;b;y\n1,5;2,5;u\n", "semicolons are not read"),
+        ("a\tb\ty\n1\t2\tu\n", "tabs are not read as separators"),
+    ],
+)
+def test_what_other_programs_write_is_explained(tmp_path, text, message):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_table(path)
