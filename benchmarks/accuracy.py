@@ -45,10 +45,10 @@ def rows(dtype: Any, seed: int = 0, repeats: int = 6) -> Iterator[tuple[str, np.
             yield "near the largest float", huge.astype(dtype), label
 
 
-def exact(z: np.ndarray, label: int) -> dict[str, list[Any]]:
+def exact(z: np.ndarray, label: int, temperature: float = 1.0) -> dict[str, list[Any]]:
     """The quantities of one row, to 60 digits."""
     with mpmath.workdps(60):
-        logits = [mpmath.mpf(float(each)) for each in z]
+        logits = [mpmath.mpf(float(each)) / mpmath.mpf(temperature) for each in z]
         top = int(np.argmax(z))
         e = [mpmath.exp(each - logits[top]) for each in logits]
         total = mpmath.fsum(e)

@@ -63,11 +63,11 @@ def softmax(x: Any, axis: int = -1, temperature: Any = 1.0, *, fused: bool = Tru
     >>> softmax([2.0, 1.0, 0.1])
     array([0.65900114, 0.24243297, 0.09856589])
     """
-    x = _cooled(x, axis, temperature)
+    x = as_floats(x)
+    y = _checked_temperature(temperature, x)
     if fused:
-        return Softmax(axis)(x)
-    z = x - stop_gradient(max(x, axis=axis, keepdims=True))
-    e = exp(z)
+        return Softmax(axis)(x) if y is None else Softmax(axis)(x, y)
+    e = exp(_cooled(x, axis, y))
     return e / sum(e, axis=axis, keepdims=True)
 
 
@@ -81,10 +81,11 @@ def log_softmax(x: Any, axis: int = -1, temperature: Any = 1.0, *, fused: bool =
     >>> log_softmax([2.0, 1.0, 0.1])
     array([-0.41703002, -1.41703002, -2.31703002])
     """
-    x = _cooled(x, axis, temperature)
+    x = as_floats(x)
+    y = _checked_temperature(temperature, x)
     if fused:
-        return LogSoftmax(axis)(x)
-    z = x - stop_gradient(max(x, axis=axis, keepdims=True))
+        return LogSoftmax(axis)(x) if y is None else LogSoftmax(axis)(x, y)
+    z = _cooled(x, axis, y)
     return z - log(sum(exp(z), axis=axis, keepdims=True))
 
 
@@ -100,9 +101,17 @@ def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
 
 def _cooled(x: Any, axis: int, temperature: Any) -> Any:
     """Logits divided by the temperature, shifted first so that this cannot overflow."""
-    x = as_floats(x)
+    z = x - stop_gradient(max(x, axis=axis, keepdims=True))
+    if temperature is None:
+        return z
+    with np.errstate(over="ignore"):
+        return z / temperature
+
+
+def _checked_temperature(temperature: Any, x: Any) -> Any:
+    """The temperature in the dtype of the logits; None if it changes nothing."""
     if type(temperature) is float and temperature == 1.0:
-        return x
+        return None
     values = as_array(plain(temperature))
     with np.errstate(over="ignore"):
         cast = values.astype(x.dtype)
@@ -111,10 +120,7 @@ def _cooled(x: Any, axis: int, temperature: Any) -> Any:
             f"temperature must be positive in {x.dtype}, not {values}; towards 0 softmax picks "
             "the largest logit, so for that use argmax"
         )
-    if not isinstance(temperature, Tensor):
-        temperature = cast
-    with np.errstate(over="ignore", invalid="ignore"):
-        return (x - stop_gradient(max(x, axis=axis, keepdims=True))) / temperature
+    return temperature if isinstance(temperature, Tensor) else cast
 
 
 # ---------------------------------------------------------------------------- losses

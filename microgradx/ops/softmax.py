@@ -19,6 +19,7 @@ import numpy as np
 
 from microgradx.array_methods import Array, Axis, plain
 from microgradx.engine import Op
+from microgradx.ops.elementwise import stop_gradient
 from microgradx.ops.reductions import Reduction
 
 __all__ = [
@@ -33,14 +34,19 @@ class Exponentials(NamedTuple):
     """exp(z - shift) of each row of logits, and its sum in two parts."""
 
     shift: Array  # (rows, 1): the largest logit
-    differences: Array  # (rows, classes): z - shift
+    differences: Array  # (rows, classes): z - shift, divided by the temperature
     exponentials: Array  # (rows, classes)
     chosen: Array  # (rows, 1): the exponential of one class ...
     others: Array  # (rows, 1): ... and the sum of all the others
 
 
-def exponentials(rows: Array, chosen: Array | None = None) -> Exponentials:
-    """Of (rows, classes) of logits; `chosen` is a class for each row, the largest if not given."""
+def exponentials(
+    rows: Array, chosen: Array | None = None, temperature: Array | None = None
+) -> Exponentials:
+    """Of (rows, classes) of logits; `chosen` is a class for each row, the largest if not given.
+
+    `temperature`, of the shape of `rows`, divides the differences.
+    """
     z = rows.astype(np.promote_types(rows.dtype, np.float64), copy=False)
     row = np.arange(len(z))
     top = np.argmax(z, axis=1)
@@ -48,11 +54,17 @@ def exponentials(rows: Array, chosen: Array | None = None) -> Exponentials:
     with np.errstate(all="ignore"):
         shift = z[row, top][:, None]
         differences = z - shift
-        e = np.exp(differences)
+        rounded_off: Any = 0
         if z.dtype == rows.dtype:
             virtual = z - differences
             rounded_off = (z - (differences + virtual)) + (virtual - shift)
-            e += e * np.where(np.isfinite(differences), rounded_off, 0)
+            rounded_off = np.where(np.isfinite(differences), rounded_off, 0)
+        if temperature is not None:
+            differences = differences / temperature
+            rounded_off = rounded_off / temperature
+        e = np.exp(differences)
+        if z.dtype == rows.dtype:
+            e += e * rounded_off
         # The largest, which is 1, is added last: each sum with it in it rounds the small ones.
         e_top, e_chosen = e[row, top], e[row, chosen]
         e[row, top] = e[row, chosen] = 0
@@ -82,49 +94,80 @@ def _axes(axis: Axis, x: Array) -> tuple[int, ...]:
     return axis if isinstance(axis, tuple) else (axis,)
 
 
-class Softmax(Op):
-    """Exponentials, divided by their sum, over `axis`."""
+class Normalisation(Op):
+    """What softmax and its logarithm share: logits x and, if given, a temperature y.
 
-    formula = "eˣ / Σ eˣ"
+    The logits are shifted by their maximum, a constant for the derivative, and then divided.
+    """
 
     def __init__(self, axis: Axis = -1) -> None:
         self.axis = axis
 
-    def forward(self, x: Any) -> Any:
+    @property
+    def derivatives(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.by_logits, self.by_temperature
+
+    def by_shifted(self, g: Any, out: Any) -> Any:
+        """The gradient at the shifted and divided logits."""
+        raise NotImplementedError
+
+    def by_logits(self, g: Any, out: Any, x: Any, y: Any = None) -> Any:
+        gradient = self.by_shifted(g, out)
+        return gradient if y is None else gradient / y
+
+    def by_temperature(self, g: Any, out: Any, x: Any, y: Any) -> Any:
+        gradient = self.by_shifted(g, out)
+        # A logit of -inf stays where it is at any temperature.
+        z = np.where(np.isfinite(x), self.shifted(x), 0)
+        return -gradient * z / (y * y)
+
+    def shifted(self, x: Any) -> Any:
+        return x - stop_gradient(np.max(x, axis=self.axis, keepdims=True))
+
+    def divided(self, x: Any, y: Any) -> Any:
+        return self.shifted(x) if y is None else self.shifted(x) / y
+
+    def exponentials(self, x: Array, y: Array | None) -> Exponentials:
+        axes = _axes(self.axis, x)
+        temperature = None if y is None else as_rows(np.broadcast_to(y, x.shape), axes)
+        return exponentials(as_rows(x, axes), temperature=temperature)
+
+
+class Softmax(Normalisation):
+    """Exponentials, divided by their sum, over `axis`."""
+
+    formula = "eˣ / Σ eˣ"
+
+    def forward(self, x: Any, y: Any = None) -> Any:
         if not isinstance(x, np.ndarray):
-            e = np.exp(x - np.max(x, axis=self.axis, keepdims=True))
+            e = np.exp(self.divided(x, y))
             return e / np.sum(e, axis=self.axis, keepdims=True)
         if x.size == 0:
             return np.zeros_like(x)
-        axes = _axes(self.axis, x)
-        _, _, e, chosen, others = exponentials(as_rows(x, axes))
-        return from_rows(e / (chosen + others), x, axes)
+        _, _, e, chosen, others = self.exponentials(x, y)
+        return from_rows(e / (chosen + others), x, _axes(self.axis, x))
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def by_shifted(self, g: Any, out: Any) -> Any:
         return out * (g - np.sum(g * out, axis=self.axis, keepdims=True))
 
 
-class LogSoftmax(Op):
+class LogSoftmax(Normalisation):
     """The logarithm of softmax over `axis`, computed without forming the softmax."""
 
     name = "log_softmax"
     formula = "x - ln Σ eˣ"
 
-    def __init__(self, axis: Axis = -1) -> None:
-        self.axis = axis
-
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, y: Any = None) -> Any:
         if not isinstance(x, np.ndarray):
-            shifted = x - np.max(x, axis=self.axis, keepdims=True)
-            return shifted - np.log(np.sum(np.exp(shifted), axis=self.axis, keepdims=True))
+            z = self.divided(x, y)
+            return z - np.log(np.sum(np.exp(z), axis=self.axis, keepdims=True))
         if x.size == 0:
             return np.zeros_like(x)
-        axes = _axes(self.axis, x)
-        _, differences, _, chosen, others = exponentials(as_rows(x, axes))
+        _, differences, _, chosen, others = self.exponentials(x, y)
         # `chosen` is exactly 1, or NaN in a row that has no softmax.
-        return from_rows(differences - chosen * np.log1p(others), x, axes)
+        return from_rows(differences - chosen * np.log1p(others), x, _axes(self.axis, x))
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def by_shifted(self, g: Any, out: Any) -> Any:
         return g - np.exp(out) * np.sum(g, axis=self.axis, keepdims=True)
 
 
@@ -140,6 +183,7 @@ class LogSumExp(Reduction):
             return out if self.keepdims else np.squeeze(out, self.axis)
         axes = _axes(self.axis, x)
         logits = as_rows(x, axes)
+        rows: Array
         if logits.shape[1] == 0:
             rows = np.full(len(logits), -np.inf)  # the logarithm of an empty sum
         else:

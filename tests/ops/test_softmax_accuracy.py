@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 import microgradx as mg
-from benchmarks.accuracy import QUANTITIES, largest_errors, of_microgradx, rows
+from benchmarks.accuracy import (
+    QUANTITIES,
+    errors_in_ulps,
+    exact,
+    largest_errors,
+    of_microgradx,
+    rows,
+)
 
 BOUNDS = {"logsumexp": 1, "log_softmax": 2, "softmax": 4, "loss": 2, "gradient": 6}
 
@@ -82,3 +89,16 @@ def test_sigmoid_and_softplus_do_not_overflow():
     x = np.array([-1e4, -700.0, 0.0, 700.0, 1e4])
     np.testing.assert_array_equal(mg.sigmoid(x), [0, np.exp(-700.0), 0.5, 1, 1])
     np.testing.assert_allclose(mg.softplus(x), [0, np.exp(-700.0), np.log(2), 700, 1e4], rtol=1e-15)
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.7, 3.0])
+def test_a_temperature_costs_no_digits_in_float32(temperature):
+    dtype = np.float32
+    temperature = float(dtype(temperature))
+    for kind, z, label in rows(dtype, seed=3, repeats=2):
+        if kind in ("near the largest float", "spread over 1e4"):
+            continue
+        true = exact(z, label, temperature)
+        for name, f in (("softmax", mg.softmax), ("log_softmax", mg.log_softmax)):
+            computed = f(z, temperature=temperature)
+            assert errors_in_ulps(computed, true[name], dtype) <= BOUNDS[name], (kind, name)
