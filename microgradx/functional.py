@@ -93,6 +93,9 @@ def log_softmax(x: Any, axis: int = -1, temperature: Any = 1.0, *, fused: bool =
 def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     """ln Σ eˣ over `axis`, without overflow: a smooth maximum, whose gradient is softmax.
 
+    Of no elements it is -inf, the logarithm of an empty sum. Raises ValueError for an axis that
+    there is not.
+
     >>> logsumexp([1000.0, 1000.0])
     array(1000.69314718)
     """
@@ -216,7 +219,9 @@ def binary_cross_entropy_with_logits(
 
     `target`, of the logits' shape, holds the y, from 0 to 1. `weight` scales the losses and
     `pos_weight` the part of y = 1; both broadcast. It is computed as
-    y softplus(-x) + (1 - y) softplus(x), which neither overflows nor takes ln 0.
+    y softplus(-x) + (1 - y) softplus(x), which neither overflows nor takes ln 0. The result has the
+    dtype of the logits. Raises ValueError for shapes that differ, targets outside 0 to 1, negative
+    weights and an unknown reduction.
 
     >>> binary_cross_entropy_with_logits([0.0, 2.0], [1.0, 1.0])
     np.float64(0.4100375958014589)
@@ -272,6 +277,8 @@ def _checked(
     logits = as_floats(logits)
     if logits.ndim == 0:
         raise ValueError("logits need an axis of classes, and these are a single number")
+    if ignore_index is not None and not isinstance(ignore_index, (int, np.integer)):
+        raise TypeError(f"ignore_index is a label, an integer, and not {ignore_index!r}")
     axis = np.lib.array_utils.normalize_axis_index(axis, logits.ndim)
     classes = logits.shape[axis]
     if classes == 0:

@@ -387,6 +387,7 @@ REFUSED = [
     ({"weight": [1.0, 2.0]}, ValueError, r"weight has shape \(2,\).* each class: \(3,\)"),
     ({"weight": mg.Tensor(np.ones(3), requires_grad=True)}, ValueError, "weights are constants"),
     ({"axis": 2}, ValueError, "axis 2 is out of bounds"),
+    ({"ignore_index": "x"}, TypeError, "ignore_index is a label, an integer, and not 'x'"),
     ({"logits": 1.0, "target": 0}, ValueError, "logits need an axis of classes"),
 ]
 

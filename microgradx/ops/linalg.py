@@ -34,7 +34,8 @@ def _matmul_by_y(g: Any, out: Any, x: Any, y: Any) -> Any:
 class Matmul(Op):
     """The product of matrices, of stacks of them, or with vectors, as numpy.matmul.
 
-    A vector on the left counts as a row, on the right as a column; leading axes broadcast.
+    A vector on the left counts as a row, on the right as a column; leading axes broadcast. Raises
+    ValueError for shapes that do not fit, and for single numbers.
 
     >>> matmul([[1, 2], [3, 4]], [1, 1])
     array([3, 7])

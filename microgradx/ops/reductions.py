@@ -1,6 +1,7 @@
 """Reductions: ops that turn an axis, several, or all of them into one number each.
 
-They take `axis` (an integer, a tuple, None for all) and `keepdims` as NumPy's do.
+They take `axis` (an integer, a tuple, None for all) and `keepdims` as NumPy's do, and raise a
+ValueError for an axis that there is not, or for the largest of no elements.
 """
 
 from __future__ import annotations

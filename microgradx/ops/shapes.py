@@ -1,4 +1,8 @@
-"""Ops that move elements about: what they do to values, their adjoints undo to gradients."""
+"""Ops that move elements about: what they do to values, their adjoints undo to gradients.
+
+Like NumPy's functions of the same names, they raise a ValueError for shapes and axes that do not
+fit, and an IndexError for an index that is out of bounds.
+"""
 
 from __future__ import annotations
 
