@@ -301,7 +301,10 @@ class Tensor(ArrayMethods):
 
 
 def history(*outputs: Tensor) -> list[Tensor]:
-    """The outputs and all that they were computed from that requires gradients, newest first."""
+    """The outputs and all that they were computed from that requires gradients, newest first.
+
+    Raises ValueError if a leaf was changed after it was used, or the graph was freed.
+    """
     found = set(outputs)
     unvisited = list(outputs)
     while unvisited:
@@ -321,6 +324,7 @@ def history(*outputs: Tensor) -> list[Tensor]:
             if x._requires_grad and x not in found:
                 found.add(x)
                 unvisited.append(x)
+    # Inputs are made before what is computed from them, so this is an order for the sweep.
     return sorted(found, key=attrgetter("number"), reverse=True)
 
 

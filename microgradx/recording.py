@@ -13,8 +13,7 @@ __all__ = ["enable_grad", "is_grad_enabled", "no_grad"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Every Tensor takes a number when it is made. Inputs exist before what is computed from them, so
-# descending numbers are an order in which gradients can be completed: no graph search is needed.
+# Every Tensor takes a number when it is made: the order of the computation, kept at no cost.
 numbers = itertools.count(1)
 
 # Whether ops record a graph: for each thread, and each context of asynchronous code, its own.
