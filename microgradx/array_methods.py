@@ -7,8 +7,9 @@ same op as `microgradx.exp(t)`. The formulas and the documentation stand with th
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -120,15 +121,20 @@ def dispatch(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             "that have one, subclass microgradx.Op (forward and backward), or, if no gradient is "
             "wanted, use t.detach().numpy()"
         )
-    implementation = implementations[function]
+    implementation: Any = implementations[function]
     if kwargs:
-        parameters = inspect.signature(implementation).parameters
+        parameters = _parameters(implementation)
         accepts_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         unsupported = set() if accepts_any else kwargs.keys() - parameters.keys()
         for keyword in sorted(unsupported, key=[*INSTEAD, *kwargs].index):
             instead = INSTEAD.get(keyword, "leave it out")
             raise TypeError(f"{name} on a Tensor does not support {keyword}=; {instead}")
     return implementation(*args, **kwargs)
+
+
+@functools.cache  # the second derivative of a reduction passes here
+def _parameters(implementation: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(implementation).parameters
 
 
 #: What to write in place of an argument that a function of NumPy's has and ours has not.

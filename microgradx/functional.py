@@ -15,9 +15,16 @@ import numpy as np
 
 from microgradx.array_methods import Array, Axis, as_array, as_floats, implements, plain
 from microgradx.engine import Tensor
-from microgradx.ops.elementwise import exp, log, softplus, stop_gradient
-from microgradx.ops.reductions import max, sum
-from microgradx.ops.softmax import LogSoftmax, LogSumExp, Softmax, SoftmaxCrossEntropy
+from microgradx.ops.elementwise import exp, log, softplus
+from microgradx.ops.reductions import sum
+from microgradx.ops.softmax import (
+    LogSoftmax,
+    LogSumExp,
+    Softmax,
+    SoftmaxCrossEntropy,
+    cooled,
+    weighed_labels,
+)
 from microgradx.recording import enter_scope, leave_scope
 
 __all__ = [
@@ -67,7 +74,7 @@ def softmax(x: Any, axis: int = -1, temperature: Any = 1.0, *, fused: bool = Tru
     y = _checked_temperature(temperature, x)
     if fused:
         return Softmax(axis)(x) if y is None else Softmax(axis)(x, y)
-    e = exp(_cooled(x, axis, y))
+    e = exp(cooled(x, axis, y))
     return e / sum(e, axis=axis, keepdims=True)
 
 
@@ -85,7 +92,7 @@ def log_softmax(x: Any, axis: int = -1, temperature: Any = 1.0, *, fused: bool =
     y = _checked_temperature(temperature, x)
     if fused:
         return LogSoftmax(axis)(x) if y is None else LogSoftmax(axis)(x, y)
-    z = _cooled(x, axis, y)
+    z = cooled(x, axis, y)
     return z - log(sum(exp(z), axis=axis, keepdims=True))
 
 
@@ -100,15 +107,6 @@ def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     array(1000.69314718)
     """
     return LogSumExp(axis, keepdims)(as_floats(x))
-
-
-def _cooled(x: Any, axis: int, temperature: Any) -> Any:
-    """Logits divided by the temperature, shifted first so that this cannot overflow."""
-    z = x - stop_gradient(max(x, axis=axis, keepdims=True))
-    if temperature is None:
-        return z
-    with np.errstate(over="ignore"):
-        return z / temperature
 
 
 def _checked_temperature(temperature: Any, x: Any) -> Any:
@@ -248,12 +246,9 @@ def _nll(
     log_p: Any, labels: Any, axis: int, weight: Any, ignore_index: int | None, reduction: str
 ) -> Any:
     """The loss of integer labels that were checked."""
-    labels = plain(labels)
-    counted = labels != ignore_index
-    labels = np.where(counted, labels, 0)
+    labels, counted, importance = weighed_labels(plain(labels), weight, ignore_index)
     index = list(np.indices(labels.shape, sparse=True))
     index.insert(axis % log_p.ndim, labels)
-    importance = np.where(counted, 1 if weight is None else plain(weight)[labels], 0)
     importance = importance.astype(log_p.dtype)
     losses = np.where(counted, -log_p[tuple(index)], 0) * importance
     return _reduced(losses, float(np.sum(importance, dtype=np.float64)), reduction)
@@ -337,9 +332,9 @@ def _check_labels(labels: Array, classes: int, ignore_index: int | None) -> None
     if ignore_index is not None:
         outside &= labels != ignore_index
     if np.any(outside):
-        row = tuple(int(i) for i in np.argwhere(outside)[0])
+        row, named = _first(outside)
         raise IndexError(
-            f"label {labels[row]} in row {row[0] if len(row) == 1 else row} is not one of the "
+            f"label {labels[row]} in row {named} is not one of the "
             f"{classes} classes, 0 to {classes - 1}; to leave such rows out, pass ignore_index"
         )
 
@@ -349,12 +344,17 @@ def _check_probabilities(values: Array, axis: int) -> None:
     # Rows of zeros are left: they count for nothing, as ignored ones do.
     wrong = np.any(values < 0, axis) | ((np.abs(totals - 1) > 1e-2) & (totals != 0))
     if np.any(wrong):
-        row = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(
-            f"row {row[0] if len(row) == 1 else row} of the target, which has the logits' shape, "
+            f"row {_first(wrong)[1]} of the target, which has the logits' shape, "
             "does not hold probabilities: they must be 0 or more, and add up to 1; divide them by "
             "their sum, or give integer labels, one for each row"
         )
+
+
+def _first(wrong: Array) -> tuple[tuple[int, ...], str]:
+    """The index of the first row that is wrong, and what a message calls it."""
+    row = tuple(int(i) for i in np.argwhere(wrong)[0])
+    return row, str(row[0] if len(row) == 1 else row)
 
 
 def _warn_of_probabilities(logits: Any) -> None:

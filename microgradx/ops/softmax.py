@@ -94,11 +94,20 @@ def _axes(axis: Axis, x: Array) -> tuple[int, ...]:
     return axis if isinstance(axis, tuple) else (axis,)
 
 
-class Normalisation(Op):
-    """What softmax and its logarithm share: logits x and, if given, a temperature y.
+def cooled(x: Any, axis: Axis, temperature: Any = None) -> Any:
+    """Logits divided by a temperature, shifted first so that neither this nor exp can overflow.
 
-    The logits are shifted by their maximum, a constant for the derivative, and then divided.
+    The shift, by the maximum, changes no softmax, and is a constant for the derivative.
     """
+    z = x - stop_gradient(np.max(x, axis=axis, keepdims=True))
+    if temperature is None:
+        return z
+    with np.errstate(over="ignore"):
+        return z / temperature
+
+
+class Normalisation(Op):
+    """What softmax and its logarithm share: logits x and, if given, a temperature y."""
 
     def __init__(self, axis: Axis = -1) -> None:
         self.axis = axis
@@ -118,14 +127,8 @@ class Normalisation(Op):
     def by_temperature(self, g: Any, out: Any, x: Any, y: Any) -> Any:
         gradient = self.by_shifted(g, out)
         # A logit of -inf stays where it is at any temperature.
-        z = np.where(np.isfinite(x), self.shifted(x), 0)
+        z = np.where(np.isfinite(x), cooled(x, self.axis), 0)
         return -gradient * z / (y * y)
-
-    def shifted(self, x: Any) -> Any:
-        return x - stop_gradient(np.max(x, axis=self.axis, keepdims=True))
-
-    def divided(self, x: Any, y: Any) -> Any:
-        return self.shifted(x) if y is None else self.shifted(x) / y
 
     def exponentials(self, x: Array, y: Array | None) -> Exponentials:
         axes = _axes(self.axis, x)
@@ -140,7 +143,7 @@ class Softmax(Normalisation):
 
     def forward(self, x: Any, y: Any = None) -> Any:
         if not isinstance(x, np.ndarray):
-            e = np.exp(self.divided(x, y))
+            e = np.exp(cooled(x, self.axis, y))
             return e / np.sum(e, axis=self.axis, keepdims=True)
         if x.size == 0:
             return np.zeros_like(x)
@@ -159,7 +162,7 @@ class LogSoftmax(Normalisation):
 
     def forward(self, x: Any, y: Any = None) -> Any:
         if not isinstance(x, np.ndarray):
-            z = self.divided(x, y)
+            z = cooled(x, self.axis, y)
             return z - np.log(np.sum(np.exp(z), axis=self.axis, keepdims=True))
         if x.size == 0:
             return np.zeros_like(x)
@@ -315,10 +318,9 @@ class SoftmaxCrossEntropy(Op):
                 y, divisor = self.weighed_targets(logits, target, weight)
                 losses, gradient = _of_probabilities(z, as_rows(y, axes), want_gradient)
             else:
-                labels = target.reshape(-1)
-                counted = labels != self.ignore_index
-                labels = np.where(counted, labels, 0)
-                importance = counted if weight is None else np.where(counted, weight[labels], 0)
+                labels, _, importance = weighed_labels(
+                    target.reshape(-1), weight, self.ignore_index
+                )
                 importance = importance.astype(np.promote_types(z.dtype, np.float64))
                 losses, gradient = _of_labels(z, labels, importance, want_gradient)
                 divisor = np.sum(importance)
@@ -336,6 +338,15 @@ class SoftmaxCrossEntropy(Op):
             if gradient is not None:
                 gradient = from_rows(gradient, logits, axes)
             return np.asarray(loss, logits.dtype), gradient
+
+
+def weighed_labels(
+    labels: Array, weight: Array | None, ignore_index: int | None
+) -> tuple[Array, Array, Array]:
+    """Labels, whether each counts, and how much. Ignored ones are set to 0, which is a class."""
+    counted = labels != ignore_index
+    labels = np.where(counted, labels, 0)
+    return labels, counted, np.where(counted, 1 if weight is None else weight[labels], 0)
 
 
 def _of_labels(
