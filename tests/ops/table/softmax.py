@@ -1,0 +1,61 @@
+"""Rows of the softmax family and of the losses."""
+
+import numpy as np
+
+import microgradx as mg
+from tests.ops.table.row import along_axes, anywhere, calls, positive, probability
+
+ROWS = {
+    "Softmax": along_axes(lambda x, axis: mg.Softmax(axis)(x)),
+    "LogSoftmax": along_axes(lambda x, axis: mg.LogSoftmax(axis)(x)),
+    "LogSumExp": along_axes(lambda x, axis: mg.LogSumExp(axis)(x)),
+    "SoftmaxCrossEntropy": calls(
+        lambda x: mg.SoftmaxCrossEntropy()(x, np.array([0, 2])), (((2, 3),), {})
+    ),
+    "softmax": calls(
+        lambda x, t, **settings: mg.softmax(x, temperature=t, **settings),
+        *[
+            ((shape, t), {"axis": axis, "fused": fused})
+            for shape, t, axis in [((3,), (), -1), ((2, 3), (), 0), ((2, 3), (2, 1), -1)]
+            for fused in (True, False)
+        ],
+        inputs=(anywhere, positive),
+    ),
+    "log_softmax": calls(
+        lambda x, t, **settings: mg.log_softmax(x, temperature=t, **settings),
+        *[
+            ((shape, t), {"axis": axis, "fused": fused})
+            for shape, t, axis in [((3,), (), -1), ((2, 3), (), 0), ((2, 3), (2, 1), -1)]
+            for fused in (True, False)
+        ],
+        inputs=(anywhere, positive),
+    ),
+    "cross_entropy": calls(
+        lambda x, **settings: mg.cross_entropy(x, np.array([0, 2, 1, 0]), **settings),
+        *[
+            (((4, 3),), {"fused": fused, "reduction": reduction_, **settings})
+            for fused in (True, False)
+            for reduction_ in ("mean", "sum", "none")
+            for settings in (
+                {},
+                {"label_smoothing": 0.15},
+                {"weight": np.array([0.5, 2, 1])},
+                {"weight": np.array([0.5, 2, 1]), "ignore_index": 1, "label_smoothing": 0.3},
+            )
+        ],
+    ),
+    "nll_loss": calls(
+        lambda x, **settings: mg.nll_loss(x, np.array([[0, 2], [1, 0]]), **settings),
+        *[
+            (((2, 3, 2),), {"axis": 1, "reduction": reduction_, "ignore_index": 2})
+            for reduction_ in ("mean", "sum", "none")
+        ],
+    ),
+    "binary_cross_entropy_with_logits": calls(
+        mg.binary_cross_entropy_with_logits,
+        (((2, 3), (2, 3)), {}),
+        (((3,), (3,)), {"reduction": "none", "pos_weight": np.array([2.0, 1.0, 0.5])}),
+        (((3,), (3,)), {"reduction": "sum", "weight": 3.0}),
+        inputs=(anywhere, probability),
+    ),
+}
