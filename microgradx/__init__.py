@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from microgradx.engine import Op, Tensor, as_tensor
 from microgradx.functional import *
+from microgradx.ops.activations import *
 from microgradx.ops.elementwise import *
 from microgradx.ops.linalg import *
 from microgradx.ops.reductions import *

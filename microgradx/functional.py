@@ -5,17 +5,16 @@ Each takes arrays or Tensors. Arrays in, arrays out; a Tensor anywhere in, a Ten
 
 from __future__ import annotations
 
-import functools
 import sys
 import warnings
-from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
 from microgradx.array_methods import Array, Axis, as_array, as_floats, implements, plain
 from microgradx.engine import Tensor
-from microgradx.ops.elementwise import exp, log, softplus
+from microgradx.ops.activations import softplus
+from microgradx.ops.elementwise import exp, log
 from microgradx.ops.reductions import sum
 from microgradx.ops.softmax import (
     LogSoftmax,
@@ -25,7 +24,7 @@ from microgradx.ops.softmax import (
     cooled,
     weighed_labels,
 )
-from microgradx.recording import enter_scope, leave_scope
+from microgradx.recording import scope
 
 __all__ = [
     "softmax",
@@ -37,19 +36,6 @@ __all__ = [
 ]
 
 LossReduction = Literal["mean", "sum", "none"]
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def scope(function: F) -> F:
-    """Let drawings group what the decorated function computes, under the function's name."""
-
-    @functools.wraps(function)
-    def scoped(*args: Any, **kwargs: Any) -> Any:
-        start = enter_scope()
-        return leave_scope(function.__name__, start, function(*args, **kwargs))
-
-    return scoped  # type: ignore[return-value]
-
 
 # ---------------------------------------------------------------------------- softmax
 

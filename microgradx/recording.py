@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
 from collections.abc import Callable
@@ -91,3 +92,14 @@ def leave_scope(name: str, start: int, out: Any) -> Any:
     if getattr(out, "op", None) is not None and out.number > start:
         out.scopes += (Scope(name, start),)
     return out
+
+
+def scope(function: F) -> F:
+    """Let drawings group what the decorated function computes, under the function's name."""
+
+    @functools.wraps(function)
+    def scoped(*args: Any, **kwargs: Any) -> Any:
+        start = enter_scope()
+        return leave_scope(function.__name__, start, function(*args, **kwargs))
+
+    return scoped  # type: ignore[return-value]

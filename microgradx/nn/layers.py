@@ -15,7 +15,8 @@ from microgradx.functional import LossReduction, cross_entropy, log_softmax, sof
 from microgradx.messages import described
 from microgradx.nn.initialisation import glorot_uniform, he_uniform
 from microgradx.nn.module import Module
-from microgradx.ops.elementwise import relu, sigmoid, softplus, tanh
+from microgradx.ops.activations import relu, sigmoid, softplus
+from microgradx.ops.elementwise import tanh
 from microgradx.ops.linalg import linear, matmul
 from microgradx.ops.shapes import reshape
 from microgradx.randomness import as_generator

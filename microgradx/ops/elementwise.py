@@ -7,12 +7,13 @@ a kink, the convention stands beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array, as_array, as_floats, implements, plain
+from microgradx.array_methods import Array, as_array, implements, plain
 from microgradx.engine import Op, Tensor
 
 __all__ = [
@@ -21,24 +22,54 @@ __all__ = [
     "multiply",
     "divide",
     "floor_divide",
+    "remainder",
+    "mod",
     "power",
+    "square",
+    "reciprocal",
     "negative",
     "positive",
-    "sign",
     "exp",
+    "exp2",
+    "expm1",
     "log",
+    "log2",
+    "log10",
     "log1p",
     "sqrt",
+    "cbrt",
+    "logaddexp",
+    "hypot",
+    "sin",
+    "cos",
+    "tan",
+    "arcsin",
+    "arccos",
+    "arctan",
+    "arctan2",
+    "sinh",
+    "cosh",
     "tanh",
-    "sigmoid",
-    "softplus",
-    "relu",
+    "arcsinh",
+    "arccosh",
+    "arctanh",
+    "sinc",
     "absolute",
     "abs",
     "maximum",
     "minimum",
+    "fmax",
+    "fmin",
     "clip",
     "where",
+    "select",
+    "nan_to_num",
+    "sign",
+    "floor",
+    "ceil",
+    "trunc",
+    "rint",
+    "round",
     "copy",
     "stop_gradient",
     "astype",
@@ -66,6 +97,20 @@ class Elementwise(Op):
         implements(function if is_numpys else self.name)(self)
 
 
+def documented(examples: dict[Elementwise, tuple[str, str]]) -> dict[str, str]:
+    """Write the ops' docstrings, each with its example: a call and its result.
+
+    Gives what `__test__` shall be, where doctest finds them: it does not look into instances.
+    """
+    for op, (call, result) in examples.items():
+        op.__doc__ = (
+            f"{op.name}({', '.join('xyz'[: len(op.derivatives)])}) = {op.formula}, elementwise.\n\n"
+            "Inputs broadcast, and dtypes promote, as in NumPy. Arrays give an array; a Tensor "
+            f"among them gives a Tensor.\n\n>>> {call}\n{result}\n"
+        )
+    return {op.name: str(op.__doc__) for op in examples}
+
+
 def _power_by_base(g: Any, out: Any, x: Any, y: Any) -> Any:
     # y xʸ⁻¹; at 0⁰ it is 0 · 0⁻¹, whose limit along the constant y = 0 is 0.
     return g * y * x ** np.where((x == 0) & (y == 0), 1, y - 1.0)
@@ -76,18 +121,28 @@ def _power_by_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
     return g * out * np.log(np.where((x == 0) & (y >= 0), 1, x))
 
 
-def _sigmoid(x: Array) -> Array:
-    x = as_floats(x)
-    e = np.exp(-np.abs(x))  # of -|x|, so that it cannot overflow
-    return np.where(np.greater_equal(x, 0), 1, e) / (1 + e)
+def _of_quotient(x: Any, y: Any) -> Any:
+    """x / y, and 0 where y is 0, in every order of derivative."""
+    return np.where(y == 0, 0, x / np.where(y == 0, 1, y))
 
 
-def _softplus(x: Array) -> Array:
-    return np.logaddexp(x, 0)
+def _logaddexp_by_x(g: Any, out: Any, x: Any, y: Any) -> Any:
+    # eˣ / (eˣ + eʸ), whose exponent is never positive. Equal infinities differ by NaN: they share.
+    is_all = x == out
+    exponent = np.where(is_all, 0, x) - np.where(is_all, 0, out)
+    return g * np.exp(exponent) * np.where(is_all & (y == out), 0.5, 1)
 
 
-def _relu(x: Array) -> Array:
-    return np.maximum(x, 0)
+def _sinc_by_x(g: Any, out: Any, x: Any) -> Any:
+    # (cos πx - sinc x) / x; near 0, where that cancels, its Taylor series.
+    is_small = np.abs(x) < 0.3
+    squared = np.where(is_small, math.pi * x, 0) ** 2
+    series = 0.0 * squared
+    for k in range(10, 0, -1):
+        series = (-1) ** k * (2 * k / math.factorial(2 * k + 1)) + squared * series
+    divisor = np.where(is_small, 1, x)
+    quotient = (np.cos(math.pi * divisor) - np.sinc(divisor)) / divisor
+    return g * np.where(is_small, math.pi**2 * x * series, quotient)
 
 
 def _same(x: Array) -> Array:
@@ -104,21 +159,47 @@ multiply = Elementwise(np.multiply, "x · y", lambda g, out, x, y: g * y, lambda
 divide = Elementwise(
     np.divide, "x / y", lambda g, out, x, y: g / y, lambda g, out, x, y: -g * out / y)
 power = Elementwise(np.power, "xʸ", _power_by_base, _power_by_exponent)
+square = Elementwise(np.square, "x²", lambda g, out, x: g * (2 * x))
+reciprocal = Elementwise(np.reciprocal, "1 / x", lambda g, out, x: -g * out * out)
 negative = Elementwise(np.negative, "-x", lambda g, out, x: -g)
 positive = Elementwise(np.positive, "+x", lambda g, out, x: g)
 
-# functions
+# exponentials, logarithms, roots
 exp = Elementwise(np.exp, "eˣ", lambda g, out, x: g * out)
+exp2 = Elementwise(np.exp2, "2ˣ", lambda g, out, x: g * out * math.log(2))
+expm1 = Elementwise(np.expm1, "eˣ - 1", lambda g, out, x: g * np.exp(x))
 log = Elementwise(np.log, "ln x", lambda g, out, x: g / x)
+log2 = Elementwise(np.log2, "log₂ x", lambda g, out, x: g / (x * math.log(2)))
+log10 = Elementwise(np.log10, "log₁₀ x", lambda g, out, x: g / (x * math.log(10)))
 log1p = Elementwise(np.log1p, "ln(1 + x)", lambda g, out, x: g / (1 + x))
 sqrt = Elementwise(np.sqrt, "√x", lambda g, out, x: g / (2 * out))
-tanh = Elementwise(np.tanh, "tanh x", lambda g, out, x: g * (1 - out * out))
-sigmoid = Elementwise(
-    _sigmoid, "1 / (1 + e⁻ˣ)", lambda g, out, x: g * out * (1 - out), name="sigmoid")
-softplus = Elementwise(_softplus, "ln(1 + eˣ)", lambda g, out, x: g * sigmoid(x), name="softplus")
+cbrt = Elementwise(np.cbrt, "∛x", lambda g, out, x: g / (3 * out * out))
+logaddexp = Elementwise(
+    np.logaddexp, "ln(eˣ + eʸ)",
+    _logaddexp_by_x, lambda g, out, x, y: _logaddexp_by_x(g, out, y, x))
+hypot = Elementwise(  # as of every norm, the derivative at (0, 0) is 0
+    np.hypot, "√(x² + y²)",
+    lambda g, out, x, y: g * _of_quotient(x, out), lambda g, out, x, y: g * _of_quotient(y, out))
 
-# kinks: the derivative of relu and of |x| at 0 is 0, by convention
-relu = Elementwise(_relu, "max(x, 0)", lambda g, out, x: np.where(out > 0, g, 0), name="relu")
+# trigonometric and hyperbolic functions; 1 - x² as a product, which does not cancel near 1
+sin = Elementwise(np.sin, "sin x", lambda g, out, x: g * np.cos(x))
+cos = Elementwise(np.cos, "cos x", lambda g, out, x: -g * np.sin(x))
+tan = Elementwise(np.tan, "tan x", lambda g, out, x: g * (1 + out * out))
+arcsin = Elementwise(np.arcsin, "arcsin x", lambda g, out, x: g / np.sqrt((1 - x) * (1 + x)))
+arccos = Elementwise(np.arccos, "arccos x", lambda g, out, x: -g / np.sqrt((1 - x) * (1 + x)))
+arctan = Elementwise(np.arctan, "arctan x", lambda g, out, x: g / (1 + x * x))
+arctan2 = Elementwise(
+    np.arctan2, "the angle of (y, x)",
+    lambda g, out, x, y: g * (y / (x * x + y * y)), lambda g, out, x, y: -g * (x / (x * x + y * y)))
+sinh = Elementwise(np.sinh, "sinh x", lambda g, out, x: g * np.cosh(x))
+cosh = Elementwise(np.cosh, "cosh x", lambda g, out, x: g * np.sinh(x))
+tanh = Elementwise(np.tanh, "tanh x", lambda g, out, x: g * (1 - out * out))
+arcsinh = Elementwise(np.arcsinh, "arsinh x", lambda g, out, x: g / np.sqrt(1 + x * x))
+arccosh = Elementwise(np.arccosh, "arcosh x", lambda g, out, x: g / np.sqrt((x - 1) * (x + 1)))
+arctanh = Elementwise(np.arctanh, "artanh x", lambda g, out, x: g / ((1 - x) * (1 + x)))
+sinc = Elementwise(np.sinc, "sin(πx) / (πx)", _sinc_by_x)
+
+# kinks: the derivative of |x| at 0 is 0, by convention
 absolute = abs = Elementwise(np.absolute, "|x|", lambda g, out, x: g * np.sign(x))
 
 # choices: by where, as a factor 0 would make NaN of an infinite g; ties share the gradient
@@ -131,6 +212,14 @@ minimum = Elementwise(
     np.minimum, "min(x, y)",
     lambda g, out, x, y: np.where(x == y, g / 2, np.where(x < y, g, 0)),
     lambda g, out, x, y: np.where(x == y, g / 2, np.where(x > y, g, 0)))
+fmax = Elementwise(  # a NaN is passed over
+    np.fmax, "max(x, y)",
+    lambda g, out, x, y: np.where(x == y, g / 2, np.where((x > y) | np.isnan(y), g, 0)),
+    lambda g, out, x, y: np.where(x == y, g / 2, np.where((x < y) | np.isnan(x), g, 0)))
+fmin = Elementwise(
+    np.fmin, "min(x, y)",
+    lambda g, out, x, y: np.where(x == y, g / 2, np.where((x < y) | np.isnan(y), g, 0)),
+    lambda g, out, x, y: np.where(x == y, g / 2, np.where((x > y) | np.isnan(x), g, 0)))
 _clip = Elementwise(
     np.clip, "min(max(x, y), z)",
     lambda g, out, x, y, z: np.where((x >= y) & (x <= z), g, 0),
@@ -142,11 +231,18 @@ _where = Elementwise(
     lambda g, out, x, y, z: np.where(x, g, 0),
     lambda g, out, x, y, z: np.where(x, 0, g))
 
-# steps: the derivative is 0 wherever there is one
+# steps: the derivative is 0 wherever there is one; that of x - ⌊x / y⌋ y is not
 sign = Elementwise(np.sign, "sign x", lambda g, out, x: np.zeros_like(x))
+floor = Elementwise(np.floor, "⌊x⌋", lambda g, out, x: np.zeros_like(x))
+ceil = Elementwise(np.ceil, "⌈x⌉", lambda g, out, x: np.zeros_like(x))
+trunc = Elementwise(np.trunc, "x, rounded towards 0", lambda g, out, x: np.zeros_like(x))
+rint = Elementwise(np.rint, "x, rounded", lambda g, out, x: np.zeros_like(x))
 floor_divide = Elementwise(
     np.floor_divide, "⌊x / y⌋",
     lambda g, out, x, y: np.zeros_like(x), lambda g, out, x, y: np.zeros_like(y))
+remainder = mod = Elementwise(
+    np.remainder, "x - ⌊x / y⌋ y",
+    lambda g, out, x, y: g, lambda g, out, x, y: -g * np.floor_divide(x, y))
 
 # the same values; stop_gradient is a constant that can still be seen in the graph
 copy = Elementwise(np.copy, "x", lambda g, out, x: g)
@@ -189,6 +285,81 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     return _where(condition, x, y)
 
 
+@implements(np.select)
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+    """From the first choice whose condition is true, at each place; `default` where none is.
+
+    >>> x = np.array([-2, 1, 5])
+    >>> select([x < 0, x < 3], [0, x], 9)
+    array([0, 1, 9])
+
+    Raises ValueError if there are not as many choices as conditions, or none.
+    """
+    if len(condlist) != len(choicelist) or len(condlist) == 0:
+        raise ValueError(
+            f"select needs one choice for each condition, not {len(choicelist)} for {len(condlist)}"
+        )
+    out = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        out = where(condition, choice, out)
+    return out
+
+
+class NanToNum(Op):
+    name = "nan_to_num"
+    formula = "x if it is finite"
+
+    def __init__(
+        self, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+    ) -> None:
+        self.nan = nan
+        self.posinf = posinf
+        self.neginf = neginf
+
+    def forward(self, x: Any) -> Any:
+        return np.nan_to_num(x, nan=self.nan, posinf=self.posinf, neginf=self.neginf)
+
+    def backward(self, g: Any, out: Any, x: Any) -> Any:
+        return np.where(np.isfinite(x), g, 0)
+
+
+@implements(np.nan_to_num)
+def nan_to_num(
+    x: Any, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Any:
+    """`x` with numbers for NaN and the infinities (by default the largest there are).
+
+    What was replaced receives no gradient.
+
+    >>> nan_to_num([1.0, np.nan])
+    array([1., 0.])
+    """
+    return NanToNum(nan, posinf, neginf)(x)
+
+
+class Round(Op):
+    formula = "x, rounded"
+
+    def __init__(self, decimals: int = 0) -> None:
+        self.decimals = decimals
+
+    def forward(self, x: Any) -> Any:
+        return np.round(x, self.decimals)
+
+    def backward(self, g: Any, out: Any, x: Any) -> Any:
+        return np.zeros_like(x)
+
+
+@implements(np.round, np.around)
+def round(a: Any, decimals: int = 0) -> Any:
+    """The nearest number of so many decimals; halves go to the even one. Its derivative is 0.
+
+    >>> round([0.5, 1.55], 1)
+    array([0.5, 1.6])
+    """
+    return Round(decimals)(a)
+
+
 class AsType(Op):
     """x in another dtype; the sweep casts every gradient back to its input's dtype."""
 
@@ -219,36 +390,55 @@ def astype(x: Any, dtype: Any) -> Any:
 
 # ---------------------------------------------------------------------------- documentation
 
-EXAMPLES = {
-    add: ("add([1, 2], 3)", "array([4, 5])"),
-    subtract: ("subtract([1, 2], 3)", "array([-2, -1])"),
-    multiply: ("multiply([1, 2], 3)", "array([3, 6])"),
-    divide: ("divide([1, 2], 4)", "array([0.25, 0.5 ])"),
-    power: ("power([1, 2, 3], 2)", "array([1, 4, 9])"),
-    negative: ("negative([1, -2])", "array([-1,  2])"),
-    positive: ("positive([1, -2])", "array([ 1, -2])"),
-    exp: ("exp([0, 1])", "array([1.        , 2.71828183])"),
-    log: ("log([1, 10])", "array([0.        , 2.30258509])"),
-    log1p: ("log1p([0, 1e-20])", "array([0.e+00, 1.e-20])"),
-    sqrt: ("sqrt([4, 9])", "array([2., 3.])"),
-    tanh: ("tanh([0, 1])", "array([0.        , 0.76159416])"),
-    sigmoid: ("sigmoid([0.0, 2.0])", "array([0.5       , 0.88079708])"),
-    softplus: ("softplus([0.0, 1000.0])", "array([6.93147181e-01, 1.00000000e+03])"),
-    relu: ("relu([-1, 2])", "array([0, 2])"),
-    absolute: ("absolute([-1, 2])", "array([1, 2])"),
-    maximum: ("maximum([1, 2], [2, 1])", "array([2, 2])"),
-    minimum: ("minimum([1, 2], [2, 1])", "array([1, 1])"),
-    sign: ("sign([-2, 0, 3])", "array([-1,  0,  1])"),
-    floor_divide: ("floor_divide([7, -7], 2)", "array([ 3, -4])"),
-    copy: ("copy([1, 2])", "array([1, 2])"),
-    stop_gradient: ("stop_gradient(np.array([1, 2]))", "array([1, 2])"),
-}
-for op, (call, result) in EXAMPLES.items():
-    op.__doc__ = (
-        f"{op.name}({', '.join('xyz'[: len(op.derivatives)])}) = {op.formula}, elementwise.\n\n"
-        "Inputs broadcast, and dtypes promote, as in NumPy. Arrays give an array; a Tensor among "
-        f"them gives a Tensor.\n\n>>> {call}\n{result}\n"
-    )
-
-# Where doctest finds these examples: it does not look into instances by itself.
-__test__ = {op.name: op.__doc__ for op in EXAMPLES}
+__test__ = documented(
+    {
+        add: ("add([1, 2], 3)", "array([4, 5])"),
+        subtract: ("subtract([1, 2], 3)", "array([-2, -1])"),
+        multiply: ("multiply([1, 2], 3)", "array([3, 6])"),
+        divide: ("divide([1, 2], 4)", "array([0.25, 0.5 ])"),
+        power: ("power([1, 2, 3], 2)", "array([1, 4, 9])"),
+        square: ("square([1, -3])", "array([1, 9])"),
+        reciprocal: ("reciprocal([2.0, 4.0])", "array([0.5 , 0.25])"),
+        negative: ("negative([1, -2])", "array([-1,  2])"),
+        positive: ("positive([1, -2])", "array([ 1, -2])"),
+        exp: ("exp([0, 1])", "array([1.        , 2.71828183])"),
+        exp2: ("exp2([0, 3])", "array([1., 8.])"),
+        expm1: ("expm1([0, 1e-20])", "array([0.e+00, 1.e-20])"),
+        log: ("log([1, 10])", "array([0.        , 2.30258509])"),
+        log2: ("log2([1, 8])", "array([0., 3.])"),
+        log10: ("log10([1, 1000])", "array([0., 3.])"),
+        log1p: ("log1p([0, 1e-20])", "array([0.e+00, 1.e-20])"),
+        sqrt: ("sqrt([4, 9])", "array([2., 3.])"),
+        cbrt: ("cbrt([8, -27])", "array([ 2., -3.])"),
+        logaddexp: ("logaddexp([0, 1000], 0)", "array([6.93147181e-01, 1.00000000e+03])"),
+        hypot: ("hypot([3, 0], [4, 0])", "array([5., 0.])"),
+        sin: ("sin([0, 1])", "array([0.        , 0.84147098])"),
+        cos: ("cos([0, 1])", "array([1.        , 0.54030231])"),
+        tan: ("tan([0, 1])", "array([0.        , 1.55740772])"),
+        arcsin: ("arcsin([0, 1])", "array([0.        , 1.57079633])"),
+        arccos: ("arccos([0, 1])", "array([1.57079633, 0.        ])"),
+        arctan: ("arctan([0, 1])", "array([0.        , 0.78539816])"),
+        arctan2: ("arctan2([1, -1], [1, -1])", "array([ 0.78539816, -2.35619449])"),
+        sinh: ("sinh([0, 1])", "array([0.        , 1.17520119])"),
+        cosh: ("cosh([0, 1])", "array([1.        , 1.54308063])"),
+        tanh: ("tanh([0, 1])", "array([0.        , 0.76159416])"),
+        arcsinh: ("arcsinh([0, 1])", "array([0.        , 0.88137359])"),
+        arccosh: ("arccosh([1, 2])", "array([0.       , 1.3169579])"),
+        arctanh: ("arctanh([0, 0.5])", "array([0.        , 0.54930614])"),
+        sinc: ("sinc([0, 0.5])", "array([1.        , 0.63661977])"),
+        absolute: ("absolute([-1, 2])", "array([1, 2])"),
+        maximum: ("maximum([1, 2], [2, 1])", "array([2, 2])"),
+        minimum: ("minimum([1, 2], [2, 1])", "array([1, 1])"),
+        fmax: ("fmax([1, np.nan], [2, 1])", "array([2., 1.])"),
+        fmin: ("fmin([1, np.nan], [2, 1])", "array([1., 1.])"),
+        sign: ("sign([-2, 0, 3])", "array([-1,  0,  1])"),
+        floor: ("floor([-1.5, 1.5])", "array([-2.,  1.])"),
+        ceil: ("ceil([-1.5, 1.5])", "array([-1.,  2.])"),
+        trunc: ("trunc([-1.5, 1.5])", "array([-1.,  1.])"),
+        rint: ("rint([0.5, 1.5])", "array([0., 2.])"),
+        floor_divide: ("floor_divide([7, -7], 2)", "array([ 3, -4])"),
+        remainder: ("remainder([7, -7], 2)", "array([1, 1])"),
+        copy: ("copy([1, 2])", "array([1, 2])"),
+        stop_gradient: ("stop_gradient(np.array([1, 2]))", "array([1, 2])"),
+    }
+)

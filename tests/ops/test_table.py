@@ -8,7 +8,7 @@ import pytest
 import microgradx as mg
 from microgradx import functional
 from microgradx.array_methods import implementations
-from microgradx.ops import elementwise, linalg, reductions, shapes, softmax
+from microgradx.ops import activations, elementwise, linalg, reductions, shapes, softmax
 from tests.ops.table import elementwise as elementwise_rows
 from tests.ops.table import linalg as linalg_rows
 from tests.ops.table import reductions as reductions_rows
@@ -31,7 +31,7 @@ EVERY_CALL = [
 
 
 def test_every_op_has_a_row():
-    families = (elementwise, reductions, shapes, linalg, softmax, functional)
+    families = (elementwise, activations, reductions, shapes, linalg, softmax, functional)
     assert set(TABLE) == {name for family in families for name in family.__all__}
 
 
@@ -145,9 +145,10 @@ def test_each_op_carries_a_name_and_a_formula():
         if op.__module__.startswith("microgradx.") and op is not elementwise.Elementwise:
             assert op.name, op
             assert op.formula or op.__subclasses__(), op
-    for name in elementwise.__all__:
-        op = getattr(elementwise, name)
-        if isinstance(op, elementwise.Elementwise):
-            assert op.name in (name, "absolute")
-            assert op.formula
-            assert op in elementwise.EXAMPLES
+    for family in (elementwise, activations):
+        for name in family.__all__:
+            op = getattr(family, name)
+            if isinstance(op, elementwise.Elementwise):
+                assert op.name == name or getattr(family, op.name) is op
+                assert op.formula
+                assert family.__test__[op.name] == op.__doc__

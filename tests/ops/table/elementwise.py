@@ -3,7 +3,16 @@
 import numpy as np
 
 import microgradx as mg
-from tests.ops.table.row import SHAPES, apart, binary, calls, positive, unary
+from tests.ops.table.row import (
+    SHAPES,
+    above_one,
+    apart,
+    binary,
+    calls,
+    positive,
+    probability,
+    unary,
+)
 
 ROWS = {
     "add": binary(mg.add, np.add),
@@ -20,9 +29,6 @@ ROWS = {
     "log1p": unary(mg.log1p, np.log1p, positive),
     "sqrt": unary(mg.sqrt, np.sqrt, positive),
     "tanh": unary(mg.tanh, np.tanh),
-    "sigmoid": unary(mg.sigmoid),
-    "softplus": unary(mg.softplus),
-    "relu": unary(mg.relu, inputs=apart),
     "absolute": unary(mg.absolute, np.absolute, apart),
     "abs": unary(mg.abs, np.abs, apart),
     "maximum": binary(mg.maximum, np.maximum, first=apart),
@@ -43,4 +49,69 @@ ROWS = {
     "copy": unary(mg.copy, np.copy),
     "stop_gradient": unary(mg.stop_gradient),
     "astype": unary(lambda x: mg.astype(x, np.float64)),
+    "square": unary(mg.square, np.square),
+    "reciprocal": unary(mg.reciprocal, np.reciprocal, positive),
+    "remainder": binary(mg.remainder, np.remainder, second=positive),
+    "mod": binary(mg.mod, np.mod, second=positive),
+    "exp2": unary(mg.exp2, np.exp2),
+    "expm1": unary(mg.expm1, np.expm1),
+    "log2": unary(mg.log2, np.log2, positive),
+    "log10": unary(mg.log10, np.log10, positive),
+    "cbrt": unary(mg.cbrt, np.cbrt, apart),
+    "logaddexp": binary(mg.logaddexp, np.logaddexp),
+    "hypot": binary(mg.hypot, np.hypot, first=apart),
+    "sin": unary(mg.sin, np.sin),
+    "cos": unary(mg.cos, np.cos),
+    "tan": unary(mg.tan, np.tan, probability),
+    "arcsin": unary(mg.arcsin, np.arcsin, probability),
+    "arccos": unary(mg.arccos, np.arccos, probability),
+    "arctan": unary(mg.arctan, np.arctan),
+    "arctan2": binary(mg.arctan2, np.arctan2, first=apart, second=apart),
+    "sinh": unary(mg.sinh, np.sinh),
+    "cosh": unary(mg.cosh, np.cosh),
+    "arcsinh": unary(mg.arcsinh, np.arcsinh),
+    "arccosh": unary(mg.arccosh, np.arccosh, above_one),
+    "arctanh": unary(mg.arctanh, np.arctanh, probability),
+    "sinc": unary(mg.sinc, np.sinc),
+    "fmax": binary(mg.fmax, np.fmax, first=apart),
+    "fmin": binary(mg.fmin, np.fmin, first=apart),
+    "floor": unary(mg.floor, np.floor, apart),
+    "ceil": unary(mg.ceil, np.ceil, apart),
+    "trunc": unary(mg.trunc, np.trunc, apart),
+    "rint": unary(mg.rint, np.rint, apart),
+    "round": calls(
+        mg.round,
+        *[((3,), {}), ((2, 3), {"decimals": 2}), ((), {"decimals": -1})],
+        numpy=np.round,
+        inputs=(apart,),
+    ),
+    "nan_to_num": unary(mg.nan_to_num, np.nan_to_num),
+    "select": calls(
+        lambda x, y, z: mg.select(
+            [np.array([True, False, False]), [False, True, False]], [x, y], z
+        ),
+        *[(three, {}) for three in [((2,), (2,), (2,)), ((3, 2), (), (1,)), ((), (2, 1), ())]],
+    ),
+    # activations
+    "sigmoid": unary(mg.sigmoid),
+    "logsigmoid": unary(mg.logsigmoid),
+    "softplus": unary(mg.softplus),
+    "relu": unary(mg.relu, inputs=apart),
+    "relu6": unary(mg.relu6, inputs=apart),
+    "leaky_relu": binary(mg.leaky_relu, first=apart),
+    "elu": binary(mg.elu, first=apart, second=positive),
+    "selu": unary(mg.selu, inputs=apart),
+    "hardtanh": calls(
+        mg.hardtanh,
+        *[((s,), {}) for s in SHAPES],
+        (((2, 3),), {"min_val": -0.6, "max_val": 0.6}),
+        inputs=(apart,),
+    ),
+    "silu": unary(mg.silu),
+    "mish": unary(mg.mish),
+    "gelu": calls(
+        mg.gelu, *[((s,), {"approximate": form}) for s in SHAPES for form in ("none", "tanh")]
+    ),
+    "erf": unary(mg.erf),
+    "erfc": unary(mg.erfc),
 }

@@ -35,6 +35,10 @@ def probability(generator, shape):
     return np.asarray(generator.uniform(0.1, 0.9, size=shape))
 
 
+def above_one(generator, shape):
+    return np.asarray(generator.uniform(1.5, 3, size=shape))
+
+
 def apart(generator, shape):
     """Values that differ from one another, and from 0 and ±0.6, by far more than a step."""
     values = np.arange(1, np.prod(shape, dtype=int) + 1) / 4 - 0.05

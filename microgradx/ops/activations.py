@@ -1,0 +1,223 @@
+"""Activations: what stands between the layers of a network, and squashes or cuts off.
+
+Rows of the elementwise table, each with its derivative in one line. At their kinks, as in PyTorch:
+relu, relu6 and hardtanh have derivative 0, leaky_relu that of the left side.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+
+from microgradx.array_methods import Array, as_floats, implements
+from microgradx.ops.elementwise import Elementwise, documented, exp, tanh, where
+from microgradx.recording import scope
+
+__all__ = [
+    "sigmoid",
+    "logsigmoid",
+    "softplus",
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "hardtanh",
+    "silu",
+    "mish",
+    "gelu",
+    "erf",
+    "erfc",
+]
+
+
+def _sigmoid(x: Array) -> Array:
+    x = as_floats(x)
+    e = np.exp(-np.abs(x))  # of -|x|, so that it cannot overflow
+    return np.where(np.greater_equal(x, 0), 1, e) / (1 + e)
+
+
+def _softplus(x: Array) -> Array:
+    return np.logaddexp(x, 0)
+
+
+def _logsigmoid(x: Array) -> Array:
+    return -np.logaddexp(-as_floats(x), 0)
+
+
+def _relu(x: Array) -> Array:
+    return np.maximum(x, 0)
+
+
+def _leaky_relu(x: Array, y: Array) -> Array:
+    return np.where(np.greater(x, 0), x, np.multiply(x, y))
+
+
+def _elu(x: Array, y: Array) -> Array:
+    return np.where(np.greater(x, 0), x, y * np.expm1(np.minimum(x, 0)))
+
+
+def _silu(x: Array) -> Array:
+    return x * _sigmoid(x)
+
+
+def _mish(x: Array) -> Array:
+    return x * np.tanh(_softplus(x))
+
+
+def _gelu(x: Array) -> Array:
+    x = as_floats(x)
+    return x * (_erfc(x * -(0.5**0.5)) / 2)
+
+
+# Python's own erf and erfc, exact to the last digit or two; NumPy has none.
+_erf_of_number = np.frompyfunc(math.erf, 1, 1)
+_erfc_of_number = np.frompyfunc(math.erfc, 1, 1)
+
+
+def _erf(x: Array) -> Array:
+    x = as_floats(x)
+    return np.asarray(_erf_of_number(x), x.dtype)
+
+
+def _erfc(x: Array) -> Array:
+    x = as_floats(x)
+    return np.asarray(_erfc_of_number(x), x.dtype)
+
+
+def _negative_part(x: Any) -> Any:
+    """min(x, 0), with all of the gradient at 0: so that an exponential of it cannot overflow."""
+    return where(x > 0, 0, x)
+
+
+def _normal_density(x: Any) -> Any:
+    return exp(x * x / -2) * (1 / math.sqrt(2 * math.pi))
+
+
+# fmt: off
+
+sigmoid = Elementwise(
+    _sigmoid, "1 / (1 + e⁻ˣ)", lambda g, out, x: g * out * (1 - out), name="sigmoid")
+logsigmoid = Elementwise(
+    _logsigmoid, "ln sigmoid x", lambda g, out, x: g * sigmoid(-x), name="logsigmoid")
+softplus = Elementwise(_softplus, "ln(1 + eˣ)", lambda g, out, x: g * sigmoid(x), name="softplus")
+relu = Elementwise(_relu, "max(x, 0)", lambda g, out, x: np.where(out > 0, g, 0), name="relu")
+_leaky = Elementwise(
+    _leaky_relu, "x if x > 0 else y · x",
+    lambda g, out, x, y: np.where(x > 0, g, g * y),
+    lambda g, out, x, y: np.where(x > 0, 0, g * x), name="leaky_relu")
+_exponential_linear = Elementwise(
+    _elu, "x if x > 0 else y (eˣ - 1)",
+    lambda g, out, x, y: np.where(x > 0, g, g * y * np.exp(_negative_part(x))),
+    lambda g, out, x, y: np.where(x > 0, 0, g * np.expm1(_negative_part(x))), name="elu")
+_hard_tanh = Elementwise(
+    np.clip, "min(max(x, y), z)",
+    lambda g, out, x, y, z: np.where((x > y) & (x < z), g, 0),
+    lambda g, out, x, y, z: np.where(x <= y, g, 0),
+    lambda g, out, x, y, z: np.where(x >= z, g, 0), name="hardtanh")
+silu = Elementwise(
+    _silu, "x sigmoid x", lambda g, out, x: g * (out + sigmoid(x) * (1 - out)), name="silu")
+mish = Elementwise(
+    _mish, "x tanh(ln(1 + eˣ))",
+    lambda g, out, x: g * (
+        tanh(softplus(x)) + x * sigmoid(x) * (1 - tanh(softplus(x)) ** 2)), name="mish")
+erf = Elementwise(
+    _erf, "erf x", lambda g, out, x: g * exp(-x * x) * (2 / math.sqrt(math.pi)), name="erf")
+erfc = Elementwise(
+    _erfc, "1 - erf x", lambda g, out, x: g * exp(-x * x) * (-2 / math.sqrt(math.pi)), name="erfc")
+_exact_gelu = Elementwise(  # x Φ(x), with Φ the normal distribution
+    _gelu, "x (1 + erf(x / √2)) / 2",
+    lambda g, out, x: g * (erfc(x * -(0.5**0.5)) / 2 + x * _normal_density(x)), name="gelu")
+
+# fmt: on
+
+
+@implements("leaky_relu")
+def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
+    """`x` where it is positive, `negative_slope` times `x` elsewhere; the slope can be learnt.
+
+    Source: A. Maas et al., 2013; with a learnt slope, K. He et al., 2015.
+
+    >>> leaky_relu([-1.0, 2.0])
+    array([-0.01,  2.  ])
+    """
+    return _leaky(x, negative_slope)
+
+
+@implements("elu")
+def elu(x: Any, alpha: Any = 1.0) -> Any:
+    """`x` where it is positive, α (eˣ - 1) elsewhere. Source: D.-A. Clevert et al., 2016.
+
+    >>> elu([-1000.0, 2.0])
+    array([-1.,  2.])
+    """
+    return _exponential_linear(x, alpha)
+
+
+@implements("selu")
+@scope
+def selu(x: Any) -> Any:
+    """λ elu(x, α), with λ and α such that mean 0 and variance 1 stay as they are.
+
+    Source: G. Klambauer et al., "Self-normalizing neural networks", 2017, equation 14.
+
+    >>> selu([-1000.0, 1.0])
+    array([-1.75809934,  1.05070099])
+    """
+    return 1.0507009873554805 * elu(as_floats(x), 1.6732632423543772)
+
+
+@implements("hardtanh")
+def hardtanh(x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
+    """`x` limited to between `min_val` and `max_val`; unlike `clip`, with derivative 0 at both.
+
+    >>> hardtanh([-3.0, 0.5, 3.0])
+    array([-1. ,  0.5,  1. ])
+    """
+    return _hard_tanh(x, min_val, max_val)
+
+
+@implements("relu6")
+@scope
+def relu6(x: Any) -> Any:
+    """min(max(x, 0), 6). Source: A. Krizhevsky, 2010.
+
+    >>> relu6([-1.0, 2.0, 9.0])
+    array([0., 2., 6.])
+    """
+    return hardtanh(x, 0.0, 6.0)
+
+
+@implements("gelu")
+@scope
+def gelu(x: Any, approximate: Literal["none", "tanh"] = "none") -> Any:
+    """x Φ(x), with Φ the cumulative normal distribution; "tanh" approximates it by one.
+
+    The approximation is x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2. Raises ValueError for another
+    `approximate`. Source: D. Hendrycks and K. Gimpel, 2016.
+
+    >>> gelu([-1.0, 1.0])
+    array([-0.15865525,  0.84134475])
+    """
+    if approximate == "none":
+        return _exact_gelu(x)
+    if approximate != "tanh":
+        raise ValueError(f'approximate must be "none" or "tanh", not {approximate!r}')
+    x = as_floats(x)
+    return x * ((1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x)))) / 2)
+
+
+__test__ = documented(
+    {
+        sigmoid: ("sigmoid([0.0, 2.0])", "array([0.5       , 0.88079708])"),
+        logsigmoid: ("logsigmoid([-10.0, 0.0])", "array([-10.0000454 ,  -0.69314718])"),
+        softplus: ("softplus([0.0, 1000.0])", "array([6.93147181e-01, 1.00000000e+03])"),
+        relu: ("relu([-1, 2])", "array([0, 2])"),
+        silu: ("silu([0.0, 1.0])", "array([0.        , 0.73105858])"),
+        mish: ("mish([0.0, 1.0])", "array([0.        , 0.86509839])"),
+        erf: ("erf([0.0, 1.0])", "array([0.        , 0.84270079])"),
+        erfc: ("erfc([0.0, 10.0])", "array([1.00000000e+00, 2.08848758e-45])"),
+    }
+)
