@@ -88,27 +88,27 @@ def as_floats(data: Any) -> Array:
     return data if data.dtype.kind == "f" else data.astype(np.float64)
 
 
-def enter_plain(*functions: Any) -> None:
-    """Enter NumPy functions whose answers have no gradient: they take and give plain arrays."""
-    for function in functions:
+def answering_plainly(function: F) -> F:
+    """Enter a NumPy function whose answers have no gradient: it takes and gives plain arrays."""
 
-        def answer(*args: Any, _function: Any = function, **kwargs: Any) -> Any:
-            return _function(*plain(args), **{name: plain(kwargs[name]) for name in kwargs})
+    @functools.wraps(function)
+    def answer(*args: Any, **kwargs: Any) -> Any:
+        return function(*plain(args), **{name: plain(kwargs[name]) for name in kwargs})
 
-        implementations[function] = answer
+    return implements(function)(answer)  # type: ignore[return-value]
 
 
-enter_plain(
+for _function in (
     *(np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal),
     *(np.logical_and, np.logical_or, np.logical_xor, np.logical_not),
     *(np.isnan, np.isfinite, np.isinf, np.signbit, np.isneginf, np.isposinf),
-    *(np.isclose, np.allclose, np.array_equal, np.array_equiv, np.any, np.all, np.count_nonzero),
-    *(np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.flatnonzero, np.searchsorted),
+    *(np.isclose, np.allclose, np.array_equal, np.array_equiv),
+    *(np.argsort, np.argpartition, np.argwhere, np.nonzero, np.flatnonzero, np.searchsorted),
     *(np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.shares_memory),
     *(np.may_share_memory, np.iscomplexobj, np.isrealobj, np.bincount, np.unique, np.histogram),
-    *(np.zeros_like, np.ones_like, np.full_like, np.empty_like),
-    *(np.array_repr, np.array_str, np.array2string, np.savetxt),
-)
+    *(np.empty_like, np.array_repr, np.array_str, np.array2string, np.savetxt),
+):
+    answering_plainly(_function)
 
 
 def dispatch(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -145,6 +145,17 @@ INSTEAD = {
 }
 
 
+#: What to write in place of a method of ufuncs.
+IN_PLACE_OF_METHODS = {
+    "at": "write t.at[index].set(v) or t.at[index].add(v), which give a new Tensor",
+    "reduce": "call np.sum, np.prod, np.max or np.min",
+    "accumulate": "call np.cumsum or np.cumprod",
+}
+
+
+_IN_PLACE = "a Tensor's {} would change it in place, and the graph refers to it; write {}"
+
+
 class ArrayMethods:
     """The array side of Tensor: every method is one line that asks the table."""
 
@@ -158,9 +169,10 @@ class ArrayMethods:
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method != "__call__":
+            instead = IN_PLACE_OF_METHODS.get(method, f"call np.{ufunc.__name__} itself")
             raise TypeError(
                 f"np.{ufunc.__name__}.{method} has no rule for Tensors, so no gradient could "
-                f"flow; call np.{ufunc.__name__} itself, or use t.detach().numpy()"
+                f"flow; {instead}, or use t.detach().numpy()"
             )
         return dispatch(ufunc, inputs, kwargs)
 
@@ -256,8 +268,8 @@ class ArrayMethods:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(
-            "a Tensor's elements cannot be assigned, since the graph refers to them; "
-            "write np.where(mask, value, t), or put the new values into a new Tensor"
+            "a Tensor's elements cannot be assigned, since the graph refers to them; write "
+            "t = t.at[index].set(value), or np.where(mask, value, t), which give a new Tensor"
         )
 
     # Answers without a gradient: plain arrays and numbers. Tensors hash by identity.
@@ -297,6 +309,12 @@ class ArrayMethods:
     def argsort(self, axis: int | None = -1, *, stable: bool = False) -> Any:
         return np.argsort(self._data, axis=axis, stable=stable)
 
+    def argpartition(self, kth: Any, axis: int | None = -1) -> Any:
+        return np.argpartition(self._data, kth, axis=axis)
+
+    def searchsorted(self, v: Any, side: Any = "left") -> Any:
+        return np.searchsorted(self._data, plain(v), side=side)
+
     def nonzero(self) -> Any:
         return np.nonzero(self._data)
 
@@ -332,6 +350,12 @@ class ArrayMethods:
     def __rfloordiv__(self, other: Operand) -> Self:
         return implementations[np.floor_divide](other, self)
 
+    def __mod__(self, other: Self | Operand) -> Self:
+        return implementations[np.remainder](self, other)
+
+    def __rmod__(self, other: Operand) -> Self:
+        return implementations[np.remainder](other, self)
+
     def __pow__(self, other: Self | Operand) -> Self:
         return implementations[np.power](self, other)
 
@@ -358,11 +382,26 @@ class ArrayMethods:
     def exp(self) -> Self:
         return implementations[np.exp](self)
 
+    def expm1(self) -> Self:
+        return implementations[np.expm1](self)
+
     def log(self) -> Self:
         return implementations[np.log](self)
 
+    def log1p(self) -> Self:
+        return implementations[np.log1p](self)
+
     def sqrt(self) -> Self:
         return implementations[np.sqrt](self)
+
+    def square(self) -> Self:
+        return implementations[np.square](self)
+
+    def sin(self) -> Self:
+        return implementations[np.sin](self)
+
+    def cos(self) -> Self:
+        return implementations[np.cos](self)
 
     def tanh(self) -> Self:
         return implementations[np.tanh](self)
@@ -375,6 +414,9 @@ class ArrayMethods:
 
     def relu(self) -> Self:
         return implementations["relu"](self)
+
+    def round(self, decimals: int = 0) -> Self:
+        return implementations[np.round](self, decimals)
 
     def clip(self, min: Any = None, max: Any = None) -> Self:
         return implementations[np.clip](self, min, max)
@@ -391,6 +433,21 @@ class ArrayMethods:
     def min(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
         return implementations[np.min](self, axis=axis, keepdims=keepdims)
 
+    def prod(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return implementations[np.prod](self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Self:
+        return implementations[np.var](self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def std(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Self:
+        return implementations[np.std](self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None) -> Self:
+        return implementations[np.cumsum](self, axis)
+
+    def cumprod(self, axis: int | None = None) -> Self:
+        return implementations[np.cumprod](self, axis)
+
     def logsumexp(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
         return implementations["logsumexp"](self, axis=axis, keepdims=keepdims)
 
@@ -402,6 +459,12 @@ class ArrayMethods:
 
     def reshape(self, *shape: Any) -> Self:
         return implementations[np.reshape](self, shape[0] if len(shape) == 1 else shape)
+
+    def ravel(self) -> Self:
+        return implementations[np.ravel](self)
+
+    def flatten(self) -> Self:
+        return implementations[np.ravel](self)
 
     def transpose(self, *axes: Any) -> Self:
         if not axes:
@@ -415,11 +478,48 @@ class ArrayMethods:
     def squeeze(self, axis: Axis = None) -> Self:
         return implementations[np.squeeze](self, axis)
 
+    def repeat(self, repeats: Any, axis: int | None = None) -> Self:
+        return implementations[np.repeat](self, repeats, axis)
+
+    def take(self, indices: Any, axis: int | None = None) -> Self:
+        return implementations[np.take](self, indices, axis)
+
+    def compress(self, condition: Any, axis: int | None = None) -> Self:
+        return implementations[np.compress](condition, self, axis)  # type: ignore[no-any-return]
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
+        return implementations[np.diagonal](self, offset, axis1, axis2)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
+        return implementations[np.trace](self, offset, axis1, axis2)
+
     def astype(self, dtype: Any) -> Self:
         return implementations[np.astype](self, dtype)
 
     def copy(self) -> Self:
         return implementations[np.copy](self)
+
+    @property
+    def at(self) -> Any:
+        """Functional updates: `t.at[index].set(v)` and `.add(v)` give a new Tensor."""
+        return implementations["at"](self)
+
+    # An array's sort() and the like change it in place and give None; a Tensor has no such thing.
+
+    def sort(self, *args: Any, **kwargs: Any) -> None:
+        raise TypeError(_IN_PLACE.format("sort", "np.sort(t)"))
+
+    def partition(self, *args: Any, **kwargs: Any) -> None:
+        raise TypeError(_IN_PLACE.format("partition", "np.partition(t, kth)"))
+
+    def fill(self, value: Any) -> None:
+        raise TypeError(_IN_PLACE.format("fill", "np.full_like(t, value)"))
+
+    def put(self, indices: Any, values: Any) -> None:
+        raise TypeError(_IN_PLACE.format("put", "t.at[indices].set(values)"))
+
+    def resize(self, *shape: Any) -> None:
+        raise TypeError(_IN_PLACE.format("resize", "t.reshape(shape)"))
 
     @property
     def T(self) -> Self:

@@ -1,24 +1,45 @@
 """Reductions: ops that turn an axis, several, or all of them into one number each.
 
 They take `axis` (an integer, a tuple, None for all) and `keepdims` as NumPy's do, and raise a
-ValueError for an axis that there is not, or for the largest of no elements.
+ValueError for an axis that there is not, or for the largest of no elements. Running sums and
+products, which keep the axis, are here too, and the answers that have no gradient.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microgradx.array_methods import Axis, implements
+from microgradx.array_methods import Axis, answering_plainly, as_array, as_floats, implements, plain
 from microgradx.engine import Op
+from microgradx.ops.elementwise import where
+from microgradx.ops.indexing import sort
+from microgradx.ops.shapes import expand_dims, moveaxis, ravel, reshape
 
 __all__ = [
     "sum",
     "mean",
+    "prod",
     "max",
     "min",
+    "ptp",
+    "var",
+    "std",
+    "median",
+    "average",
+    "nansum",
+    "nanmean",
+    "cumsum",
+    "cumprod",
+    "argmax",
+    "argmin",
+    "any",
+    "all",
+    "count_nonzero",
 ]
 
 
@@ -86,41 +107,328 @@ class Min(Max):
         return np.min(x, axis=self.axis, keepdims=self.keepdims)
 
 
+class Prod(Reduction):
+    formula = "Π x"
+
+    def forward(self, x: Any) -> Any:
+        return np.prod(x, axis=self.axis, keepdims=self.keepdims)
+
+    def backward(self, g: Any, out: Any, x: Any) -> Any:
+        # The product of all the others, before and behind: exact where elements are 0.
+        rows, back = as_last_axis(x, self.axis)
+        before = _product_before(rows)
+        behind = np.flip(_product_before(np.flip(rows, -1)), -1)
+        return self.expand(g, x) * back(before * behind)
+
+
+class Var(Reduction):
+    """Σ (x - mean)² / (n - ddof), the mean being that of the same elements."""
+
+    formula = "Σ (x - mean)² / (n - ddof)"
+
+    def __init__(self, axis: Axis = None, keepdims: bool = False, ddof: float = 0) -> None:
+        super().__init__(axis, keepdims)
+        self.ddof = ddof
+
+    def forward(self, x: Any) -> Any:
+        return np.var(x, axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
+
+    def backward(self, g: Any, out: Any, x: Any) -> Any:
+        return self.expand(g, x) * (2 * self.share(x))
+
+    def share(self, x: Any) -> Any:
+        """(x - mean) / (n - ddof). That the mean moves too has no part in it: Σ (x - mean) = 0."""
+        freedom = self.count(x) - self.ddof
+        deviation = x - np.mean(x, axis=self.axis, keepdims=True)
+        return deviation / (freedom if freedom > 0 else math.nan)
+
+
+class Std(Var):
+    formula = "√var x"
+
+    def forward(self, x: Any) -> Any:
+        return np.std(x, axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
+
+    def backward(self, g: Any, out: Any, x: Any) -> Any:
+        # Where all elements are equal it has a kink, as every norm at 0: the convention is 0.
+        inverse = np.where(out == 0, 0, 1 / np.where(out == 0, 1, out))
+        return self.expand(g * inverse, x) * self.share(x)
+
+
+class Cumsum(Op):
+    formula = "x₁ + … + xₖ"
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        return np.cumsum(x, axis=self.axis)
+
+    def backward(self, g: Any, out: Any, x: Any) -> Any:
+        return np.flip(np.cumsum(np.flip(g, self.axis), axis=self.axis), self.axis)
+
+
+class Cumprod(Op):
+    formula = "x₁ · … · xₖ"
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        return np.cumprod(x, axis=self.axis)
+
+    def backward(self, g: Any, out: Any, x: Any) -> Any:
+        # xᵢ is in all products from the i-th on. What they say of it, without the product before
+        # it, is Σ gⱼ xᵢ₊₁ … xⱼ, gathered from the end on by r ← gᵢ + xᵢ₊₁ r: no division by 0.
+        rows, gs = np.moveaxis(x, self.axis, 0), np.moveaxis(g, self.axis, 0)
+        if len(rows) == 0:
+            return np.zeros_like(x)
+        r = gs[-1]
+        behind = [r]
+        for i in range(len(rows) - 2, -1, -1):
+            r = gs[i] + rows[i + 1] * r
+            behind.append(r)
+        gradient = _product_before(np.moveaxis(rows, 0, -1)) * np.stack(behind[::-1], -1)
+        return np.moveaxis(gradient, -1, self.axis)
+
+
+def _product_before(x: Any) -> Any:
+    """For each element of the last axis the product of those before it."""
+    return np.concatenate([np.ones_like(x[..., :1]), np.cumprod(x[..., :-1], axis=-1)], axis=-1)
+
+
+def as_last_axis(x: Any, axis: Axis) -> tuple[Any, Callable[[Any], Any]]:
+    """`x` with the axes of a reduction as its last one, and the way back for such an array."""
+    axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    last = tuple(range(-len(axes), 0))
+    moved = moveaxis(x, axes, last)
+    kept = moved.shape[: x.ndim - len(axes)]
+
+    def back(rows: Any) -> Any:
+        return moveaxis(reshape(rows, moved.shape), last, axes)
+
+    return reshape(moved, (*kept, math.prod(moved.shape[len(kept) :]))), back
+
+
+# ---------------------------------------------------------------------------- sums and extremes
+
+
 @implements(np.sum)
-def sum(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+def sum(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     """The sum over `axis`. Each element receives the gradient of the sum it is part of.
 
     >>> sum([[1, 2], [3, 4]], axis=0)
     array([4, 6])
     """
-    return Sum(axis, keepdims)(x)
+    return Sum(axis, keepdims)(a)
 
 
 @implements(np.mean)
-def mean(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+def mean(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     """The mean over `axis`, of n elements. Each element receives 1/n of its mean's gradient.
 
     >>> mean([[1, 2], [3, 4]], axis=0)
     array([2., 3.])
     """
-    return Mean(axis, keepdims)(x)
+    return Mean(axis, keepdims)(a)
 
 
 @implements(np.max, np.amax)
-def max(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+def max(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     """The largest element over `axis`. Elements that tie for it share its gradient equally.
 
     >>> max([[1, 4], [3, 2]], axis=0)
     array([3, 4])
     """
-    return Max(axis, keepdims)(x)
+    return Max(axis, keepdims)(a)
 
 
 @implements(np.min, np.amin)
-def min(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+def min(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     """The smallest element over `axis`. Elements that tie for it share its gradient equally.
 
     >>> min([[1, 4], [3, 2]], axis=0)
     array([1, 2])
     """
-    return Min(axis, keepdims)(x)
+    return Min(axis, keepdims)(a)
+
+
+@implements(np.prod)
+def prod(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """The product over `axis`. Each element receives the product of the others, also at zeros.
+
+    >>> prod([[1, 2], [3, 4]], axis=0)
+    array([3, 8])
+    """
+    return Prod(axis, keepdims)(a)
+
+
+@implements(np.ptp)
+def ptp(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """The largest minus the smallest element over `axis`.
+
+    >>> ptp([[1, 4], [3, 2]], axis=0)
+    array([2, 2])
+    """
+    return max(a, axis, keepdims=keepdims) - min(a, axis, keepdims=keepdims)
+
+
+@implements(np.cumsum)
+def cumsum(a: Any, axis: int | None = None) -> Any:
+    """The running sum along `axis`, or of all elements in one.
+
+    >>> cumsum([1, 2, 3])
+    array([1, 3, 6])
+    """
+    return _running(Cumsum, a, axis)
+
+
+@implements(np.cumprod)
+def cumprod(a: Any, axis: int | None = None) -> Any:
+    """The running product along `axis`, or of all elements in one; exact at zeros, as `prod`.
+
+    >>> cumprod([1, 2, 3])
+    array([1, 2, 6])
+    """
+    return _running(Cumprod, a, axis)
+
+
+def _running(op: Callable[[int], Op], a: Any, axis: int | None) -> Any:
+    a = as_array(a)
+    if axis is None:
+        a, axis = ravel(a), 0
+    return op(normalize_axis_index(axis, a.ndim))(a)
+
+
+# ---------------------------------------------------------------------------- statistics
+
+
+@implements(np.var)
+def var(
+    a: Any,
+    axis: Axis = None,
+    *,
+    ddof: float = 0,
+    keepdims: bool = False,
+    correction: float | None = None,
+) -> Any:
+    """The variance over `axis`: Σ (x - mean)² / (n - ddof). `correction` is another name of ddof.
+
+    >>> var([1, 2, 3, 4]), var([1, 2, 3, 4], ddof=1)
+    (np.float64(1.25), np.float64(1.6666666666666667))
+    """
+    return Var(axis, keepdims, _corrected(ddof, correction))(as_floats(a))
+
+
+@implements(np.std)
+def std(
+    a: Any,
+    axis: Axis = None,
+    *,
+    ddof: float = 0,
+    keepdims: bool = False,
+    correction: float | None = None,
+) -> Any:
+    """The standard deviation over `axis`: the root of `var`. Where it is 0, so is its derivative.
+
+    >>> std([1, 2, 3, 4])
+    np.float64(1.118033988749895)
+    """
+    return Std(axis, keepdims, _corrected(ddof, correction))(as_floats(a))
+
+
+def _corrected(ddof: float, correction: float | None) -> float:
+    if correction is None:
+        return ddof
+    if ddof != 0:
+        raise ValueError(f"ddof={ddof} and correction={correction} mean the same: give one")
+    return correction
+
+
+@implements(np.median)
+def median(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """The middle element over `axis`, or the mean of the two that share the middle.
+
+    With a NaN it is NaN. Raises ValueError where there are no elements.
+
+    >>> median([3, 1, 2, 10])
+    np.float64(2.5)
+    """
+    a = as_array(a)
+    rows, _ = as_last_axis(a, axis)
+    n = rows.shape[-1]
+    if n == 0:
+        raise ValueError(f"no elements of shape {a.shape} have a median along axis {axis}")
+    ordered = sort(rows)
+    middle = mean(ordered[..., (n - 1) // 2 : n // 2 + 1], axis=-1)
+    if a.dtype.kind == "f":  # NaN is sorted to the end
+        middle = where(np.isnan(ordered[..., -1]), np.nan, middle)
+    if not keepdims:
+        return middle
+    return expand_dims(middle, tuple(range(a.ndim)) if axis is None else axis)
+
+
+@implements(np.average)
+def average(
+    a: Any,
+    axis: Axis = None,
+    weights: Any = None,
+    returned: bool = False,
+    *,
+    keepdims: bool = False,
+) -> Any:
+    """The mean over `axis`, each element times its weight: Σ w x / Σ w.
+
+    `weights` have the shape of `a`, or of its axes that are averaged; they receive gradients too.
+    With `returned`, gives the sum of the weights as well. Raises ValueError for another shape.
+
+    >>> average([1.0, 2.0], weights=[3, 1])
+    np.float64(1.25)
+    """
+    a = as_floats(a)
+    if weights is None:
+        weights = np.ones_like(plain(a))
+    weights = as_array(weights)
+    axes = normalize_axis_tuple(range(a.ndim) if axis is None else axis, a.ndim)
+    if weights.shape != a.shape:
+        if weights.shape != tuple(a.shape[i] for i in axes):
+            raise ValueError(
+                f"weights of shape {weights.shape} for an array of shape {a.shape}, averaged over "
+                f"axis {axis}; they need its shape, or that of the averaged axes"
+            )
+        in_order = moveaxis(weights, range(len(axes)), np.argsort(np.argsort(axes)).tolist())
+        weights = reshape(in_order, [n if i in axes else 1 for i, n in enumerate(a.shape)])
+    total = sum(weights * np.ones_like(plain(a)), axis, keepdims=keepdims)
+    result = sum(a * weights, axis, keepdims=keepdims) / total
+    return (result, total) if returned else result
+
+
+@implements(np.nansum)
+def nansum(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """The sum over `axis` of what is not NaN; NaNs receive no gradient.
+
+    >>> nansum([1.0, np.nan])
+    np.float64(1.0)
+    """
+    return sum(where(np.isnan(as_array(a)), 0, a), axis, keepdims=keepdims)
+
+
+@implements(np.nanmean)
+def nanmean(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """The mean over `axis` of what is not NaN (of nothing, NaN); NaNs receive no gradient.
+
+    >>> nanmean([1.0, 2.0, np.nan])
+    np.float64(1.5)
+    """
+    a = as_floats(a)
+    count = np.sum(~np.isnan(a), axis=axis, keepdims=keepdims)
+    return nansum(a, axis, keepdims=keepdims) / np.asarray(count, a.dtype)
+
+
+# ---------------------------------------------------------------------------- without a gradient
+
+argmax = answering_plainly(np.argmax)
+argmin = answering_plainly(np.argmin)
+any = answering_plainly(np.any)
+all = answering_plainly(np.all)
+count_nonzero = answering_plainly(np.count_nonzero)

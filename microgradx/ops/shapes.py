@@ -1,32 +1,51 @@
-"""Ops that move elements about: what they do to values, their adjoints undo to gradients.
+"""The same elements in another shape, joined, or split: what moves values moves gradients back.
 
 Like NumPy's functions of the same names, they raise a ValueError for shapes and axes that do not
-fit, and an IndexError for an index that is out of bounds.
+fit.
 """
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microgradx.array_methods import Axis, implements, plain
-from microgradx.engine import Op, Tensor
+from microgradx.array_methods import Axis, as_array, implements, plain
+from microgradx.engine import Op, Tensor, as_tensor
 
 __all__ = [
     "reshape",
+    "ravel",
+    "flatten",
     "transpose",
+    "moveaxis",
     "swapaxes",
     "expand_dims",
     "squeeze",
     "broadcast_to",
-    "getitem",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
     "concatenate",
     "stack",
+    "vstack",
+    "hstack",
+    "dstack",
+    "column_stack",
+    "split",
+    "array_split",
+    "hsplit",
+    "vsplit",
+    "dsplit",
+    "unstack",
+    "meshgrid",
+    "zeros_like",
+    "ones_like",
+    "full_like",
 ]
 
 
@@ -73,61 +92,6 @@ class BroadcastTo(Op):
         return g  # the sweep sums over what was broadcast
 
 
-class Index(Op):
-    """Elements of x at an index; arrays in the index are inputs, the rest of it is a setting."""
-
-    name = "getitem"
-    formula = "x[index]"
-
-    def __init__(self, template: tuple[Any, ...]) -> None:
-        self.template = template
-
-    def forward(self, x: Any, *arrays: Any) -> Any:
-        return x[_filled_in(self.template, arrays)]
-
-    def backward(self, g: Any, out: Any, x: Any, *arrays: Any) -> Any:
-        gradient = AddAt(self.template, x.shape)(g, *arrays)
-        return gradient, *(None for _ in arrays)
-
-
-class AddAt(Op):
-    """The adjoint of `Index`: zeros to which x is added at an index, once for each mention."""
-
-    name = "add_at"
-    formula = "0[index] += x"
-
-    def __init__(self, template: tuple[Any, ...], shape: tuple[int, ...]) -> None:
-        self.template = template
-        self.shape = shape
-
-    def forward(self, x: Any, *arrays: Any) -> Any:
-        out = np.zeros_like(x, shape=self.shape)
-        index = _filled_in(self.template, arrays)
-        if any(array.dtype.kind != "b" for array in arrays):
-            np.add.at(out, index, x)
-        else:
-            out[index] = x  # slices, integers and masks reach no place twice
-        return out
-
-    def backward(self, g: Any, out: Any, x: Any, *arrays: Any) -> Any:
-        return Index(self.template)(g, *arrays), *(None for _ in arrays)
-
-
-class _Place:
-    """Holds, in an index's template, the place of an array."""
-
-    def __repr__(self) -> str:
-        return "array"
-
-
-_ARRAY = _Place()
-
-
-def _filled_in(template: tuple[Any, ...], arrays: Sequence[Any]) -> tuple[Any, ...]:
-    remaining = iter(arrays)
-    return tuple(next(remaining) if part is _ARRAY else part for part in template)
-
-
 class Concatenate(Op):
     formula = "[x, y, …]"
 
@@ -156,93 +120,147 @@ def _as_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(shape) if isinstance(shape, Sequence) else (operator.index(shape),)
 
 
+# ---------------------------------------------------------------------------- another shape
+
+
 @implements(np.reshape)
-def reshape(x: Any, shape: int | Sequence[int]) -> Any:
+def reshape(a: Any, shape: int | Sequence[int]) -> Any:
     """The same elements, in C order, in another shape; one length may be -1: what remains.
 
     >>> reshape([1, 2, 3, 4], (2, -1))
     array([[1, 2],
            [3, 4]])
     """
-    return Reshape(_as_shape(shape))(x)
+    return Reshape(_as_shape(shape))(a)
+
+
+@implements(np.ravel, "flatten")
+def ravel(a: Any) -> Any:
+    """All elements, in C order, in one axis. `flatten` is the same.
+
+    >>> ravel([[1, 2], [3, 4]])
+    array([1, 2, 3, 4])
+    """
+    return reshape(a, -1)
+
+
+flatten = ravel
 
 
 @implements(np.transpose)
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+def transpose(a: Any, axes: Sequence[int] | None = None) -> Any:
     """The axes in another order, reversed if none is given.
 
     >>> transpose([[1, 2], [3, 4]])
     array([[1, 3],
            [2, 4]])
     """
-    return Transpose(None if axes is None else tuple(axes))(x)
+    return Transpose(None if axes is None else tuple(axes))(a)
+
+
+@implements(np.moveaxis)
+def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+    """The axes at `source` moved to `destination`; the others keep their order.
+
+    >>> moveaxis(np.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
+    ndim = np.ndim(plain(a))
+    sources = normalize_axis_tuple(source, ndim, "source")
+    destinations = normalize_axis_tuple(destination, ndim, "destination")
+    if len(sources) != len(destinations):
+        raise ValueError(
+            f"moveaxis from {source} to {destination}: there must be one place for each axis"
+        )
+    order = [axis for axis in range(ndim) if axis not in sources]
+    for place, axis in sorted(zip(destinations, sources, strict=True)):
+        order.insert(place, axis)
+    return transpose(a, order)
 
 
 @implements(np.swapaxes)
-def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
     """The axes in their order, but for two that change places.
 
     >>> swapaxes([[1, 2], [3, 4]], 0, 1)
     array([[1, 3],
            [2, 4]])
     """
-    axes = list(range(np.ndim(x)))
+    axes = list(range(np.ndim(plain(a))))
     first, second = (normalize_axis_index(axis, len(axes)) for axis in (axis1, axis2))
     axes[first], axes[second] = second, first
-    return transpose(x, axes)
+    return transpose(a, axes)
 
 
 @implements(np.expand_dims)
-def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
+def expand_dims(a: Any, axis: int | Sequence[int]) -> Any:
     """With a new axis of length 1 at each place in the result that `axis` names.
 
     >>> expand_dims([1, 2], 0)
     array([[1, 2]])
     """
-    shape = np.expand_dims(np.broadcast_to(0, np.shape(x)), axis).shape
-    return reshape(x, shape)
+    return reshape(a, np.expand_dims(np.broadcast_to(0, np.shape(plain(a))), axis).shape)
 
 
 @implements(np.squeeze)
-def squeeze(x: Any, axis: Axis = None) -> Any:
+def squeeze(a: Any, axis: Axis = None) -> Any:
     """Without the axes of length 1, or those of them that `axis` names.
 
     >>> squeeze([[1, 2]])
     array([1, 2])
     """
-    return reshape(x, np.squeeze(np.broadcast_to(0, np.shape(x)), axis).shape)
+    return reshape(a, np.squeeze(np.broadcast_to(0, np.shape(plain(a))), axis).shape)
 
 
 @implements(np.broadcast_to)
-def broadcast_to(x: Any, shape: int | Sequence[int]) -> Any:
+def broadcast_to(array: Any, shape: int | Sequence[int]) -> Any:
     """Repeated, without copying, to a shape that it broadcasts to.
 
     >>> broadcast_to([1, 2], (2, 2))
     array([[1, 2],
            [1, 2]])
     """
-    return BroadcastTo(_as_shape(shape))(x)
+    return BroadcastTo(_as_shape(shape))(array)
 
 
-@implements("getitem")
-def getitem(x: Any, index: Any) -> Any:
-    """`x[index]`: integers, slices, None, `...`, lists or arrays of integers, boolean masks.
+@implements(np.atleast_1d)
+def atleast_1d(*arys: Any) -> Any:
+    """With one axis if there is none; a tuple for several arrays.
 
-    An element that is taken several times receives the sum of its gradients.
-
-    >>> getitem(np.array([10, 20, 30]), [0, 0, 2])
-    array([10, 10, 30])
+    >>> atleast_1d(3)
+    array([3])
     """
-    parts = index if isinstance(index, tuple) else (index,)
-    is_array = [isinstance(part, (list, np.ndarray, Tensor)) for part in parts]
-    template = tuple(_ARRAY if yes else part for part, yes in zip(parts, is_array, strict=True))
-    arrays = [
-        # An empty list is an array of floats to NumPy, but as an index it means no elements.
-        np.asarray(plain(part), int if isinstance(part, list) and not part else None)
-        for part, yes in zip(parts, is_array, strict=True)
-        if yes
-    ]
-    return Index(template)(x, *arrays)
+    return _each(lambda x: reshape(x, 1) if x.ndim == 0 else x, arys)
+
+
+@implements(np.atleast_2d)
+def atleast_2d(*arys: Any) -> Any:
+    """With two axes at least: a vector becomes a row; a tuple for several arrays.
+
+    >>> atleast_2d([1, 2])
+    array([[1, 2]])
+    """
+    return _each(lambda x: reshape(x, (1, -1)) if x.ndim < 2 else x, arys)
+
+
+@implements(np.atleast_3d)
+def atleast_3d(*arys: Any) -> Any:
+    """With three axes at least: (n,) becomes (1, n, 1), and (m, n) becomes (m, n, 1).
+
+    >>> atleast_3d([1, 2]).shape
+    (1, 2, 1)
+    """
+    shapes: dict[int, Any] = {0: (1, 1, 1), 1: (1, -1, 1)}
+    return _each(lambda x: x if x.ndim > 2 else reshape(x, shapes.get(x.ndim, (*x.shape, 1))), arys)
+
+
+def _each(change: Callable[[Any], Any], arrays: tuple[Any, ...]) -> Any:
+    """Of one array the result, of several a tuple of them, as NumPy has it."""
+    changed = tuple(change(as_array(x)) for x in arrays)
+    return changed[0] if len(changed) == 1 else changed
+
+
+# ---------------------------------------------------------------------------- joining
 
 
 @implements(np.concatenate)
@@ -263,7 +281,200 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     array([[1, 3],
            [2, 4]])
     """
-    shapes = {np.shape(x) for x in arrays}
+    shapes = {np.shape(plain(x)) for x in arrays}
     if len(shapes) != 1:
         raise ValueError(f"stack needs arrays of one shape, not of {sorted(shapes)}")
     return concatenate([expand_dims(x, axis) for x in arrays], axis)
+
+
+@implements(np.vstack)
+def vstack(tup: Sequence[Any]) -> Any:
+    """Arrays joined along the first axis, vectors as rows.
+
+    >>> vstack([[1, 2], [3, 4]])
+    array([[1, 2],
+           [3, 4]])
+    """
+    return concatenate([atleast_2d(x) for x in tup])
+
+
+@implements(np.hstack)
+def hstack(tup: Sequence[Any]) -> Any:
+    """Arrays joined along the second axis, vectors along their only one.
+
+    >>> hstack([[1, 2], 3])
+    array([1, 2, 3])
+    """
+    arrays = [atleast_1d(x) for x in tup]
+    return concatenate(arrays, 0 if arrays and arrays[0].ndim == 1 else 1)
+
+
+@implements(np.dstack)
+def dstack(tup: Sequence[Any]) -> Any:
+    """Arrays joined along the third axis.
+
+    >>> dstack([[1, 2], [3, 4]]).shape
+    (1, 2, 2)
+    """
+    return concatenate([atleast_3d(x) for x in tup], 2)
+
+
+@implements(np.column_stack)
+def column_stack(tup: Sequence[Any]) -> Any:
+    """Arrays joined along the second axis, vectors as columns.
+
+    >>> column_stack([[1, 2], [3, 4]])
+    array([[1, 3],
+           [2, 4]])
+    """
+    arrays = [as_array(x) for x in tup]
+    return concatenate([reshape(x, (-1, 1)) if x.ndim < 2 else x for x in arrays], 1)
+
+
+@implements(np.meshgrid)
+def meshgrid(*xi: Any, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
+    """Coordinates of a grid's points from those along each axis; see numpy.meshgrid.
+
+    >>> [x.tolist() for x in meshgrid([1, 2], [3, 4, 5])]
+    [[[1, 2], [1, 2], [1, 2]], [[3, 3], [4, 4], [5, 5]]]
+
+    Raises ValueError for an `indexing` that is neither "xy" nor "ij".
+    """
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f'indexing must be "xy" or "ij", not {indexing!r}')
+    places = list(range(len(xi)))
+    if indexing == "xy":
+        places[:2] = reversed(places[:2])
+    vectors = [
+        reshape(x, [-1 if place == i else 1 for i in range(len(xi))])
+        for x, place in zip(xi, places, strict=True)
+    ]
+    if sparse:
+        return tuple(vectors)
+    shape = np.broadcast_shapes(*[x.shape for x in vectors])
+    return tuple(broadcast_to(x, shape) for x in vectors)
+
+
+# ---------------------------------------------------------------------------- splitting
+
+
+@implements(np.array_split)
+def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """Parts along an axis: so many, as equal as can be, or those that the indices separate.
+
+    >>> array_split(np.arange(5), 2)
+    [array([0, 1, 2]), array([3, 4])]
+    """
+    ary = as_array(ary)
+    axis = normalize_axis_index(axis, ary.ndim)
+    parts = np.array_split(np.arange(ary.shape[axis]), indices_or_sections)
+    before = (slice(None),) * axis
+    return [
+        ary[(*before, slice(part[0], part[-1] + 1) if part.size else slice(0, 0))] for part in parts
+    ]
+
+
+@implements(np.split)
+def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """Parts along an axis: so many equal ones, or those that the indices separate.
+
+    >>> split(np.arange(4), 2)
+    [array([0, 1]), array([2, 3])]
+
+    Raises ValueError where equal parts are not possible: see `array_split`.
+    """
+    ary = as_array(ary)
+    if np.ndim(indices_or_sections) == 0 and ary.shape[axis] % indices_or_sections:
+        raise ValueError(
+            f"{ary.shape[axis]} elements along axis {axis} cannot be split into "
+            f"{indices_or_sections} equal parts; array_split makes unequal ones"
+        )
+    return array_split(ary, indices_or_sections, axis)
+
+
+@implements(np.vsplit)
+def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    """Parts along the first of at least two axes, as `split` has them.
+
+    >>> [part.shape for part in vsplit(np.zeros((4, 3)), 2)]
+    [(2, 3), (2, 3)]
+    """
+    return split(_with_axes(ary, 2), indices_or_sections, 0)
+
+
+@implements(np.hsplit)
+def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    """Parts along the second axis, of a vector along its only one, as `split` has them.
+
+    >>> [part.shape for part in hsplit(np.zeros((4, 3)), [1])]
+    [(4, 1), (4, 2)]
+    """
+    ary = _with_axes(ary, 1)
+    return split(ary, indices_or_sections, 1 if ary.ndim > 1 else 0)
+
+
+@implements(np.dsplit)
+def dsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    """Parts along the third axis, as `split` has them.
+
+    >>> [part.shape for part in dsplit(np.zeros((4, 3, 2)), 2)]
+    [(4, 3, 1), (4, 3, 1)]
+    """
+    return split(_with_axes(ary, 3), indices_or_sections, 2)
+
+
+def _with_axes(ary: Any, least: int) -> Any:
+    ary = as_array(ary)
+    if ary.ndim < least:
+        raise ValueError(f"an array of shape {ary.shape} has not the {least} axes this needs")
+    return ary
+
+
+@implements(np.unstack)
+def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
+    """The slices along an axis: what `stack` would join again.
+
+    >>> unstack(np.array([[1, 2], [3, 4]]))
+    (array([1, 2]), array([3, 4]))
+    """
+    return tuple(moveaxis(_with_axes(x, 1), axis, 0))
+
+
+# ---------------------------------------------------------------------------- constants
+
+
+@implements(np.zeros_like)
+def zeros_like(a: Any, dtype: Any = None, *, shape: Any = None) -> Any:
+    """Zeros in the shape and dtype of `a`, or in those given.
+
+    >>> zeros_like(np.array([1.5, 2.0]))
+    array([0., 0.])
+    """
+    return full_like(a, 0, dtype, shape=shape)
+
+
+@implements(np.ones_like)
+def ones_like(a: Any, dtype: Any = None, *, shape: Any = None) -> Any:
+    """Ones in the shape and dtype of `a`, or in those given.
+
+    >>> ones_like(np.array([1.5, 2.0]))
+    array([1., 1.])
+    """
+    return full_like(a, 1, dtype, shape=shape)
+
+
+@implements(np.full_like)
+def full_like(a: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None) -> Any:
+    """`fill_value`, which broadcasts, in the shape and dtype of `a`, or in those given.
+
+    Only a `fill_value` that is a Tensor receives a gradient.
+
+    >>> full_like(np.array([1.5, 2.0]), 7)
+    array([7., 7.])
+    """
+    like = as_array(plain(a))
+    if not isinstance(fill_value, Tensor):
+        filled = np.full_like(like, fill_value, dtype, shape=shape)
+        return as_tensor(filled) if isinstance(a, Tensor) else filled
+    cast = fill_value.astype(like.dtype if dtype is None else dtype)
+    return broadcast_to(cast, like.shape if shape is None else shape)

@@ -87,9 +87,7 @@ ROWS = {
     ),
     "nan_to_num": unary(mg.nan_to_num, np.nan_to_num),
     "select": calls(
-        lambda x, y, z: mg.select(
-            [np.array([True, False, False]), [False, True, False]], [x, y], z
-        ),
+        lambda x, y, z: mg.select([np.array([True, False]), [False, False]], [x, y], z),
         *[(three, {}) for three in [((2,), (2,), (2,)), ((3, 2), (), (1,)), ((), (2, 1), ())]],
     ),
     # activations

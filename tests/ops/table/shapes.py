@@ -3,7 +3,15 @@
 import numpy as np
 
 import microgradx as mg
-from tests.ops.table.row import calls
+from tests.ops.table.row import SHAPES, calls
+
+
+def joined(function, numpy, *shapes):
+    """Of functions that take their arrays in one list."""
+    row = calls(lambda *arrays: function(arrays), *[(each, {}) for each in shapes])
+    row.numpy = lambda *arrays: numpy(arrays)
+    return row
+
 
 ROWS = {
     "reshape": calls(
@@ -45,27 +53,6 @@ ROWS = {
         (((1, 3),), {"shape": (0, 3)}),
         numpy=np.broadcast_to,
     ),
-    "getitem": calls(
-        mg.getitem,
-        *[
-            (((4, 3),), {"index": index})
-            for index in [
-                1,
-                -1,
-                slice(None, None, -2),
-                (slice(1, 3), 0),
-                (..., None, 1),
-                None,
-                [0, 0, 1],
-                (np.array([0, 3, 0]), np.array([1, 1, 1])),
-                (slice(None), [2, 0, 2]),
-                np.arange(12).reshape(4, 3) % 2 == 0,
-                (np.array([True, False, True, True]), 1),
-                [],
-                (np.array([[0], [3]]), [0, 2]),
-            ]
-        ],
-    ),
     "concatenate": calls(
         lambda *x, axis: mg.concatenate(x, axis),
         (((2, 3), (1, 3)), {"axis": 0}),
@@ -77,5 +64,56 @@ ROWS = {
         (((2, 3), (2, 3)), {"axis": 0}),
         (((2,), (2,)), {"axis": -1}),
         (((), (), ()), {"axis": 0}),
+    ),
+    "ravel": calls(mg.ravel, *[((s,), {}) for s in SHAPES], numpy=np.ravel),
+    "flatten": calls(mg.flatten, (((2, 3),), {})),
+    "moveaxis": calls(
+        mg.moveaxis,
+        (((2, 3, 4),), {"source": 0, "destination": -1}),
+        (((2, 3, 4),), {"source": (0, -1), "destination": (1, 0)}),
+        numpy=np.moveaxis,
+    ),
+    "atleast_1d": calls(mg.atleast_1d, *[((s,), {}) for s in SHAPES], numpy=np.atleast_1d),
+    "atleast_2d": calls(
+        mg.atleast_2d, *[((s,), {}) for s in SHAPES], (((2,), ()), {}), numpy=np.atleast_2d
+    ),
+    "atleast_3d": calls(mg.atleast_3d, *[((s,), {}) for s in SHAPES], numpy=np.atleast_3d),
+    "vstack": joined(mg.vstack, np.vstack, ((2, 3), (3,)), ((2,), (2,))),
+    "hstack": joined(mg.hstack, np.hstack, ((2, 3), (2, 1)), ((2,), ()), ((), ())),
+    "dstack": joined(mg.dstack, np.dstack, ((2, 3), (2, 3, 2)), ((2,), (2,))),
+    "column_stack": joined(mg.column_stack, np.column_stack, ((2, 3), (2,)), ((3,), (3,))),
+    "meshgrid": calls(
+        mg.meshgrid,
+        (((2,), (3,)), {}),
+        (((2,), (3,), (4,)), {"indexing": "ij"}),
+        (((2,), (3,), ()), {"sparse": True}),
+        (((2,),), {}),
+        numpy=np.meshgrid,
+    ),
+    "split": calls(
+        mg.split,
+        ((4, 3), {"indices_or_sections": 2}),
+        ((4, 3), {"indices_or_sections": [1, 1, 3], "axis": 0}),
+        ((2, 4), {"indices_or_sections": 4, "axis": -1}),
+        numpy=np.split,
+    ),
+    "array_split": calls(
+        mg.array_split,
+        ((5, 3), {"indices_or_sections": 3}),
+        ((2,), {"indices_or_sections": 3}),
+        ((2, 4), {"indices_or_sections": (3, 9), "axis": 1}),
+        numpy=np.array_split,
+    ),
+    "hsplit": calls(
+        mg.hsplit,
+        ((2, 4), {"indices_or_sections": 2}),
+        ((4,), {"indices_or_sections": [1]}),
+        numpy=np.hsplit,
+    ),
+    "vsplit": calls(mg.vsplit, ((4, 2), {"indices_or_sections": 2}), numpy=np.vsplit),
+    "dsplit": calls(mg.dsplit, ((2, 1, 4), {"indices_or_sections": 2}), numpy=np.dsplit),
+    "unstack": calls(mg.unstack, ((2, 3), {}), ((2, 3), {"axis": -1}), numpy=np.unstack),
+    "full_like": calls(
+        lambda value: mg.full_like(np.zeros((2, 3), value.dtype), value), (((3,),), {}), (((),), {})
     ),
 }

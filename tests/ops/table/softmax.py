@@ -3,9 +3,10 @@
 import numpy as np
 
 import microgradx as mg
-from tests.ops.table.row import along_axes, anywhere, calls, positive, probability
+from tests.ops.table.row import along_axes, anywhere, calls, positive, probability, reduction
 
 ROWS = {
+    "logsumexp": reduction(mg.logsumexp),
     "Softmax": along_axes(lambda x, axis: mg.Softmax(axis)(x)),
     "LogSoftmax": along_axes(lambda x, axis: mg.LogSoftmax(axis)(x)),
     "LogSumExp": along_axes(lambda x, axis: mg.LogSumExp(axis)(x)),

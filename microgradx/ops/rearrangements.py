@@ -1,0 +1,218 @@
+"""Elements moved, repeated, or left out, by functions of NumPy's that only do that.
+
+One op serves them all, since such a function itself says where each element went: it is given the
+positions 1, 2, 3, … in place of the elements. The gradient goes back to where they came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+
+from microgradx.array_methods import implements, plain
+from microgradx.engine import Op, Tensor
+from microgradx.ops.indexing import add_at
+from microgradx.ops.reductions import sum
+from microgradx.ops.shapes import reshape
+
+__all__ = [
+    "flip",
+    "fliplr",
+    "flipud",
+    "roll",
+    "rot90",
+    "repeat",
+    "tile",
+    "pad",
+    "diag",
+    "diagonal",
+    "trace",
+    "tril",
+    "triu",
+]
+
+
+class Rearrangement(Op):
+    """What `function` of NumPy's makes of x, with settings by name; new elements are 0."""
+
+    formula = "x"
+
+    def __init__(self, function: Callable[..., Any], **settings: Any) -> None:
+        self.name = function.__name__
+        self.function = function
+        self.settings = settings
+
+    def forward(self, x: Any) -> Any:
+        return self.function(x, **self.settings)
+
+    def backward(self, g: Any, out: Any, x: Any) -> Any:
+        positions = self.function(np.arange(1, x.size + 1).reshape(x.shape), **self.settings)
+        return reshape(add_at(g, positions, (x.size + 1,))[1:], x.shape)
+
+    def __repr__(self) -> str:
+        settings = [f"{name}={value!r}" for name, value in self.settings.items()]
+        return f"{self.name}({', '.join(settings)})"
+
+
+@implements(np.flip)
+def flip(m: Any, axis: int | tuple[int, ...] | None = None) -> Any:
+    """In reverse order along the axes, all of them by default.
+
+    >>> flip([1, 2, 3])
+    array([3, 2, 1])
+    """
+    return Rearrangement(np.flip, axis=axis)(m)
+
+
+@implements(np.fliplr)
+def fliplr(m: Any) -> Any:
+    """In reverse order along the second axis.
+
+    >>> fliplr([[1, 2], [3, 4]])
+    array([[2, 1],
+           [4, 3]])
+    """
+    return Rearrangement(np.fliplr)(m)
+
+
+@implements(np.flipud)
+def flipud(m: Any) -> Any:
+    """In reverse order along the first axis.
+
+    >>> flipud([[1, 2], [3, 4]])
+    array([[3, 4],
+           [1, 2]])
+    """
+    return Rearrangement(np.flipud)(m)
+
+
+@implements(np.roll)
+def roll(a: Any, shift: Any, axis: Any = None) -> Any:
+    """Moved on along the axes; what leaves at the end comes in at the start.
+
+    >>> roll([1, 2, 3], 1)
+    array([3, 1, 2])
+    """
+    return Rearrangement(np.roll, shift=shift, axis=axis)(a)
+
+
+@implements(np.rot90)
+def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
+    """Turned by k times 90 degrees, from the first of two axes towards the second.
+
+    >>> rot90([[1, 2], [3, 4]])
+    array([[2, 4],
+           [1, 3]])
+    """
+    return Rearrangement(np.rot90, k=k, axes=axes)(m)
+
+
+@implements(np.repeat)
+def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
+    """Each element, or slice along an axis, so many times in a row.
+
+    >>> repeat([1, 2], 2)
+    array([1, 1, 2, 2])
+    """
+    return Rearrangement(np.repeat, repeats=plain(repeats), axis=axis)(a)
+
+
+@implements(np.tile)
+def tile(A: Any, reps: Any) -> Any:
+    """The whole array, so many times along each axis.
+
+    >>> tile([1, 2], 2)
+    array([1, 2, 1, 2])
+    """
+    return Rearrangement(np.tile, reps=plain(reps))(A)
+
+
+@implements(np.pad)
+def pad(
+    array: Any,
+    pad_width: Any,
+    mode: Literal["constant", "edge", "reflect", "symmetric", "wrap"] = "constant",
+    *,
+    constant_values: Any = 0,
+    reflect_type: Literal["even"] = "even",
+) -> Any:
+    """With a margin of so many elements before and behind each axis; see numpy.pad.
+
+    The margin holds `constant_values`, or repeats the array's own elements, which then receive
+    the gradients of all their copies.
+
+    >>> pad([1, 2, 3], 2, mode="reflect")
+    array([3, 2, 1, 2, 3, 2, 1])
+
+    Raises ValueError for a mode that is none of these, or values that go with another mode.
+    """
+    modes = ("constant", "edge", "reflect", "symmetric", "wrap")
+    if mode not in modes or reflect_type != "even":
+        raise ValueError(
+            f"pad has a rule for the modes {', '.join(modes)}, reflections being even, and not "
+            f"for mode={mode!r}, reflect_type={reflect_type!r}"
+        )
+    padded = Rearrangement(np.pad, pad_width=pad_width, mode=mode)(array)
+    if not np.any(plain(constant_values)):
+        return padded
+    if mode != "constant" or isinstance(constant_values, Tensor):
+        raise ValueError("constant_values are numbers, without a gradient, for mode='constant'")
+    blank = np.zeros_like(plain(array), subok=False)
+    return padded + np.pad(blank, pad_width, constant_values=constant_values)
+
+
+# ---------------------------------------------------------------------------- matrices
+
+
+@implements(np.diag)
+def diag(v: Any, k: int = 0) -> Any:
+    """The k-th diagonal of a matrix, or the matrix that has a vector for its k-th diagonal.
+
+    >>> diag([[1, 2], [3, 4]])
+    array([1, 4])
+    """
+    return Rearrangement(np.diag, k=k)(v)
+
+
+@implements(np.diagonal)
+def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The diagonal over two axes, as the last axis of the result.
+
+    >>> diagonal([[1, 2], [3, 4]])
+    array([1, 4])
+    """
+    return Rearrangement(np.diagonal, offset=offset, axis1=axis1, axis2=axis2)(a)
+
+
+@implements(np.trace)
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The sum of the diagonal over two axes.
+
+    >>> trace([[1, 2], [3, 4]])
+    np.int64(5)
+    """
+    return sum(diagonal(a, offset, axis1, axis2), axis=-1)
+
+
+@implements(np.tril)
+def tril(m: Any, k: int = 0) -> Any:
+    """The lower triangle of the last two axes, up to the k-th diagonal; 0 elsewhere.
+
+    >>> tril([[1, 2], [3, 4]])
+    array([[1, 0],
+           [3, 4]])
+    """
+    return Rearrangement(np.tril, k=k)(m)
+
+
+@implements(np.triu)
+def triu(m: Any, k: int = 0) -> Any:
+    """The upper triangle of the last two axes, from the k-th diagonal on; 0 elsewhere.
+
+    >>> triu([[1, 2], [3, 4]])
+    array([[1, 2],
+           [0, 4]])
+    """
+    return Rearrangement(np.triu, k=k)(m)
