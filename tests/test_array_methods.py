@@ -3,6 +3,7 @@
 NumPy's own answers are the reference wherever a Tensor should behave as an array does.
 """
 
+import inspect
 import math
 import operator
 import re
@@ -13,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import microgradx as mg
 from microgradx import Tensor
-from microgradx.array_methods import ArrayMethods
+from microgradx.array_methods import ArrayMethods, implementations
 
 
 def leaf(data, **options):
@@ -190,6 +191,25 @@ POSITIVE = np.abs(X) + 0.5
 METHODS = {
     "exp": (X, lambda t: t.exp(), np.exp(X)),
     "log": (POSITIVE, lambda t: t.log(), np.log(POSITIVE)),
+    "expm1": (X, lambda t: t.expm1(), np.expm1(X)),
+    "log1p": (POSITIVE, lambda t: t.log1p(), np.log1p(POSITIVE)),
+    "square": (X, lambda t: t.square(), np.square(X)),
+    "sin": (X, lambda t: t.sin(), np.sin(X)),
+    "cos": (X, lambda t: t.cos(), np.cos(X)),
+    "round": (X, lambda t: t.round(1), X.round(1)),
+    "prod": (X, lambda t: t.prod(axis=1), X.prod(axis=1)),
+    "var": (X, lambda t: t.var(0, ddof=1), X.var(0, ddof=1)),
+    "std": (X, lambda t: t.std(), X.std()),
+    "cumsum": (X, lambda t: t.cumsum(), X.cumsum()),
+    "cumprod": (X, lambda t: t.cumprod(axis=1), X.cumprod(axis=1)),
+    "ravel": (X, lambda t: t.ravel(), X.ravel()),
+    "flatten": (X, lambda t: t.flatten(), X.flatten()),
+    "repeat": (X, lambda t: t.repeat(2, axis=0), X.repeat(2, axis=0)),
+    "take": (X, lambda t: t.take([0, 2], axis=1), X.take([0, 2], axis=1)),
+    "compress": (X, lambda t: t.compress([False, True], axis=0), X[1:]),
+    "diagonal": (X, lambda t: t.diagonal(1), X.diagonal(1)),
+    "trace": (X, lambda t: t.trace(), X.trace()),
+    "at": (X, lambda t: t.at[0].set(1.0), np.array([[1.0, 1.0, 1.0], X[1]])),
     "sqrt": (POSITIVE, lambda t: t.sqrt(), np.sqrt(POSITIVE)),
     "tanh": (X, lambda t: t.tanh(), np.tanh(X)),
     "abs": (X, lambda t: t.abs(), np.abs(X)),
@@ -219,6 +239,8 @@ PLAIN = {
     "argmax": (X, lambda t: t.argmax(axis=1), np.argmax(X, axis=1)),
     "argmin": (X, lambda t: t.argmin(), np.argmin(X)),
     "argsort": (X, lambda t: t.argsort(), np.argsort(X)),
+    "argpartition": (X, lambda t: t.argpartition(1), np.argpartition(X, 1)),
+    "searchsorted": (X[1, ::-1], lambda t: t.searchsorted(0.5), np.searchsorted(X[1, ::-1], 0.5)),
     "nonzero": (X, lambda t: t.nonzero(), np.nonzero(X)),
     "shape": (X, lambda t: t.shape, (2, 3)),
     "ndim": (X, lambda t: t.ndim, 2),
@@ -250,9 +272,28 @@ def test_methods_and_properties_that_answer_plainly(name):
     assert_array_equal(answer, expected)
 
 
-def test_every_public_method_is_in_one_of_the_two_tables():
+# Those of an array change it in place.
+IN_PLACE = {
+    "sort": (lambda t: t.sort(), r"np\.sort\(t\)"),
+    "partition": (lambda t: t.partition(1), r"np\.partition\(t, kth\)"),
+    "fill": (lambda t: t.fill(0.0), r"np\.full_like\(t, value\)"),
+    "put": (lambda t: t.put([0], 1.0), r"t\.at\[indices\]\.set\(values\)"),
+    "resize": (lambda t: t.resize(3, 2), r"t\.reshape\(shape\)"),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_methods_that_would_change_a_tensor_are_refused_with_what_to_write(name):
+    call, instead = IN_PLACE[name]
+    x = leaf(X)
+    with pytest.raises(TypeError, match=f"a Tensor's {name} would change it in place.*{instead}"):
+        call(x)
+    assert_array_equal(x.data, X)
+
+
+def test_every_public_method_is_in_one_of_the_tables():
     public = {name for name in vars(ArrayMethods) if not name.startswith("_")}
-    assert public - {"op", "name"} == {*METHODS, *PLAIN}
+    assert public - {"op", "name"} == {*METHODS, *PLAIN, *IN_PLACE}
 
 
 @pytest.mark.parametrize(
@@ -572,9 +613,6 @@ PLAIN_FUNCTIONS = {
     "ndim": lambda x: np.ndim(x),
     "size": lambda x: np.size(x),
     "result_type": lambda x: np.result_type(x, np.float32),
-    "zeros_like": lambda x: np.zeros_like(x),
-    "ones_like": lambda x: np.ones_like(x, dtype=np.int32),
-    "full_like": lambda x: np.full_like(x, 7.0),
     "shares_memory": lambda x: np.shares_memory(x, x),
 }
 
@@ -601,11 +639,11 @@ def test_questions_find_tensors_among_keywords_and_in_lists():
 @pytest.mark.parametrize(
     ("call", "name"),
     [
-        (lambda t: np.sort(t), "np.sort"),
+        (lambda t: np.interp(t, [0.0], [1.0]), "np.interp"),
         (lambda t: np.nancumsum(t), "np.nancumsum"),
         (lambda t: np.spacing(t), "np.spacing"),
         (lambda t: np.nextafter(t, t), "np.nextafter"),
-        (lambda t: np.linalg.pinv(t), "np.linalg.pinv"),
+        (lambda t: np.linalg.eig(t), "np.linalg.eig"),
         (lambda t: np.fft.rfft(t), "np.fft.rfft"),
         (lambda t: np.add.reduce(t), "np.add.reduce"),
         (lambda t: np.multiply.accumulate(t), "np.multiply.accumulate"),
@@ -621,6 +659,44 @@ def test_an_unknown_function_of_numpys_names_itself(call, name, make):
         TypeError, match=rf"{re.escape(name)} has no rule.*t\.detach\(\)\.numpy\(\)"
     ):
         call(make([[1.0, 2.0], [3.0, 4.0]]))
+
+
+@pytest.mark.parametrize(
+    ("call", "instead"),
+    [
+        (lambda t: np.add.at(t, [0], 1.0), r"t\.at\[index\]\.add\(v\)"),
+        (lambda t: np.add.reduce(t), r"np\.sum"),
+        (lambda t: np.multiply.accumulate(t), r"np\.cumprod"),
+        (lambda t: np.multiply.outer(t, t), r"call np\.multiply itself"),
+        (lambda t: t.__setitem__(0, 1.0), r"t\.at\[index\]\.set\(value\)"),
+    ],
+)
+def test_what_would_write_in_place_says_what_to_write_instead(call, instead):
+    with pytest.raises(TypeError, match=instead):
+        call(leaf([1.0, 2.0]))
+
+
+def signatures():
+    """Functions of NumPy's in Python, beside what stands for them."""
+    for function, implementation in implementations.items():
+        is_ufunc = isinstance(function, (np.ufunc, str)) or isinstance(implementation, mg.Op)
+        if not is_ufunc and not hasattr(implementation, "__wrapped__"):
+            yield pytest.param(function, implementation, id=function.__name__)
+
+
+@pytest.mark.parametrize(("function", "implementation"), list(signatures()))
+def test_arguments_have_numpys_names_order_and_defaults(function, implementation):
+    theirs = inspect.signature(function).parameters
+    ours = inspect.signature(implementation).parameters
+    assert set(ours) <= set(theirs) or any(p.kind is p.VAR_KEYWORD for p in theirs.values())
+    positional = [n for n, p in ours.items() if p.kind is not p.KEYWORD_ONLY]
+    assert positional == list(theirs)[: len(positional)]
+    for name, parameter in ours.items():
+        if name not in theirs:
+            continue
+        default = theirs[name].default
+        if default is not np._NoValue and not isinstance(default, type(parameter.empty)):
+            assert parameter.default == default, name
 
 
 @pytest.mark.parametrize(

@@ -253,32 +253,36 @@ stop_gradient = Elementwise(_same, "x", None, name="stop_gradient")
 
 
 @implements(np.clip)
-def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
-    """`x` limited to between `a_min` and `a_max` (or `min`, `max`); None means no limit.
+def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    """`a` limited to between `a_min` and `a_max` (or `min`, `max`); None means no limit.
 
-    A gradient goes to `x` where it lies within the bounds or on them, else to the bound.
+    A gradient goes to `a` where it lies within the bounds or on them, else to the bound.
 
     >>> clip([-3, 0, 3], -1, 2)
     array([-1,  0,  2])
     """
     lowest = a_min if min is None else min
     highest = a_max if max is None else max
-    dtype = as_array(plain(x)).dtype
+    dtype = as_array(plain(a)).dtype
     limits = np.iinfo(dtype) if dtype.kind in "iu" else None
     if lowest is None:
         lowest = limits.min if limits else -np.inf
     if highest is None:
         highest = limits.max if limits else np.inf
-    return _clip(x, lowest, highest)
+    return _clip(a, lowest, highest)
 
 
 @implements(np.where)
-def where(condition: Any, x: Any, y: Any) -> Any:
+def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     """`x` where the condition is true, `y` elsewhere; each receives the gradient of its places.
+
+    Of a condition alone, gives the indices where it is true, as plain arrays.
 
     >>> where([True, False], 1, 2)
     array([1, 2])
     """
+    if x is None and y is None:
+        return np.nonzero(plain(condition))
     condition = (
         astype(condition, bool) if isinstance(condition, Tensor) else as_array(condition, bool)
     )
