@@ -23,10 +23,11 @@ from microgradx.ops.softmax import *
 from microgradx.recording import enable_grad, is_grad_enabled, no_grad
 
 if TYPE_CHECKING:
-    from microgradx import data, nn, optim
+    from microgradx import autograd, data, nn, optim
     from microgradx.finite_differences import GradcheckError, gradcheck
     from microgradx.randomness import manual_seed
     from microgradx.show.drawing import draw
+    from microgradx.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 # What is loaded at its first use, and from where.
 _LAZY = {
@@ -34,8 +35,12 @@ _LAZY = {
     "gradcheck": "microgradx.finite_differences",
     "manual_seed": "microgradx.randomness",
     "draw": "microgradx.show.drawing",
+    **dict.fromkeys(
+        ("grad", "value_and_grad", "vjp", "jvp", "jacobian", "hessian", "hvp"),
+        "microgradx.transforms",
+    ),
 }
-_LAZY_MODULES = ("data", "nn", "optim")
+_LAZY_MODULES = ("autograd", "data", "nn", "optim")
 
 
 def __getattr__(name: str) -> Any:

@@ -8,9 +8,10 @@ each op for the gradients of its inputs. Everything else is the table of derivat
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from copy import copy
+from functools import partial
 from operator import attrgetter
 from threading import Lock
 from typing import Any
@@ -18,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from microgradx.array_methods import Array, ArrayMethods, as_array, plain
+from microgradx.hooks import RemovableHook
 from microgradx.messages import described, explained, listed
-from microgradx.recording import Scope, enable_grad, numbers, recording
+from microgradx.recording import Scope, enable_grad, numbers, observers, recording
 
-__all__ = ["Op", "Tensor", "as_tensor", "history", "sweep"]
+__all__ = ["Op", "Tensor", "as_tensor", "history", "seed_of", "sweep"]
 
 _new = object.__new__
 _accumulating = Lock()  # threads may share leaves
@@ -92,13 +94,17 @@ class Op:
                 wanted = True
         try:
             if not (wanted and recording.get()):
-                return _make(self.forward(*arrays))
-            if self.forward_and_keep is None:
-                return _make(self.forward(*arrays), self, inputs)
-            op = copy(self)
-            return _make(op.forward_and_keep(*arrays), op, inputs)
+                out = _make(self.forward(*arrays))
+            elif self.forward_and_keep is None:
+                out = _make(self.forward(*arrays), self, inputs)
+            else:
+                op = copy(self)
+                out = _make(op.forward_and_keep(*arrays), op, inputs)
         except (ValueError, TypeError, IndexError) as error:
             raise explained(error, f"{self!r} of {listed(inputs)}") from error
+        for observer in observers:
+            observer.forward(self, inputs, out)
+        return out
 
     def __repr__(self) -> str:
         parameters = inspect.signature(type(self)).parameters
@@ -107,7 +113,7 @@ class Op:
             for name, parameter in parameters.items()
             if name in vars(self)
             and not hasattr(Op, name)
-            and vars(self)[name] != parameter.default
+            and not np.array_equal(vars(self)[name], parameter.default)
         ]
         return f"{self.name}({', '.join(settings)})" if settings else self.name
 
@@ -147,7 +153,7 @@ class Tensor(ArrayMethods):
         "number",  # when it was made, or, for a leaf, last changed
         "grad",  # a leaf's accumulated gradient
         "_requires_grad",
-        "_retains_grad",
+        "_hooks",  # what is told of its gradient
         "name",  # what drawings and messages call it
         "scopes",  # the composed functions and modules whose result it is, innermost first
         "__weakref__",
@@ -158,6 +164,7 @@ class Tensor(ArrayMethods):
     grad: Array
     name: str | None
     scopes: tuple[Scope, ...]
+    _hooks: tuple[Callable[[Any], Any], ...]
 
     def __new__(
         cls, data: Any, requires_grad: bool = False, *, dtype: Any = None, name: str | None = None
@@ -241,8 +248,36 @@ class Tensor(ArrayMethods):
         """Let `backward` fill `grad` here too, though this is not a leaf; gives the Tensor."""
         if not self._requires_grad:
             raise ValueError(f"{described(self)} requires no gradient, so it cannot retain one")
-        self._retains_grad = True
+        if _retain not in self._hooks:
+            self._hooks += (_retain,)
         return self
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> RemovableHook:
+        """Call `hook` with the gradient of this Tensor, whenever one has been computed.
+
+        That is once in each `backward` or `autograd.grad`, when all contributions are added up.
+        What the hook gives, unless None, goes on in the gradient's place, in its shape; the
+        gradient itself is not to be written to. `remove()` of the result ends it. Drawings and
+        gradcheck run no hooks.
+
+        >>> import microgradx as mg
+        >>> w = mg.Tensor([3.0, 4.0], requires_grad=True)
+        >>> handle = w.register_hook(lambda g: g / 10)
+        >>> w.sum().backward()
+        >>> w.grad
+        array([0.1, 0.1])
+        >>> handle.remove()
+
+        Raises ValueError if this requires no gradient, TypeError if `hook` cannot be called.
+        """
+        if not self._requires_grad:
+            raise ValueError(f"{described(self)} requires no gradient, so no hook is ever called")
+        if not callable(hook):
+            raise TypeError(f"a hook is a function of the gradient, not {hook!r}")
+        # Wrapped, so that a function registered twice is two hooks.
+        registered = partial(hook)
+        self._hooks += (registered,)
+        return RemovableHook(self, registered)
 
     def zero_grad(self) -> None:
         """Forget the accumulated gradient: `grad` is None again."""
@@ -275,13 +310,13 @@ class Tensor(ArrayMethods):
         Raises ValueError if this requires no gradient, if `gradient` is missing or has another
         shape, if a leaf was changed after use, or if the graph was freed.
         """
-        seed = _seed(self, gradient, create_graph)
+        seed = seed_of(self, gradient, create_graph)
         with enable_grad() if create_graph else nullcontext():
             # First all, then assign: a rule that fails leaves no gradient half accumulated.
             arrived = [
                 (tensor, g)
-                for tensor, g in sweep({self: seed}, create_graph=create_graph)
-                if tensor.op is None or tensor._retains_grad
+                for tensor, g in sweep({self: seed}, create_graph=create_graph, run_hooks=True)
+                if tensor.op is None or _retain in tensor._hooks
             ]
             with _accumulating:
                 for tensor, g in arrived:
@@ -329,7 +364,7 @@ def history(*outputs: Tensor) -> list[Tensor]:
 
 
 def sweep(
-    gradients: dict[Tensor, Any], *, create_graph: bool = False
+    gradients: dict[Tensor, Any], *, create_graph: bool = False, run_hooks: bool = False
 ) -> Iterator[tuple[Tensor, Any]]:
     """Reverse mode: from gradients at some outputs, those of all that they were computed from.
 
@@ -342,6 +377,8 @@ def sweep(
         g = gradients.pop(tensor, None)
         if g is None:  # no rule passed anything on to it
             continue
+        if run_hooks and tensor._hooks:
+            g = _hooked(tensor, g, create_graph)
         yield tensor, g
         if tensor.op is None:
             continue
@@ -357,6 +394,8 @@ def sweep(
                 if answer is None or not x._requires_grad:
                     continue
                 gradient = answer(g, out, *values) if rules else answer
+                for observer in observers:
+                    observer.backward(tensor, x, g, gradient)
                 if create_graph:
                     gradient = as_tensor(gradient)
                 if (
@@ -380,6 +419,29 @@ def _by_backward(op: Op, *arrays: Any) -> Any:
     if len(answers) != len(arrays) - 2:
         raise ValueError(f"{len(answers)} gradients for {len(arrays) - 2} inputs")
     return answers
+
+
+def _hooked(tensor: Tensor, g: Any, create_graph: bool) -> Any:
+    """The gradient of a Tensor after its hooks."""
+    for hook in tensor._hooks:
+        answer = hook(g)
+        if answer is None:
+            continue
+        if np.shape(plain(answer)) != tensor.shape:
+            raise ValueError(
+                f"a hook of {described(tensor)} gave a gradient of shape "
+                f"{np.shape(plain(answer))}; it must have the Tensor's shape"
+            )
+        g = (
+            as_tensor(answer, tensor.dtype)
+            if create_graph
+            else as_array(plain(answer), tensor.dtype)
+        )
+    return g
+
+
+def _retain(g: Any) -> None:
+    """The hook that changes nothing: `backward` fills `grad` where it finds it."""
 
 
 def _read_only(array: Array) -> Array:
@@ -409,7 +471,7 @@ def unbroadcast(gradient: Any, x: Tensor) -> Any:
     return gradient if gradient.dtype == x._data.dtype else gradient.astype(x._data.dtype)
 
 
-def _seed(output: Tensor, gradient: Any, create_graph: bool) -> Any:
+def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
     """What the sweep starts from at `output`, of its shape and dtype: ones, or what was given."""
     if not output._requires_grad:
         raise ValueError(
@@ -483,7 +545,7 @@ def _make(
     tensor.number = next(numbers)
     tensor.grad = None
     tensor._requires_grad = op is not None
-    tensor._retains_grad = False
+    tensor._hooks = ()
     tensor.name = None
     tensor.scopes = ()
     return tensor

@@ -1,4 +1,4 @@
-"""What ops record of themselves: whether at all, in which order, and inside which calls."""
+"""What ops record of themselves: whether at all, in which order, inside which calls, for whom."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ numbers = itertools.count(1)
 
 # Whether ops record a graph: for each thread, and each context of asynchronous code, its own.
 recording: ContextVar[bool] = ContextVar("recording", default=True)
+
+# What is told of every result: `forward(op, inputs, out)` and `backward(out, x, g, gradient)`.
+observers: list[Any] = []
 
 
 def is_grad_enabled() -> bool:

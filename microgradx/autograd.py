@@ -1,0 +1,94 @@
+"""Gradients of Tensors at Tensors, in PyTorch's form, without touching any `grad`.
+
+`microgradx.grad` is another thing: it turns a function into the function of its gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+
+from microgradx.engine import Tensor, as_tensor, seed_of, sweep
+from microgradx.messages import described
+from microgradx.recording import enable_grad
+
+__all__ = ["grad"]
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    *,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradient of the outputs' sum at each of the inputs, leaves or not; a tuple of arrays.
+
+    grad_outputs: what the elements of each output weigh, in its shape; needed for outputs that
+        are not a single number. One for a lone output, else a sequence, with None for "ones".
+    create_graph: give Tensors with a graph of their own, for derivatives of derivatives. This
+        is the way to higher orders: unlike `backward(create_graph=True)` it leaves nothing
+        that would have to be cleared.
+    allow_unused: None for an input that the outputs were not computed from, instead of an error.
+    materialize_grads: zeros for such an input.
+
+    `grad` of no Tensor changes, and the graph is kept. Raises ValueError for an unused input, for
+    shapes that do not fit, and where `backward` would; TypeError for what is no Tensor.
+
+    >>> import microgradx as mg
+    >>> x = mg.Tensor(2.0, requires_grad=True)
+    >>> (first,) = grad(x**3, x, create_graph=True)
+    >>> (second,) = grad(first, x)
+    >>> first, second
+    (Tensor(12., op=multiply, requires_grad=True), array(12.))
+    """
+    ys, xs = _tensors(outputs, "outputs"), _tensors(inputs, "inputs")
+    if grad_outputs is None or isinstance(outputs, Tensor):
+        grad_outputs = [grad_outputs] * len(ys)
+    if len(grad_outputs) != len(ys):
+        raise ValueError(f"{len(grad_outputs)} grad_outputs for {len(ys)} outputs; give one each")
+    with enable_grad() if create_graph else nullcontext():
+        seeds: dict[Tensor, Any] = {}
+        for y, weight in zip(ys, grad_outputs, strict=True):
+            seed = seed_of(y, weight, create_graph)
+            seeds[y] = seeds[y] + seed if y in seeds else seed
+        wanted = set(xs)
+        found = {
+            tensor: g
+            for tensor, g in sweep(seeds, create_graph=create_graph, run_hooks=True)
+            if tensor in wanted
+        }
+    answers: list[Any] = []
+    for x in xs:
+        if x in found:
+            answers.append(found[x] if create_graph else found[x].copy())
+        elif materialize_grads:
+            zeros = np.zeros_like(x.data)
+            answers.append(as_tensor(zeros) if create_graph else zeros)
+        elif allow_unused:
+            answers.append(None)
+        else:
+            raise ValueError(
+                f"the outputs were not computed from {described(x)}, or it required no gradient "
+                "when they were; pass allow_unused=True for None, or materialize_grads=True for "
+                "zeros"
+            )
+    return tuple(answers)
+
+
+def _tensors(given: Any, what: str) -> list[Tensor]:
+    tensors = [given] if isinstance(given, Tensor) else given
+    if callable(given) or not isinstance(tensors, (list, tuple)):
+        raise TypeError(
+            f"{what} must be a Tensor or several, not {type(given).__name__}; for the gradient of "
+            "a function of arrays use microgradx.grad(f)"
+        )
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{what} must be Tensors, and one is {type(tensor).__name__}")
+    return list(tensors)
