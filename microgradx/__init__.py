@@ -24,15 +24,15 @@ from microgradx.recording import enable_grad, is_grad_enabled, no_grad
 
 if TYPE_CHECKING:
     from microgradx import autograd, data, nn, optim
-    from microgradx.finite_differences import GradcheckError, gradcheck
+    from microgradx.checking.gradients import GradcheckError, gradcheck
     from microgradx.randomness import manual_seed
     from microgradx.show.drawing import draw
     from microgradx.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 # What is loaded at its first use, and from where.
 _LAZY = {
-    "GradcheckError": "microgradx.finite_differences",
-    "gradcheck": "microgradx.finite_differences",
+    "GradcheckError": "microgradx.checking.gradients",
+    "gradcheck": "microgradx.checking.gradients",
     "manual_seed": "microgradx.randomness",
     "draw": "microgradx.show.drawing",
     **dict.fromkeys(

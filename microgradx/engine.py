@@ -8,7 +8,7 @@ each op for the gradients of its inputs. Everything else is the table of derivat
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from copy import copy
 from functools import partial
@@ -23,7 +23,7 @@ from microgradx.hooks import RemovableHook
 from microgradx.messages import described, explained, listed
 from microgradx.recording import Scope, enable_grad, numbers, observers, recording
 
-__all__ = ["Op", "Tensor", "as_tensor", "history", "seed_of", "sweep"]
+__all__ = ["Op", "Tensor", "as_tensor", "history", "seed_of", "summed", "sweep"]
 
 _new = object.__new__
 _accumulating = Lock()  # threads may share leaves
@@ -409,6 +409,15 @@ def sweep(
                 gradients[x] = gradient
         except (ValueError, TypeError, IndexError) as error:
             raise explained(error, f"the backward of {op!r} of {listed(inputs)}") from error
+
+
+def summed(weights: Iterable[tuple[Tensor, Any]]) -> dict[Tensor, Any]:
+    """What a sweep starts from: an output that occurs several times weighs as much as all."""
+    gradients: dict[Tensor, Any] = {}
+    for out, weight in weights:
+        if out._requires_grad:
+            gradients[out] = gradients[out] + weight if out in gradients else weight
+    return gradients
 
 
 def _by_backward(op: Op, *arrays: Any) -> Any:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import microgradx as mg
-from microgradx.finite_differences import GradcheckError, GradcheckReport
+from microgradx.checking.gradients import GradcheckError, GradcheckReport
 
 
 def wrong(forward, backward):

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from microgradx.array_methods import Array
+from microgradx.checking.gradients import gradcheck
 from microgradx.engine import Tensor
-from microgradx.finite_differences import gradcheck
 from microgradx.functional import cross_entropy, softmax
 from microgradx.recording import no_grad
 

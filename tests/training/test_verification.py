@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from microgradx import nn
-from microgradx.finite_differences import GradcheckError
+from microgradx.checking.gradients import GradcheckError
 from microgradx.ops.linalg import Linear
 from microgradx.ops.softmax import SoftmaxCrossEntropy
 from microgradx.training import verify_gradients

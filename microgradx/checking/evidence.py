@@ -1,0 +1,213 @@
+"""What a rule says of each input of a function, beside what differences say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from microgradx.array_methods import Array
+from microgradx.checking.differences import Differences, Slope
+from microgradx.engine import Op, Tensor, as_tensor, summed, sweep, unbroadcast
+from microgradx.recording import enable_grad, recording
+
+__all__ = ["Evidence", "Tolerance", "broadcasts", "evidence", "evidence_of_op", "gradient_function"]
+
+#: A function of Tensors, with a list of Tensors as its result.
+Function = Callable[..., list[Tensor]]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How near an analytic gradient must come to the numeric one, and how that is found."""
+
+    absolute: float
+    relative: float
+    step: float
+    precision: float  # of the coarsest dtype among the inputs
+    refine: bool = True  # whether what differs is looked at more closely, with other steps
+
+
+@dataclass
+class Evidence:
+    """The gradient at one input: `analytic` by the rule, `numeric` by differences.
+
+    Both have the input's shape; `numeric` is NaN at elements that were not sampled. `columns` has,
+    for each sampled element, the derivatives of all outputs by it, one after the other, and
+    `slopes` what a closer look found.
+    """
+
+    differences: Differences
+    position: int
+    analytic: Array
+    reached: bool
+    outputs: list[Array]
+    op: Op | None = None
+    error: Exception | None = None  # what the rule raised, if it did
+    raw: Any = None  # what it had answered, where that had not the shape of the input
+    numeric: Array = field(init=False)
+    wrong: Array = field(init=False)
+    excess: Array = field(init=False)  # |analytic - numeric|, as a multiple of what is allowed
+    columns: dict[tuple[int, ...], Array] = field(default_factory=dict)
+    slopes: dict[tuple[int, ...], Slope] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.numeric = np.full(self.analytic.shape, np.nan)
+        self.wrong = np.zeros(self.analytic.shape, bool)
+        self.excess = np.zeros(self.analytic.shape)
+
+    @property
+    def tensor(self) -> Tensor:
+        return self.differences.tensors[self.position]
+
+    @property
+    def weights(self) -> Array:
+        """The gradient arriving at the outputs, one after the other."""
+        return self.differences.weights
+
+    def look(self, index: tuple[int, ...], tolerance: Tolerance) -> None:
+        """Compare one element."""
+        column, noise = self.differences.column(self.position, index)
+        analytic, numeric = float(self.analytic[index]), self.differences.weighed(column)
+        excess = _excess(analytic, numeric, noise, tolerance)
+        if not excess <= 1 and tolerance.refine:  # so written that NaN counts as different
+            slope = self.differences.slope(self.position, index)
+            self.slopes[index] = slope
+            if slope.error < 1e-3 * max(abs(slope.value), 1e-3):
+                numeric = slope.value
+                excess = _excess(analytic, numeric, noise + slope.error, tolerance)
+        self.columns[index] = column
+        self.numeric[index] = numeric
+        self.excess[index] = excess if excess == excess else np.inf
+        self.wrong[index] = not excess <= 1
+
+
+def _excess(analytic: float, numeric: float, noise: float, tolerance: Tolerance) -> float:
+    allowed = tolerance.absolute + tolerance.relative * abs(numeric) + 10 * noise
+    return abs(analytic - numeric) / allowed
+
+
+def evidence(
+    function: Function,
+    tensors: list[Tensor],
+    elements: dict[int, list[tuple[int, ...]]],
+    weights: Sequence[Array],
+    tolerance: Tolerance,
+) -> list[Evidence]:
+    """Of each input that `elements` has indices for. What a rule raises is passed on."""
+    outputs = function(*tensors)
+    arrived = dict(sweep(summed(zip(outputs, weights, strict=True))))
+    differences = Differences(
+        function, tensors, _joined(weights), tolerance.step, tolerance.precision
+    )
+    found = []
+    for i, indices in elements.items():
+        gradient = arrived.get(tensors[i])
+        analytic = np.zeros(tensors[i].shape) if gradient is None else gradient
+        each = Evidence(
+            differences, i, analytic, gradient is not None, [out.data for out in outputs]
+        )
+        for index in indices:
+            each.look(index, tolerance)
+        found.append(each)
+    return found
+
+
+def evidence_of_op(
+    op: Op,
+    inputs: Sequence[Tensor],
+    elements: dict[int, list[tuple[int, ...]]],
+    order: int,
+    tolerance: Tolerance,
+) -> list[Evidence]:
+    """The same of one op alone. What its rule raises, and answers that do not fit, are noted."""
+    tensors = [Tensor(x.data) for x in inputs]
+    for i in elements:
+        tensors[i].requires_grad_()
+    out = op(*tensors)
+    generator = np.random.default_rng(0)
+    g = np.asarray(generator.normal(size=out.shape)).astype(out.dtype)
+
+    def function(*tensors: Tensor) -> list[Tensor]:
+        return [op(*tensors)]
+
+    differences = Differences(function, tensors, _joined([g]), tolerance.step, tolerance.precision)
+    if order == 2:
+        slope = gradient_function(function, [g], list(elements))
+        weights = [generator.normal(size=tensors[i].shape) for i in elements]
+        try:
+            return evidence(slope, tensors, elements, weights, tolerance)
+        except (ValueError, TypeError, IndexError) as raised:
+            nothing = np.zeros(tensors[0].shape)
+            return [Evidence(differences, 0, nothing, False, [out.data], op, raised)]
+    found = []
+    for i, indices in elements.items():
+        analytic, raw, error = _answer(out, g, i)
+        is_reached = analytic is not None
+        analytic = analytic if is_reached else np.zeros(tensors[i].shape)
+        each = Evidence(differences, i, analytic, is_reached, [out.data], op, error, raw)
+        for index in indices:
+            each.look(index, tolerance)
+        found.append(each)
+    return found
+
+
+def _answer(out: Tensor, g: Array, i: int) -> tuple[Any, Any, Exception | None]:
+    """An op's gradient at its i-th input; what it answered if that does not fit; what it raised."""
+    op, x = out.op, out.inputs[i]
+    assert op is not None
+    values = [tensor.data for tensor in out.inputs]
+    try:
+        if op.derivatives:
+            rule = op.derivatives[i]
+            answer = None if rule is None else rule(g, out.data, *values)
+        else:
+            answers = op.backward(g, out.data, *values)
+            answer = answers[i] if isinstance(answers, (tuple, list)) else answers
+    except Exception as error:
+        return None, None, error
+    if answer is None:
+        return None, None, None
+    try:
+        return unbroadcast(answer, x), None, None
+    except ValueError as error:
+        raw = np.asarray(answer, float)
+        fitted = np.full(x.shape, np.nan)
+        if raw.T.shape == x.shape:
+            fitted = raw.T
+        elif broadcasts(raw.shape, x.shape):
+            fitted = np.broadcast_to(raw, x.shape)
+        return fitted, raw, error
+
+
+def broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Whether an array of a shape can be broadcast to another."""
+    try:
+        return np.broadcast_shapes(shape, to) == to
+    except ValueError:
+        return False
+
+
+def gradient_function(
+    function: Function, weights: Sequence[Array], moved: Sequence[int]
+) -> Function:
+    """The gradient of a function's weighted outputs at its moved inputs, as a function itself."""
+
+    def gradient(*tensors: Tensor) -> list[Tensor]:
+        create_graph = recording.get()
+        with enable_grad():
+            seeds = [as_tensor(weight) if create_graph else weight for weight in weights]
+            outputs = summed(zip(function(*tensors), seeds, strict=True))
+            arrived = dict(sweep(outputs, create_graph=create_graph))
+            return [
+                as_tensor(arrived.get(tensors[i], np.zeros_like(tensors[i].data))) for i in moved
+            ]
+
+    return gradient
+
+
+def _joined(arrays: Sequence[Array]) -> Array:
+    """Arrays as one vector of float64."""
+    return np.concatenate([np.asarray(a, float).ravel() for a in arrays] or [np.zeros(0)])
