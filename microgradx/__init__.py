@@ -25,6 +25,7 @@ from microgradx.recording import enable_grad, is_grad_enabled, no_grad
 if TYPE_CHECKING:
     from microgradx import autograd, data, nn, optim
     from microgradx.checking.gradients import GradcheckError, gradcheck
+    from microgradx.checking.ops import OpCheckError, check_op
     from microgradx.randomness import manual_seed
     from microgradx.show.drawing import draw
     from microgradx.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _LAZY = {
     "GradcheckError": "microgradx.checking.gradients",
     "gradcheck": "microgradx.checking.gradients",
+    "OpCheckError": "microgradx.checking.ops",
+    "check_op": "microgradx.checking.ops",
     "manual_seed": "microgradx.randomness",
     "draw": "microgradx.show.drawing",
     **dict.fromkeys(

@@ -31,11 +31,10 @@ class Cause(NamedTuple):
 
 def cause_of(found: Evidence, order: int = 1) -> Cause | None:
     """The cause of what is wrong with one input's gradient, if a hypothesis fits."""
-    with np.errstate(all="ignore"):
-        for hypothesis in HYPOTHESES if order == 1 else SECOND_ORDER_HYPOTHESES:
-            cause = hypothesis(found)
-            if cause is not None:
-                return cause
+    for hypothesis in HYPOTHESES if order == 1 else SECOND_ORDER_HYPOTHESES:
+        cause = hypothesis(found)
+        if cause is not None:
+            return cause
     return None
 
 
@@ -216,6 +215,8 @@ def double_sum(found: Evidence) -> Cause | None:
     axes = [axis for axis in range(len(shape)) if shape[axis] > 1]
     for count in range(1, len(axes) + 1):
         for over in itertools.combinations(axes, count):
+            if np.all(_near(found.numeric, np.mean(found.numeric, axis=over, keepdims=True))):
+                continue  # elements that are all the same: a total is then a factor
             totals = np.broadcast_to(np.sum(found.numeric, axis=over, keepdims=True), shape)
             if _fits(found, found.analytic, totals):
                 return Cause(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -143,7 +144,8 @@ def gradcheck(
     )
     generator = np.random.default_rng(seed)
     elements = {i: _elements(tensors[i], samples, generator) for i in moved}
-    report = _checked(_several(f), tensors, elements, order, generator, tolerance)
+    with np.errstate(all="ignore"):  # NumPy need not warn of what is then reported
+        report = _checked(_several(f), tensors, elements, order, generator, tolerance)
     if not report and raise_exception:
         raise GradcheckError(report.message, report)
     return report
@@ -158,25 +160,29 @@ def _checked(
     tolerance: Tolerance,
 ) -> GradcheckReport:
     checked, largest = 0, 0.0
+    results: list[Tensor] = []
     for at_order in range(1, order + 1):
-        outputs = _run_twice(function, tensors)
-        if outputs is None:
-            return _non_deterministic(function, tensors)
-        weights = [
-            np.asarray(generator.normal(size=out.shape)).astype(out.dtype) for out in outputs
-        ]
         error = None
         found: list[Evidence] = []
         try:
+            outputs = _run_twice(function, tensors)
+            if outputs is None:
+                return _non_deterministic(function, tensors)
+            weights = [
+                np.asarray(generator.normal(size=out.shape)).astype(out.dtype) for out in outputs
+            ]
+            results = results or outputs
             found = evidence(function, tensors, elements, weights, tolerance)
         except (ValueError, TypeError, IndexError) as raised:
+            if not results:  # the function itself
+                raise
             error = raised
         checked += sum(len(each.columns) for each in found)
         largest = max([largest, *(float(np.max(each.excess, initial=0)) for each in found)])
         wrong = [each for each in found if np.any(each.wrong)]
         if wrong or error:
             # A wrong gradient has a wrong gradient, so a second order would tell nothing new.
-            return _diagnosed(at_order, wrong, error, outputs, checked, largest, tolerance)
+            return _diagnosed(at_order, wrong, error, results, checked, largest, tolerance)
         function = gradient_function(function, weights, list(elements))
     message = f"gradients agree with finite differences at {checked} elements"
     return GradcheckReport(checked, largest, (), (), None, message, True)
@@ -219,7 +225,8 @@ def _diagnosed(
         if op is not None:
             place = f"the rule of {op!r}, for its input {each.position}"
         if cause is not None:
-            lines.append(f"likely cause ({cause.kind}), {place}: {cause.text}")
+            lines.append(f"likely cause, in {place}: {cause.kind}")
+            lines += wrap(cause.text, 96, initial_indent="    ", subsequent_indent="    ")
         elif op is not None:
             lines.append(f"the mistake is in {place}")
     if error is not None and not any(cause for _, cause in causes):

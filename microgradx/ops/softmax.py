@@ -126,6 +126,8 @@ class Normalisation(Op):
 
     def by_temperature(self, g: Any, out: Any, x: Any, y: Any) -> Any:
         gradient = self.by_shifted(g, out)
+        if x.size == 0:  # no maximum to shift by
+            return gradient
         # A logit of -inf stays where it is at any temperature.
         z = np.where(np.isfinite(x), cooled(x, self.axis), 0)
         return -gradient * z / (y * y)

@@ -1,0 +1,142 @@
+"""check_op: it must pass right ops, and catch each way in which an op can be wrong."""
+
+import numpy as np
+import pytest
+from numpy.lib.stride_tricks import as_strided
+
+import microgradx as mg
+
+X = np.array([[0.5, -1.2, 2.0], [1.5, 0.3, -0.7]])
+
+
+class Cube(mg.Op):
+    """A right one, to be spoilt below."""
+
+    def forward(self, x):
+        return x**3
+
+    def backward(self, g, out, x):
+        return g * 3 * x**2
+
+
+def spoilt(forward=Cube.forward, backward=Cube.backward):
+    return type("Spoilt", (mg.Op,), {"forward": forward, "backward": backward})
+
+
+def failures(op, *samples, **options):
+    report = mg.check_op(op, *samples, raise_exception=False, **options)
+    return {check.name: check.message for check in report.failures}
+
+
+def test_a_right_op_passes_as_a_class_an_instance_and_a_function():
+    for op in (Cube, Cube(), lambda x: x**3):
+        report = mg.check_op(op, X, X[0], np.float64(2.0), reference=lambda x: x * x * x)
+        assert report
+        assert not report.failures
+        assert report.message.splitlines()[0] == "✓ forward (3 samples)"
+
+
+def add_in_place(x):
+    x += 1
+    return x * 1.0
+
+
+def write_into_out(g, out, x):
+    out *= 3
+    return g * out / x
+
+
+SPOILT = {
+    "the reference differs": (
+        spoilt(forward=lambda self, x: x**2, backward=lambda self, g, out, x: 2 * g * x),
+        {"forward": "and the reference"},
+    ),
+    "the forward writes into its input": (
+        spoilt(forward=lambda self, x: add_in_place(x)),
+        {"forward": "x = x * 2, not x *= 2"},
+    ),
+    "the forward gives a string": (
+        spoilt(forward=lambda self, x: "cube"),
+        {"forward": "it gives str of dtype"},
+    ),
+    "the forward gives a Tensor": (
+        spoilt(forward=lambda self, x: mg.Tensor(x**3)),
+        {"forward": "arrays in must give arrays out"},
+    ),
+    "a wrong factor": (
+        spoilt(backward=lambda self, g, out, x: g * 2 * x**2),
+        {"derivatives": "analytic / numeric is 0.666667"},
+    ),
+    "a wrong second derivative": (
+        spoilt(backward=lambda self, g, out, x: g * 3 * np.square(mg.as_tensor(x).data)),
+        {"derivatives": "constant in the rule"},
+    ),
+    "the backward writes into the output": (
+        spoilt(backward=lambda self, g, out, x: write_into_out(g, out, x)),
+        {"derivatives": "read-only", "inputs unchanged": "read-only", "float32": "read-only"},
+    ),
+    "float64 constants": (
+        spoilt(
+            forward=lambda self, x: x**3 * np.ones(1),
+            backward=lambda self, g, out, x: g * 3 * x**2,
+        ),
+        {"float32": "of float32 it gives float64; use Python's numbers"},
+    ),
+    "the memory's order": (
+        spoilt(forward=lambda self, x: as_strided(x, x.shape, np.empty(x.shape).strides) ** 3),
+        {"not contiguous": "x.T or x[:, 0]"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_what_an_op_must_not_do_is_caught_and_said(name):
+    op, expected = SPOILT[name]
+    found = failures(op, X, reference=lambda x: x**3)
+    for requirement, message in expected.items():
+        assert message in " ".join(found[requirement].split()), found
+
+
+def test_broadcast_inputs_are_tried_where_shapes_are_equal():
+    class Scale(mg.Op):
+        def forward(self, x, y):
+            return x * y
+
+        def backward(self, g, out, x, y):
+            return g * y, g * x
+
+    class OnlyOne(Scale):
+        def backward(self, g, out, x, y):
+            return g * y, g[:1] * x[:1] if y.shape[0] == 1 else g * x
+
+    assert mg.check_op(Scale, (X, X + 1)).message.count("broadcasting (2 samples)") == 1
+    assert "missing sum" in failures(OnlyOne, (X, X + 1))["broadcasting"]
+
+
+def test_empty_inputs_are_tried_where_the_forward_takes_them():
+    last = spoilt(forward=lambda self, x: 2 * x, backward=lambda self, g, out, x: g * 2 + 0 * g[-1])
+    assert "out of bounds" in failures(last, X)["empty"]
+
+
+def test_first_order_alone_may_be_asked_for():
+    op = spoilt(backward=lambda self, g, out, x: g * 3 * np.square(mg.as_tensor(x).data))
+    assert mg.check_op(op, X, order=1)
+
+
+def test_the_error_carries_the_report_and_shows_what_passed_and_what_not():
+    with pytest.raises(mg.OpCheckError) as caught:
+        mg.check_op(spoilt(backward=lambda self, g, out, x: -g * 3 * x**2), X)
+    message = str(caught.value)
+    assert "✓ forward (1 samples)" in message
+    assert "✗ derivatives (1 samples)\n    on float64 (2, 3):" in message
+    assert "the sign is wrong" in message
+    assert [check.name for check in caught.value.report.failures] == ["derivatives"]
+    assert not caught.value.report
+
+
+def test_samples_are_needed_and_not_changed():
+    with pytest.raises(ValueError, match="check_op needs samples"):
+        mg.check_op(Cube)
+    x = X.copy()
+    mg.check_op(spoilt(forward=lambda self, x: add_in_place(x)), x, raise_exception=False)
+    np.testing.assert_array_equal(x, X)
