@@ -8,9 +8,20 @@ import pytest
 import microgradx as mg
 from microgradx import functional
 from microgradx.array_methods import implementations
-from microgradx.ops import elementwise, linalg, reductions, shapes, softmax
+from microgradx.nn import functional as nn_functional
+from microgradx.ops import (
+    convolution,
+    elementwise,
+    linalg,
+    normalisation,
+    reductions,
+    shapes,
+    softmax,
+)
+from tests.ops.table import convolution as convolution_rows
 from tests.ops.table import elementwise as elementwise_rows
 from tests.ops.table import linalg as linalg_rows
+from tests.ops.table import normalisation as normalisation_rows
 from tests.ops.table import reductions as reductions_rows
 from tests.ops.table import shapes as shapes_rows
 from tests.ops.table import softmax as softmax_rows
@@ -21,6 +32,8 @@ TABLE = {
     **shapes_rows.ROWS,
     **linalg_rows.ROWS,
     **softmax_rows.ROWS,
+    **convolution_rows.ROWS,
+    **normalisation_rows.ROWS,
 }
 
 EVERY_CALL = [
@@ -31,12 +44,15 @@ EVERY_CALL = [
 
 
 def test_every_op_has_a_row():
-    families = (elementwise, reductions, shapes, linalg, softmax, functional)
+    families = (
+        *(elementwise, reductions, shapes, linalg, softmax, functional),
+        *(convolution, normalisation, nn_functional),
+    )
     assert set(TABLE) == {name for family in families for name in family.__all__}
 
 
 def test_every_implementation_is_public_or_named_after_numpy():
-    public = [getattr(mg, name) for name in TABLE]
+    public = [getattr(mg, name, None) for name in TABLE]
     for key, implementation in implementations.items():
         plain_answer = getattr(implementation, "__name__", "") == "answer"
         assert plain_answer or any(implementation is each for each in public), key
