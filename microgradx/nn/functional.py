@@ -129,9 +129,7 @@ def _convolved(
     w = as_floats(weight)
     strides = _sizes(name, "stride", stride, spatial)
     dilations = _sizes(name, "dilation", dilation, spatial)
-    groups = operator.index(groups)
-    if groups < 1:
-        raise ValueError(f"{name}: groups must be at least 1, not {groups}")
+    (groups,) = _sizes(name, "groups", groups, 1)
     if w.ndim != spatial + 2 or 0 in w.shape:
         raise ValueError(
             f"{name}: a weight of shape {w.shape}; it needs {spatial + 2} axes, (channels out, "
@@ -345,11 +343,7 @@ def layer_norm(
            [ 0.,  0.]])
     """
     x = as_floats(input)
-    shape = (
-        tuple(map(operator.index, normalized_shape))
-        if isinstance(normalized_shape, Sequence)
-        else (operator.index(normalized_shape),)
-    )
+    shape = _integers("layer_norm", "normalized_shape", normalized_shape)
     if not shape or 0 in shape or x.shape[-len(shape) :] != shape:
         raise ValueError(
             f"layer_norm: an input of shape {x.shape} and normalized_shape={shape}; the latter "
@@ -457,20 +451,24 @@ def _shape(x: Any, unbatched: bool) -> tuple[int, ...]:
     return shape[1:] if unbatched else shape
 
 
-def _sizes(name: str, argument: str, value: Size, spatial: int, least: int = 1) -> Sizes:
-    """A setting as one integer for each spatial axis."""
+def _integers(name: str, argument: str, value: Size) -> tuple[int, ...]:
     try:
-        sizes = tuple(map(operator.index, value if isinstance(value, Sequence) else [value]))
+        return tuple(map(operator.index, value if isinstance(value, Sequence) else [value]))
     except TypeError:
         raise TypeError(
-            f"{name}: {argument} must be an integer, or {spatial} of them, not {value!r}"
+            f"{name}: {argument} must be an integer, or a sequence of them, not {value!r}"
         ) from None
+
+
+def _sizes(name: str, argument: str, value: Size, spatial: int, least: int = 1) -> Sizes:
+    """A setting as one integer for each spatial axis."""
+    sizes = _integers(name, argument, value)
     if len(sizes) == 1:
         sizes *= spatial
     if len(sizes) != spatial or min(sizes) < least:
         raise ValueError(
-            f"{name}: {argument}={value}; it must be an integer of at least {least}, or "
-            f"{spatial} of them, one for each spatial axis"
+            f"{name}: {argument}={value}; it must be an integer of at least {least}"
+            + (f", or {spatial} of them, one for each spatial axis" if spatial > 1 else "")
         )
     return sizes
 
