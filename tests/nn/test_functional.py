@@ -169,6 +169,17 @@ def test_a_constant_row_is_normalised_to_the_bias_in_both_orders():
     np.testing.assert_array_equal(constant, np.zeros((3, 2)))
 
 
+def test_a_bias_without_a_weight_is_added(generator):
+    x, bias = generator.normal(size=(5, 3)), generator.normal(size=3)
+    np.testing.assert_array_equal(F.layer_norm(x, 3, None, bias), F.layer_norm(x, 3) + bias)
+    for training in (True, False):
+        running = (np.zeros(3), np.ones(3), None)
+        np.testing.assert_array_equal(
+            F.batch_norm(x, *running, bias, training=training),
+            F.batch_norm(x, *running, training=training) + bias,
+        )
+
+
 def test_normalised_means_are_0_and_variances_1_far_from_0(generator):
     x = 1e6 + generator.normal(size=(50, 3, 4))
     out = F.batch_norm(x, None, None, training=True, eps=0)
@@ -182,6 +193,14 @@ def test_float32_makes_no_float64(generator):
     results = [F.conv2d(x, w, b), F.max_pool2d(x, 2), F.avg_pool2d(x, 2, padding=1)]
     results += [F.layer_norm(x, 6), F.batch_norm(x, np.zeros(2), np.ones(2), b, b)]
     results.append(F.batch_norm(x, np.zeros(2), np.ones(2), b, b, training=True))
+    # The rules themselves: the sweep would cast what they give.
+    conv = mg.Convolution((3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1))
+    pool = mg.MaxPool((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
+    mean = mg.AveragePool((2, 2), (2, 2), ((1, 1), (1, 1)), ((0, 0), (0, 0)))
+    normalise = mg.Normalise((0, 2, 3), (1,))
+    for op, inputs in [(conv, (x, w, b)), (pool, (x,)), (mean, (x,)), (normalise, (x, b, b))]:
+        out = op(*inputs)
+        results += [rule(out, out, *inputs) for rule in op.derivatives or [op.backward]]
     assert {out.dtype for out in results} == {np.dtype(np.float32)}
 
 

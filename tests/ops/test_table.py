@@ -124,6 +124,20 @@ def test_non_contiguous_inputs_give_the_same(row, arrays, settings):
             np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
+@pytest.mark.parametrize(("row", "arrays", "settings"), EVERY_CALL)
+def test_rules_give_on_tensors_what_they_give_on_arrays(row, arrays, settings):
+    tensors = [mg.Tensor(array, requires_grad=True) for array in arrays]
+    out = row.function(*tensors, **settings)
+    g = np.arange(1.0, out.size + 1).reshape(out.shape)
+    if not out.requires_grad:
+        return
+    on_arrays = dict(mg.engine.sweep({out: g}))
+    on_tensors = dict(mg.engine.sweep({out: mg.as_tensor(g)}, create_graph=True))
+    assert on_arrays.keys() == on_tensors.keys()
+    for tensor, gradient in on_arrays.items():
+        np.testing.assert_allclose(on_tensors[tensor].data, gradient, rtol=1e-9, atol=1e-12)
+
+
 METHODS = {
     "exp": (),
     "tanh": (),
