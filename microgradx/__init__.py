@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from microgradx.engine import Op, Tensor, as_tensor
 from microgradx.functional import *
 from microgradx.ops.activations import *
+from microgradx.ops.convolution import *
 from microgradx.ops.elementwise import *
 from microgradx.ops.indexing import *
 from microgradx.ops.linalg import *
+from microgradx.ops.normalisation import *
 from microgradx.ops.rearrangements import *
 from microgradx.ops.reductions import *
 from microgradx.ops.shapes import *

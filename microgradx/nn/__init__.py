@@ -1,5 +1,6 @@
 """Neural networks: modules, layers, and the weights that they start from."""
 
+from microgradx.nn import functional
 from microgradx.nn.initialisation import glorot_normal, glorot_uniform, he_normal, he_uniform
 from microgradx.nn.layers import (
     MLP,
@@ -18,6 +19,7 @@ from microgradx.nn.layers import (
 from microgradx.nn.module import Module
 
 __all__ = [
+    "functional",
     "Module",
     "Linear",
     "Sequential",

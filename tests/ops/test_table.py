@@ -8,19 +8,24 @@ import pytest
 import microgradx as mg
 from microgradx import functional
 from microgradx.array_methods import implementations
+from microgradx.nn import functional as nn_functional
 from microgradx.ops import (
     activations,
+    convolution,
     elementwise,
     indexing,
     linalg,
+    normalisation,
     rearrangements,
     reductions,
     shapes,
     softmax,
 )
+from tests.ops.table import convolution as convolution_rows
 from tests.ops.table import elementwise as elementwise_rows
 from tests.ops.table import indexing as indexing_rows
 from tests.ops.table import linalg as linalg_rows
+from tests.ops.table import normalisation as normalisation_rows
 from tests.ops.table import rearrangements as rearrangements_rows
 from tests.ops.table import reductions as reductions_rows
 from tests.ops.table import shapes as shapes_rows
@@ -34,6 +39,8 @@ TABLE = {
     **rearrangements_rows.ROWS,
     **linalg_rows.ROWS,
     **softmax_rows.ROWS,
+    **convolution_rows.ROWS,
+    **normalisation_rows.ROWS,
 }
 
 
@@ -62,6 +69,8 @@ FAMILIES = (
     linalg,
     softmax,
     functional,
+    convolution,
+    normalisation,
 )
 
 # They answer with plain arrays, so there is no derivative to be checked.
@@ -74,6 +83,7 @@ PLAIN = {
 def test_every_op_has_a_row():
     public = {name for family in FAMILIES for name in family.__all__}
     assert public <= set(dir(mg))
+    public |= set(nn_functional.__all__)
     assert public - PLAIN <= set(TABLE)
     assert not PLAIN & set(TABLE)
 

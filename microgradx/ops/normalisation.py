@@ -1,0 +1,85 @@
+"""Normalisation to mean 0 and variance 1: what batch and layer normalisation share."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from microgradx.engine import Op
+
+__all__ = ["Normalise"]
+
+
+class Statistics(NamedTuple):
+    """Of arrays or Tensors alike; all but `normalised` have length 1 along the axes reduced."""
+
+    mean: Any
+    variance: Any  # biased: the mean of the squared deviations
+    deviation: Any  # √(variance + ε)
+    normalised: Any
+
+
+class Normalise(Op):
+    """x with mean 0 and variance 1 over `axes`; then times y and plus z, if they are given.
+
+    y and z have the lengths that x has along `parameter_axes`. All axes count from the front.
+
+    >>> Normalise(axes=(0,), parameter_axes=(1,), eps=0)(np.array([[1.0, 5.0], [3.0, 1.0]]))
+    array([[-1.,  1.],
+           [ 1., -1.]])
+    """
+
+    formula = "(x - μ) / √(σ² + ε) · y + z"
+
+    def __init__(
+        self, axes: tuple[int, ...], parameter_axes: tuple[int, ...], eps: float = 1e-5
+    ) -> None:
+        self.axes = axes
+        self.parameter_axes = parameter_axes
+        self.eps = eps
+
+    @property
+    def derivatives(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.by_x, self.by_y, self.by_z
+
+    def statistics(self, x: Any) -> Statistics:
+        if self.kept is not None and isinstance(x, np.ndarray):
+            return self.kept  # type: ignore[no-any-return]
+        mean = np.mean(x, axis=self.axes, keepdims=True)
+        centred = x - mean
+        variance = np.mean(centred * centred, axis=self.axes, keepdims=True)
+        deviation = np.sqrt(variance + self.eps)
+        return Statistics(mean, variance, deviation, centred / deviation)
+
+    def forward(self, x: Any, y: Any = None, z: Any = None) -> Any:
+        out = self.statistics(x).normalised
+        if y is not None:
+            out = out * self.beside(y, x)
+        return out if z is None else out + self.beside(z, x)
+
+    def forward_and_keep(self, x: Any, y: Any = None, z: Any = None) -> Any:
+        self.kept = self.statistics(x)
+        return self.forward(x, y, z)
+
+    def by_x(self, g: Any, out: Any, x: Any, y: Any = None, z: Any = None) -> Any:
+        _, _, deviation, n = self.statistics(x)
+        g = g if y is None else g * self.beside(y, x)
+        return (g - self.mean(g) - n * self.mean(g * n)) / deviation
+
+    def by_y(self, g: Any, out: Any, x: Any, y: Any, z: Any = None) -> Any:
+        return np.sum(g * self.statistics(x).normalised, axis=self.other_axes(x))
+
+    def by_z(self, g: Any, out: Any, x: Any, y: Any, z: Any) -> Any:
+        return np.sum(g, axis=self.other_axes(x))
+
+    def mean(self, x: Any) -> Any:
+        return np.mean(x, axis=self.axes, keepdims=True)
+
+    def other_axes(self, x: Any) -> tuple[int, ...]:
+        """Those along which one of y and z serves all of x."""
+        return tuple(axis for axis in range(x.ndim) if axis not in self.parameter_axes)
+
+    def beside(self, parameter: Any, x: Any) -> Any:
+        """y or z in a shape that broadcasts to that of x."""
+        return np.expand_dims(parameter, self.other_axes(x))
