@@ -14,6 +14,7 @@ from microgradx.engine import Op, Tensor, as_tensor
 from microgradx.functional import *
 from microgradx.ops.elementwise import *
 from microgradx.ops.linalg import *
+from microgradx.ops.products import *
 from microgradx.ops.reductions import *
 from microgradx.ops.shapes import *
 from microgradx.ops.softmax import *

@@ -16,7 +16,7 @@ from microgradx.messages import described
 from microgradx.nn.initialisation import glorot_uniform, he_uniform
 from microgradx.nn.module import Module
 from microgradx.ops.elementwise import relu, sigmoid, softplus, tanh
-from microgradx.ops.linalg import linear, matmul
+from microgradx.ops.products import linear, matmul
 from microgradx.ops.shapes import reshape
 from microgradx.randomness import as_generator
 
