@@ -274,9 +274,10 @@ def multi_dot(arrays: Sequence[Any]) -> Any:
             f"multi_dot of shapes {[np.shape(x) for x in arrays]}: all must be matrices, but for "
             "the first and the last, which may be vectors"
         )
-    lengths = [1 if ndims[0] == 1 else np.shape(arrays[0])[0], *(np.shape(x)[0] for x in arrays)]
-    lengths[1] = np.shape(arrays[0])[-1]
-    lengths.append(1 if ndims[-1] == 1 else np.shape(arrays[-1])[1])
+    shapes = [np.shape(x) for x in arrays]
+    shapes[0] = shapes[0] if ndims[0] == 2 else (1, *shapes[0])
+    shapes[-1] = shapes[-1] if ndims[-1] == 2 else (*shapes[-1], 1)
+    lengths = [*(rows for rows, _ in shapes), shapes[-1][1]]
 
     # The least cost of the product of arrays i to j, and where it is divided in two.
     best: dict[tuple[int, int], tuple[int, int]] = {(i, i): (0, i) for i in range(len(arrays))}
