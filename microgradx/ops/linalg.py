@@ -8,6 +8,7 @@ have no result. Arrays, and Tensors, have the matrices' rows and columns as thei
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any, NamedTuple
 
@@ -145,13 +146,15 @@ class Pinv(Op):
         self.check_rank(plain(x))
         p, pt, gt = out, _t(out), _t(g)
         rows, columns = (np.eye(n, dtype=x.dtype) for n in x.shape[-2:])
-        # One of the projections, onto what x does not reach and what it does not see, is 0.
+        # One of the projections, on what x does not reach and on what it does not see, is 0.
         return -pt @ g @ pt + (rows - x @ p) @ gt @ p @ pt + pt @ p @ gt @ (columns - p @ x)
 
     def check_rank(self, x: Array) -> None:
         full = min(x.shape[-2:])
-        cutoffs = [c for c in (self.rcond, self.rtol) if c not in (None, np._NoValue)]
-        cutoff = max([max(x.shape[-2:]) * np.finfo(x.dtype).eps, *cutoffs])
+        cutoff: Any = max(x.shape[-2:]) * np.finfo(x.dtype).eps
+        for given in (self.rcond, self.rtol):
+            if given not in (None, np._NoValue):
+                cutoff = np.maximum(cutoff, given)
         rank = np.linalg.matrix_rank(x, rtol=cutoff) if x.size else full
         if np.any(rank < full):
             raise np.linalg.LinAlgError(
@@ -175,6 +178,10 @@ def pinv(a: Any, rcond: Any = None, *, rtol: Any = np._NoValue) -> Any:
     >>> pinv([[2.0], [0.0]])
     array([[0.5, 0. ]])
     """
+    # One for each matrix of a stack, perhaps. As numbers, an op can show them.
+    rcond, rtol = (
+        c if c is None or c is np._NoValue else np.asarray(c).tolist() for c in (rcond, rtol)
+    )
     return Pinv(rcond, rtol)(a)
 
 
@@ -363,9 +370,9 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
 _ROUNDINGS = 8
 
 
-def _rounding(x: Array) -> Array:
+def _rounding(x: Array) -> Any:
     """What rounding may make of the elements of each matrix, of the largest's size."""
-    largest = np.max(np.abs(x), axis=(-2, -1), keepdims=True, initial=0)
+    largest = np.max(np.abs(x), axis=(-2, -1), keepdims=True) if x.size else 0
     return _ROUNDINGS * max(x.shape[-2:]) * np.finfo(x.dtype).eps * largest
 
 
@@ -429,9 +436,10 @@ def eigh(a: Any, UPLO: Any = "L") -> EighResult:
     and each element of this one has what it does in both its places. PyTorch shares it between the
     two; there is no difference once `a` comes from a symmetric expression such as x xᵀ.
 
-    Where eigenvalues are equal, their eigenvectors are arbitrary. The backward raises ValueError if
-    the result depends on these, also if only by a product such as v w vᵀ whose value does not show
-    it: its gradient cannot be told from what the vectors' gradients are in one of the bases.
+    Where eigenvalues are equal, their eigenvectors are arbitrary, and the backward raises
+    ValueError if the result is made from these. So it does for results that do not show the
+    choice, such as v diag(f(w)) vᵀ: how it changes as the values part depends on f, of which the
+    gradients at one w and one v do not tell enough, and what can be had from them would be wrong.
 
     >>> eigh([[2.0, 0.0], [0.0, 1.0]]).eigenvalues
     array([1., 2.])
@@ -610,8 +618,8 @@ class Qr(Op):
         return np.concatenate([gx, q @ gy], axis=-1)
 
     def check_rank(self, r: Array) -> None:
-        size = np.abs(np.diagonal(r, axis1=-2, axis2=-1))
-        if np.any(size <= _rounding(r)[..., 0]):
+        diagonal = np.abs(np.diagonal(r, axis1=-2, axis2=-1))
+        if np.any(diagonal[..., None, :] <= _rounding(r)):
             raise np.linalg.LinAlgError(
                 f"the first {r.shape[-1]} columns are linearly dependent, to within rounding, so "
                 "q is arbitrary, and neither it nor r has a derivative"
@@ -748,6 +756,7 @@ def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: An
         return np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=ord)  # type: ignore[arg-type]
     axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
     rest = [i for i in range(x.ndim) if i not in axes]
-    vectors = np.reshape(np.transpose(x, [*axes, *rest]), [-1, *(x.shape[i] for i in rest)])
+    shape = [math.prod(x.shape[i] for i in axes), *(x.shape[i] for i in rest)]
+    vectors = np.reshape(np.transpose(x, [*axes, *rest]), shape)
     result = norm(vectors, ord, 0)
     return np.expand_dims(result, axes) if keepdims else result

@@ -57,6 +57,7 @@ LISTS = [
     ([[0, 0], [0]], [(3, 3)]),
     ([[..., 0], [0, 1], [..., 1]], [(4, 2, 3), (3, 2)]),
     ([[30, 2], [2, 51]], [(2, 3), (3, 4)]),
+    ([[30, 2], [2, 5]], [(2, 3), (3, 4)]),
     ([[], [0]], [(), (3,)]),
     ([[], []], [()]),
 ]
@@ -226,6 +227,8 @@ def test_pinv_counts_small_singular_values_as_numpy_does(generator):
         assert_array_equal(out.data, np.linalg.pinv(x, **settings))
         with pytest.raises(np.linalg.LinAlgError, match="rank 2 and not 3"):
             out.sum().backward()
+    with pytest.raises(np.linalg.LinAlgError, match="rank 2 and not 3"):
+        mg.pinv(leaf([x, x]), np.array([0.1, 0.5])).sum().backward()
     with pytest.raises(ValueError, match="can't be both set"):
         mg.pinv(leaf(x), 0.1, rtol=0.1)
 
@@ -425,8 +428,13 @@ def test_singular_values_that_are_zero():
         gradient(lambda t: mg.svd(t, full_matrices=False).U * WEIGHTS[:, :2], tall)
     for a in (tall, tall.T):  # the vectors of what is not 0 may be used
         gradient(lambda t: mg.svd(t, full_matrices=False).U[:, 0] ** 3, a)
-    with pytest.raises(ValueError, match="singular values 0 and 1 are equal"):
-        gradient(lambda t: mg.svd(t).U * [[1, 2], [3, 5]], np.zeros((2, 2)))
+    assert_array_equal(gradient(lambda t: mg.svd(t).S, np.zeros((2, 2))), np.zeros((2, 2)))
+    for turned in (
+        lambda t: mg.svd(t).U,
+        lambda t: mg.svd(t).U - mg.svd(t).Vh.mT,  # which does not change if both turn together
+    ):
+        with pytest.raises(ValueError, match="singular values 0 and 1 are equal"):
+            gradient(lambda t, turned=turned: turned(t) * [[1, 2], [3, 5]], np.zeros((2, 2)))
 
 
 def test_full_matrices_that_are_not_square_are_refused_where_gradients_are_required():

@@ -130,6 +130,7 @@ ROWS = {
         mg.vector_norm,
         *[((shape,), {}) for shape in [(), (3,), (2, 3), (0,)]],
         *norms((2, 3, 2), [None, 0, -1, (2, 0), (0, 1, 2)], 2, 1, 3, np.inf),
+        *norms((3, 0), [0, (0,)], 2, 1, np.inf),
         numpy=np.linalg.vector_norm,
         inputs=(apart,),
     ),
