@@ -429,12 +429,15 @@ def test_singular_values_that_are_zero():
     for a in (tall, tall.T):  # the vectors of what is not 0 may be used
         gradient(lambda t: mg.svd(t, full_matrices=False).U[:, 0] ** 3, a)
     assert_array_equal(gradient(lambda t: mg.svd(t).S, np.zeros((2, 2))), np.zeros((2, 2)))
+    u, _, vt = np.linalg.svd(np.zeros((2, 2)))
+    w = np.array([[1.0, 2.0], [3.0, 5.0]])
     for turned in (
-        lambda t: mg.svd(t).U,
-        lambda t: mg.svd(t).U - mg.svd(t).Vh.mT,  # which does not change if both turn together
+        lambda t: mg.svd(t).U * w,
+        # This does not change if both turn together.
+        lambda t: mg.svd(t).U * (u @ w) - mg.svd(t).Vh.mT * (vt.T @ w),
     ):
         with pytest.raises(ValueError, match="singular values 0 and 1 are equal"):
-            gradient(lambda t, turned=turned: turned(t) * [[1, 2], [3, 5]], np.zeros((2, 2)))
+            gradient(turned, np.zeros((2, 2)))
 
 
 def test_full_matrices_that_are_not_square_are_refused_where_gradients_are_required():
