@@ -431,11 +431,12 @@ def test_singular_values_that_are_zero():
     assert_array_equal(gradient(lambda t: mg.svd(t).S, np.zeros((2, 2))), np.zeros((2, 2)))
     u, _, vt = np.linalg.svd(np.zeros((2, 2)))
     w = np.array([[1.0, 2.0], [3.0, 5.0]])
-    for turned in (
-        lambda t: mg.svd(t).U * w,
-        # This does not change if both turn together.
-        lambda t: mg.svd(t).U * (u @ w) - mg.svd(t).Vh.mT * (vt.T @ w),
-    ):
+
+    def against_each_other(t):  # which does not change if both turn together
+        parts = mg.svd(t)
+        return parts.U * (u @ w) - parts.Vh.mT * (vt.T @ w)
+
+    for turned in (lambda t: mg.svd(t).U * w, against_each_other):
         with pytest.raises(ValueError, match="singular values 0 and 1 are equal"):
             gradient(turned, np.zeros((2, 2)))
 
