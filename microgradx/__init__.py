@@ -18,6 +18,7 @@ from microgradx.ops.elementwise import *
 from microgradx.ops.indexing import *
 from microgradx.ops.linalg import *
 from microgradx.ops.normalisation import *
+from microgradx.ops.products import *
 from microgradx.ops.rearrangements import *
 from microgradx.ops.reductions import *
 from microgradx.ops.shapes import *

@@ -457,6 +457,9 @@ class ArrayMethods:
     def log_softmax(self, axis: int = -1, temperature: Any = 1.0) -> Self:
         return implementations["log_softmax"](self, axis=axis, temperature=temperature)
 
+    def dot(self, b: Any) -> Self:
+        return implementations[np.dot](self, b)
+
     def reshape(self, *shape: Any) -> Self:
         return implementations[np.reshape](self, shape[0] if len(shape) == 1 else shape)
 

@@ -20,6 +20,6 @@ def listed(inputs: tuple[Any, ...]) -> str:
 
 def explained(error: Exception, where: str) -> Exception:
     """An error of NumPy's again, of its kind, that also says which op met it, on which inputs."""
-    kinds = (np.exceptions.AxisError, IndexError, ValueError, TypeError)
+    kinds = (np.exceptions.AxisError, np.linalg.LinAlgError, IndexError, ValueError, TypeError)
     kind = next(kind for kind in kinds if isinstance(error, kind))
     return kind(f"{where}: {error}")

@@ -189,3 +189,54 @@ def test_a_repr_shows_a_dask_array_without_computing_it():
     assert "dask.array" in text
     assert "shape=(4, 4)" in text
     assert computed == []
+
+
+PRODUCTS = {
+    "einsum": lambda x, y: mg.einsum("ij,jk->ik", x, y),
+    "einsum of a diagonal": lambda x, y: mg.einsum("ii,i...", x, y),
+    "tensordot": lambda x, y: mg.tensordot(x, y, 1),
+    "outer": mg.outer,
+    "kron": mg.kron,
+    "inner": lambda x, y: mg.inner(x, x),
+    "vdot": lambda x, y: mg.vdot(y, y),
+    "multi_dot": lambda x, y: mg.multi_dot([x, x, y]),
+    "matvec": lambda x, y: mg.matvec(x, y.T),
+    "matrix_power": lambda x, y: mg.matrix_power(x, 3),
+    "norm": lambda x, y: mg.norm(x) + mg.norm(x, 3, axis=0),
+    "vector_norm": lambda x, y: mg.vector_norm(x, ord=np.inf),
+}
+LINALG = {
+    "inv": lambda x, y: mg.inv(x),
+    "solve": mg.solve,
+    "det": lambda x, y: mg.det(x),
+    "slogdet": lambda x, y: mg.slogdet(x).logabsdet,
+    "cholesky": lambda x, y: mg.cholesky(x @ x.mT),
+    "pinv": lambda x, y: mg.pinv(y),
+    "eigvalsh": lambda x, y: mg.eigvalsh(x),
+    "svdvals": lambda x, y: mg.svdvals(y),
+}
+
+
+@pytest.mark.parametrize(
+    ("convert", "f"),
+    [
+        *[pytest.param(Foreign, f, id=f"foreign-{name}") for name, f in LINALG.items()],
+        *[
+            pytest.param(convert, f, id=f"{kind}-{name}")
+            for kind, convert in {"foreign": Foreign, "dask": dask_array}.items()
+            for name, f in PRODUCTS.items()
+        ],
+    ],
+)
+def test_products_and_linear_algebra_on_other_arrays(convert, f, generator):
+    arrays = [generator.normal(size=(3, 3)) + 4 * np.eye(3), generator.normal(size=(3, 2))]
+    expected = [Tensor(array, requires_grad=True) for array in arrays]
+    f(*expected).sum().backward()
+    tensors = [mg.as_tensor(convert(array)).requires_grad_() for array in arrays]
+    f(*tensors).sum().backward()
+    for tensor, reference in zip(tensors, expected, strict=True):
+        if reference.grad is None:
+            assert tensor.grad is None
+        else:
+            assert type(tensor.grad) is type(convert(arrays[0]))
+            assert_allclose(values(tensor.grad), reference.grad, rtol=1e-11, atol=1e-13)

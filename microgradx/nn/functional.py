@@ -43,8 +43,8 @@ from microgradx.ops.activations import (
 from microgradx.ops.convolution import AveragePool, Convolution, MaxPool, Padding, Sizes, Sliding
 from microgradx.ops.elementwise import tanh
 from microgradx.ops.indexing import embedding, one_hot
-from microgradx.ops.linalg import linear
 from microgradx.ops.normalisation import Normalise
+from microgradx.ops.products import linear
 from microgradx.ops.shapes import expand_dims, reshape
 from microgradx.recording import scope
 

@@ -17,7 +17,7 @@ from microgradx.nn.initialisation import glorot_uniform, he_uniform
 from microgradx.nn.module import Module
 from microgradx.ops.activations import relu, sigmoid, softplus
 from microgradx.ops.elementwise import tanh
-from microgradx.ops.linalg import linear, matmul
+from microgradx.ops.products import linear, matmul
 from microgradx.ops.shapes import reshape
 from microgradx.randomness import as_generator
 

@@ -16,6 +16,7 @@ from microgradx.ops import (
     indexing,
     linalg,
     normalisation,
+    products,
     rearrangements,
     reductions,
     shapes,
@@ -26,6 +27,7 @@ from tests.ops.table import elementwise as elementwise_rows
 from tests.ops.table import indexing as indexing_rows
 from tests.ops.table import linalg as linalg_rows
 from tests.ops.table import normalisation as normalisation_rows
+from tests.ops.table import products as products_rows
 from tests.ops.table import rearrangements as rearrangements_rows
 from tests.ops.table import reductions as reductions_rows
 from tests.ops.table import shapes as shapes_rows
@@ -37,6 +39,7 @@ TABLE = {
     **shapes_rows.ROWS,
     **indexing_rows.ROWS,
     **rearrangements_rows.ROWS,
+    **products_rows.ROWS,
     **linalg_rows.ROWS,
     **softmax_rows.ROWS,
     **convolution_rows.ROWS,
@@ -66,6 +69,7 @@ FAMILIES = (
     shapes,
     indexing,
     rearrangements,
+    products,
     linalg,
     softmax,
     functional,
@@ -118,7 +122,7 @@ def test_values_are_numpys_and_arrays_stay_arrays(row, arrays, settings):
         through = several(row.numpy(*tensors, **settings))
         assert len(plain) == len(reference) == len(through)
         for array, expected, tensor, ours in zip(plain, reference, through, wrapped, strict=True):
-            np.testing.assert_array_equal(array, expected)
+            np.testing.assert_allclose(array, expected, rtol=row.rtol, atol=row.rtol)
             assert isinstance(tensor, mg.Tensor)
             assert tensor.op is None or type(tensor.op) is type(ours.op)
             np.testing.assert_array_equal(tensor.data, array)
@@ -153,6 +157,7 @@ METHODS = {
     "log_softmax": (0,),
     "transpose": ((1, 0),),
     "swapaxes": (0, 1),
+    "dot": (np.ones((3, 2)),),
     "reshape": ((3, 2),),
     "clip": (-0.5, 0.5),
     "copy": (),

@@ -5,7 +5,7 @@ import pytest
 
 from microgradx import nn
 from microgradx.checking.gradients import GradcheckError
-from microgradx.ops.linalg import Linear
+from microgradx.ops.products import Linear
 from microgradx.ops.softmax import SoftmaxCrossEntropy
 from microgradx.training import verify_gradients
 

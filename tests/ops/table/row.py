@@ -47,6 +47,22 @@ def apart(generator, shape):
     ).reshape(shape)
 
 
+def full_rank(generator, shape):
+    """Matrices whose singular values are 1, 2, …: far from one another and from 0."""
+    *stack, m, n = shape
+    k = min(m, n)
+    u = np.linalg.qr(generator.normal(size=(*stack, m, k))).Q
+    v = np.linalg.qr(generator.normal(size=(*stack, n, k))).Q
+    return np.ascontiguousarray(u * np.arange(1.0, k + 1) @ v.mT)
+
+
+def symmetric(generator, shape):
+    """Symmetric matrices with eigenvalues 1, 2, …; a product may round to not quite symmetric."""
+    q = np.linalg.qr(generator.normal(size=shape)).Q
+    x = q * np.arange(1.0, shape[-1] + 1) @ q.mT
+    return (x + x.mT) / 2
+
+
 @dataclass
 class Row:
     """A function, and calls of it: arrays to differentiate by, and settings."""
@@ -55,6 +71,7 @@ class Row:
     calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
     inputs: tuple[Callable[..., Any], ...] = (anywhere,)
     numpy: Any = None  # NumPy's function of the same meaning
+    rtol: float = 0.0  # how far its values may be from ours, where BLAS may add in another order
 
     def samples(self, name):
         generator = np.random.default_rng(zlib.crc32(name.encode()))
@@ -81,13 +98,13 @@ def reduction(function, numpy=None, inputs=anywhere):
     return Row(function, settings, (inputs,), numpy)
 
 
-def calls(function, *of, numpy=None, inputs=(anywhere,)):
+def calls(function, *of, numpy=None, inputs=(anywhere,), rtol=0.0):
     """Of shapes and settings; `((2, 3), {…})` stands for one input of that shape."""
     several = [
         (s if (s and isinstance(s[0], tuple)) or s == ((),) else (s,), settings)
         for s, settings in of
     ]
-    return Row(function, several, inputs, numpy)
+    return Row(function, several, inputs, numpy, rtol)
 
 
 def along_axes(function):

@@ -1,0 +1,398 @@
+"""Products of matrices, of vectors, and of arrays of any number of axes.
+
+Like NumPy's functions of the same names, they raise a ValueError for shapes that do not fit.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from functools import partial
+from string import ascii_letters, ascii_lowercase, ascii_uppercase
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from microgradx.array_methods import implements
+from microgradx.engine import Op
+
+__all__ = [
+    "matmul",
+    "linear",
+    "dot",
+    "vdot",
+    "inner",
+    "outer",
+    "kron",
+    "vecdot",
+    "matvec",
+    "vecmat",
+    "tensordot",
+    "multi_dot",
+    "einsum",
+]
+
+
+def _matmul_by_x(g: Any, out: Any, x: Any, y: Any) -> Any:
+    if y.ndim == 1:
+        return np.expand_dims(g, -1) * y
+    if x.ndim == 1:
+        return np.squeeze(np.matmul(np.expand_dims(g, -2), np.swapaxes(y, -1, -2)), -2)
+    return np.matmul(g, np.swapaxes(y, -1, -2))  # g yᵀ
+
+
+def _matmul_by_y(g: Any, out: Any, x: Any, y: Any) -> Any:
+    if y.ndim == 1:
+        return x * np.expand_dims(g, -1)
+    if x.ndim == 1:
+        return np.expand_dims(x, -1) * np.expand_dims(g, -2)
+    return np.matmul(np.swapaxes(x, -1, -2), g)  # xᵀ g
+
+
+class Matmul(Op):
+    """The product of matrices, of stacks of them, or with vectors, as numpy.matmul.
+
+    A vector on the left counts as a row, on the right as a column; leading axes broadcast. Raises
+    ValueError for shapes that do not fit, and for single numbers.
+
+    >>> matmul([[1, 2], [3, 4]], [1, 1])
+    array([3, 7])
+    """
+
+    formula = "x y"
+    derivatives = (_matmul_by_x, _matmul_by_y)
+
+    def forward(self, x: Any, y: Any) -> Any:
+        return np.matmul(x, y)
+
+
+matmul = implements(np.matmul, np.linalg.matmul)(Matmul())
+
+
+class Linear(Op):
+    """A layer's x wᵀ + b as one node: x of shape (…, in), weight (out, in), bias (out,).
+
+    >>> linear([[1, 2]], [[1, 1], [1, -1]], [10, 20])
+    array([[13, 19]])
+    """
+
+    formula = "x yᵀ + z"
+    derivatives = (
+        lambda g, out, x, w, b: np.matmul(g, w),
+        lambda g, out, x, w, b: np.matmul(np.transpose(_rows(g)), _rows(x)),
+        lambda g, out, x, w, b: g,
+    )
+
+    def forward(self, x: Any, w: Any, b: Any) -> Any:
+        return np.matmul(x, np.transpose(w)) + b
+
+
+def _rows(x: Any) -> Any:
+    """All leading axes as one."""
+    return x if x.ndim == 2 else np.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+
+
+linear = implements("linear")(Linear())
+
+# ---------------------------------------------------------------------------- compositions
+
+
+@implements(np.dot)
+def dot(a: Any, b: Any) -> Any:
+    """`a · b`: of numbers, vectors and matrices; else the last axis of `a` with the last but one.
+
+    >>> dot([1, 2], [3, 4])
+    np.int64(11)
+    """
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return np.multiply(a, b)
+    if np.ndim(b) == 1 or (np.ndim(a) <= 2 and np.ndim(b) == 2):
+        return matmul(a, b)
+    return tensordot(a, b, axes=(-1, -2))
+
+
+@implements(np.vdot)
+def vdot(a: Any, b: Any, /) -> Any:
+    """The sum of the products of all elements of two arrays of one size, whatever their shapes.
+
+    >>> vdot([[1, 2], [3, 4]], [1, 1, 1, 1])
+    np.int64(10)
+    """
+    return matmul(np.reshape(a, -1), np.reshape(b, -1))
+
+
+@implements(np.inner)
+def inner(a: Any, b: Any, /) -> Any:
+    """The sums of products along the last axes of both; with a single number, the product.
+
+    >>> inner([[1, 2], [3, 4]], [1, 1])
+    array([3, 7])
+    """
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return np.multiply(a, b)
+    return tensordot(a, b, axes=(-1, -1))
+
+
+@implements(np.outer, np.linalg.outer)
+def outer(a: Any, b: Any) -> Any:
+    """`a bᵀ`, the product of each element of `a` with each of `b`; both are flattened.
+
+    >>> outer([1, 2], [3, 4])
+    array([[3, 4],
+           [6, 8]])
+    """
+    return np.multiply(np.reshape(a, (-1, 1)), np.reshape(b, (1, -1)))
+
+
+@implements(np.kron)
+def kron(a: Any, b: Any) -> Any:
+    """The Kronecker product `a ⊗ b`: `b` once for each element of `a`, times that element.
+
+    >>> kron([1, 10], [1, 2])
+    array([ 1,  2, 10, 20])
+    """
+    ndim = max(np.ndim(a), np.ndim(b))
+    rows = (1,) * (ndim - np.ndim(a)) + np.shape(a)
+    columns = (1,) * (ndim - np.ndim(b)) + np.shape(b)
+    # Each axis of the result is one of `a` and one of `b`, side by side.
+    products = np.multiply(
+        np.reshape(a, [n for row in rows for n in (row, 1)]),
+        np.reshape(b, [n for column in columns for n in (1, column)]),
+    )
+    return np.reshape(products, [m * n for m, n in zip(rows, columns, strict=True)])
+
+
+class Vecdot(Op):
+    formula = "Σ x · y"
+    derivatives = (
+        lambda g, out, x, y: np.expand_dims(g, -1) * y,
+        lambda g, out, x, y: np.expand_dims(g, -1) * x,
+    )
+
+    def forward(self, x: Any, y: Any) -> Any:
+        return np.vecdot(x, y)
+
+
+_vecdot = Vecdot()
+
+
+@implements(np.vecdot, np.linalg.vecdot)
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    """The dot products of the vectors along an axis; the other axes broadcast.
+
+    >>> vecdot([[1, 2], [3, 4]], [1, 10])
+    array([21, 43])
+    """
+    return _vecdot(_with_last(x1, axis), _with_last(x2, axis))
+
+
+def _with_last(x: Any, axis: int) -> Any:
+    """The axes in their order, but for one that becomes the last."""
+    ndim = np.ndim(x)
+    if ndim == 0 or axis == -1:
+        return x
+    last = normalize_axis_index(axis, ndim)
+    return np.transpose(x, [*(i for i in range(ndim) if i != last), last])
+
+
+# NumPy has the next two since 2.2.
+
+
+@implements(getattr(np, "matvec", "matvec"))
+def matvec(x1: Any, x2: Any, /) -> Any:
+    """The products of matrices (…, m, n) with vectors (…, n): unlike `matmul`, of stacks of both.
+
+    >>> matvec([[1, 2], [3, 4]], [[1, 0], [0, 1]])
+    array([[1, 3],
+           [2, 4]])
+    """
+    return np.squeeze(matmul(x1, np.expand_dims(x2, -1)), -1)
+
+
+@implements(getattr(np, "vecmat", "vecmat"))
+def vecmat(x1: Any, x2: Any, /) -> Any:
+    """The products of vectors (…, m) with matrices (…, m, n).
+
+    >>> vecmat([[1, 0], [0, 1]], [[1, 2], [3, 4]])
+    array([[1, 2],
+           [3, 4]])
+    """
+    return np.squeeze(matmul(np.expand_dims(x1, -2), x2), -2)
+
+
+@implements(np.tensordot, np.linalg.tensordot)
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    """The sums of products over axes of `a` paired with axes of `b`; the other axes stay.
+
+    `axes` is a number, so many last axes of `a` with the first of `b`, or a pair: axes (or the
+    axis) of `a`, and those of `b` that they are summed with.
+
+    >>> tensordot([[1, 2], [3, 4]], [[1, 0], [0, 1]])
+    array(5)
+    """
+    try:
+        of_a, of_b = axes
+    except TypeError:
+        count = operator.index(axes)
+        of_a, of_b = range(np.ndim(a) - count, np.ndim(a)), range(count)
+    of_a = normalize_axis_tuple(of_a, np.ndim(a))
+    of_b = normalize_axis_tuple(of_b, np.ndim(b))
+    lengths = [np.shape(a)[i] for i in of_a]
+    if lengths != [np.shape(b)[i] for i in of_b]:
+        raise ValueError(
+            f"tensordot of shapes {np.shape(a)} and {np.shape(b)}: axes {of_a} of the first and "
+            f"{of_b} of the second are summed together, so they must have the same lengths"
+        )
+    rest_a = [i for i in range(np.ndim(a)) if i not in of_a]
+    rest_b = [i for i in range(np.ndim(b)) if i not in of_b]
+    shape_a = [np.shape(a)[i] for i in rest_a]
+    shape_b = [np.shape(b)[i] for i in rest_b]
+    summed = math.prod(lengths)
+    x = np.reshape(np.transpose(a, [*rest_a, *of_a]), (math.prod(shape_a), summed))
+    y = np.reshape(np.transpose(b, [*of_b, *rest_b]), (summed, math.prod(shape_b)))
+    return np.reshape(matmul(x, y), shape_a + shape_b)
+
+
+@implements(np.linalg.multi_dot)
+def multi_dot(arrays: Sequence[Any]) -> Any:
+    """The product of several matrices, in the order that takes the fewest multiplications.
+
+    The first may be a vector that counts as a row, the last one that counts as a column.
+
+    Source: Cormen et al., Introduction to Algorithms, 'Matrix-chain multiplication'.
+
+    >>> multi_dot([[[1, 2], [3, 4]], [[0, 1], [1, 0]], [1, 1]])
+    array([3, 7])
+    """
+    if len(arrays) < 2:
+        raise ValueError(f"multi_dot needs at least two arrays, not {len(arrays)}")
+    ndims = [np.ndim(x) for x in arrays]
+    if not {ndims[0], ndims[-1]} <= {1, 2} or set(ndims[1:-1]) - {2}:
+        raise np.linalg.LinAlgError(
+            f"multi_dot of shapes {[np.shape(x) for x in arrays]}: all must be matrices, but for "
+            "the first and the last, which may be vectors"
+        )
+    shapes = [np.shape(x) for x in arrays]
+    shapes[0] = shapes[0] if ndims[0] == 2 else (1, *shapes[0])
+    shapes[-1] = shapes[-1] if ndims[-1] == 2 else (*shapes[-1], 1)
+    lengths = [*(rows for rows, _ in shapes), shapes[-1][1]]
+
+    # The least cost of the product of arrays i to j, and where it is divided in two.
+    best: dict[tuple[int, int], tuple[int, int]] = {(i, i): (0, i) for i in range(len(arrays))}
+    for span in range(1, len(arrays)):
+        for i in range(len(arrays) - span):
+            j = i + span
+            best[i, j] = min(
+                (
+                    best[i, k][0]
+                    + best[k + 1, j][0]
+                    + lengths[i] * lengths[k + 1] * lengths[j + 1],
+                    k,
+                )
+                for k in range(i, j)
+            )
+
+    def product(i: int, j: int) -> Any:
+        k = best[i, j][1]
+        return arrays[i] if i == j else matmul(product(i, k), product(k + 1, j))
+
+    return product(0, len(arrays) - 1)
+
+
+# ---------------------------------------------------------------------------- einsum
+
+
+class Einsum(Op):
+    """Sums of products, by letters: the gradient of an einsum is an einsum."""
+
+    formula = "Σ x · y · …"
+
+    def __init__(self, subscripts: str, optimize: Any = False) -> None:
+        self.subscripts = subscripts
+        self.optimize = optimize
+
+    def forward(self, *arrays: Any) -> Any:
+        return np.einsum(self.subscripts, *arrays, optimize=self.optimize)
+
+    @property
+    def derivatives(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return tuple(partial(self.by_operand, k) for k in range(self.subscripts.count(",") + 1))
+
+    def by_operand(self, k: int, g: Any, out: Any, *arrays: Any) -> Any:
+        """In place of operand `k` stands `g`, and of the result's letters the operand's."""
+        if arrays[k].size == 0:
+            return np.zeros_like(arrays[k])
+        *terms, result, unused = self.spelled([x.ndim for x in arrays])
+        factors = {i: (term, x) for i, (term, x) in enumerate(zip(terms, arrays, strict=True))}
+        term, x = factors[k]
+        factors[k] = result, g
+        others = list(factors.values())
+        letters = ""
+        for letter, length in zip(term, x.shape, strict=True):
+            if letter in letters:  # of a diagonal, which is all that x gave
+                twin, unused = unused[0], unused[1:]
+                others.append((letter + twin, np.eye(length, dtype=x.dtype)))
+                letters += twin
+                continue
+            letters += letter
+            lengths = {a.shape[t.index(letter)] for t, a in others if letter in t}
+            # Summed over x alone, or with what was broadcast, every element counts the same.
+            if not lengths or (length != 1 and length not in lengths):
+                others.append((letter, np.ones(length, x.dtype)))
+        subscripts = ",".join(t for t, _ in others)
+        # A path that was given is one for other operands.
+        optimize = self.optimize if isinstance(self.optimize, (bool, str)) else True
+        return np.einsum(f"{subscripts}->{letters}", *(a for _, a in others), optimize=optimize)
+
+    def spelled(self, ndims: Sequence[int]) -> list[str]:
+        """The letters of each operand and of the result, with `...` in letters too; and unused."""
+        inputs, arrow, result = self.subscripts.replace(" ", "").partition("->")
+        if not arrow:
+            given = inputs.replace(",", "").replace(".", "")
+            result = "..." + "".join(c for c in sorted(set(given)) if given.count(c) == 1)
+        terms = inputs.split(",")
+        unused = "".join(c for c in ascii_letters if c not in inputs)
+        lengths = [
+            ndim - len(term) + 3 if "..." in term else 0
+            for term, ndim in zip(terms, ndims, strict=True)
+        ]
+        dots, unused = unused[: max(lengths)], unused[max(lengths) :]
+        spelled = [
+            term.replace("...", dots[len(dots) - length :])
+            for term, length in zip(terms, lengths, strict=True)
+        ]
+        return [*spelled, result.replace("...", dots), unused]
+
+
+@implements(np.einsum)
+def einsum(*operands: Any, optimize: Any = False) -> Any:
+    """Products summed as `subscripts` say: a letter for each axis, the same for the same length.
+
+    `einsum("ij,jk->ik", x, y)`, where letters that are not in the result are summed over; without
+    `->`, the result has those that occur once, in order. `...` stands for further axes, which
+    broadcast. Or `einsum(x, [0, 1], y, [1, 2], [0, 2])`. With `optimize`, several operands are
+    multiplied two at a time, in a good order ("greedy", "optimal").
+
+    Raises NumPy's ValueError for subscripts that it cannot read and for shapes that do not fit.
+
+    >>> einsum("ij,j->i", [[1, 2], [3, 4]], [1, 1])
+    array([3, 7])
+    """
+    if not operands or isinstance(operands[0], str):
+        return Einsum("".join(operands[:1]), optimize)(*operands[1:])
+    pairs = len(operands) // 2
+    subscripts = ",".join(map(_letters, operands[1 : 2 * pairs : 2]))
+    if len(operands) % 2:
+        subscripts += "->" + _letters(operands[-1])
+    return Einsum(subscripts, optimize)(*operands[: 2 * pairs : 2])
+
+
+def _letters(sublist: Sequence[Any]) -> str:
+    # In NumPy's order, which an implicit result has.
+    letters = ascii_uppercase + ascii_lowercase
+    numbers = [n for n in sublist if n is not Ellipsis]
+    if not all(0 <= n < len(letters) for n in numbers):
+        raise ValueError(f"einsum's subscripts are from 0 to {len(letters) - 1}, not {numbers}")
+    return "".join("..." if n is Ellipsis else letters[n] for n in sublist)
