@@ -24,6 +24,7 @@ from microgradx.recording import enable_grad, is_grad_enabled, no_grad
 
 if TYPE_CHECKING:
     from microgradx import autograd, data, nn, optim
+    from microgradx.anomaly import AnomalyError, detect_anomaly
     from microgradx.finite_differences import GradcheckError, gradcheck
     from microgradx.randomness import manual_seed
     from microgradx.show.drawing import draw
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 # What is loaded at its first use, and from where.
 _LAZY = {
+    "AnomalyError": "microgradx.anomaly",
+    "detect_anomaly": "microgradx.anomaly",
     "GradcheckError": "microgradx.finite_differences",
     "gradcheck": "microgradx.finite_differences",
     "manual_seed": "microgradx.randomness",
