@@ -167,7 +167,7 @@ class Watch:
         known = self.places.get(out.number)
         place = known[0] if known else None
         inputs = out.inputs
-        if np.isinf(out._data).any() and any(scope.name in _LOSSES for scope in out.scopes):
+        if any(scope.name in _LOSSES for scope in out.scopes) and np.isinf(out._data).any():
             what = (
                 f"the backward of {out.op!r} has nothing to follow: the loss is {_kind(out._data)}"
             )
@@ -191,15 +191,21 @@ class Watch:
         case = Case(op, inputs, np.asarray(out._data))
         has_nan = bool(np.isnan(case.result).any())
         for i, x in enumerate(inputs):
-            if not has_nan or not np.isnan(case.values[i]).any():
-                continue
-            met = f"{_input_name(i, x)}, which was already {_extent(x._data)}"
-            cause = _DATA if x.op is None else _BEFORE
-            raise _error(f"the forward of {op!r} met {met}", op, inputs, _here(), cause)
+            inherited = np.isnan(case.values[i]).any() if has_nan else self._is_of_unknown_origin(x)
+            if inherited:
+                met = f"{_input_name(i, x)}, which was already {_extent(x._data)}"
+                cause = _DATA if x.op is None else _BEFORE
+                raise _error(f"the forward of {op!r} met {met}", op, inputs, _here(), cause)
         if not has_nan and _is_excused(case):
             return
         what = f"the forward of {op!r} gave {_extent(case.result)}"
         raise _error(what, op, inputs, _here(), _cause(case, _FORWARD))
+
+    def _is_of_unknown_origin(self, x: Tensor) -> bool:
+        """Whether it became infinite before the block began, and not by a constant."""
+        if x.op is None or x.number in self.places or _is_finite(x._data):
+            return False
+        return not any(y.op is None and np.isinf(y._data).any() for y in _history(x))
 
 
 class _Entered(NamedTuple):
@@ -357,11 +363,13 @@ class Case:
         return self._there(self.g)
 
     def _there(self, values: Any) -> Array:
-        if isinstance(self.op, Elementwise):
-            wrong = ~np.isfinite(self.result)
-            if np.broadcast_shapes(values.shape, wrong.shape) == wrong.shape:
-                return np.broadcast_to(values, wrong.shape)[wrong]
-        return np.ravel(values)
+        if not isinstance(self.op, Elementwise):
+            return np.ravel(values)
+        shape = np.broadcast_shapes(*(value.shape for value in self.values))
+        everywhere = np.broadcast_to(values, shape)
+        # A gradient may have been summed to the shape of its input.
+        known = self.result.shape == shape
+        return everywhere[~np.isfinite(self.result)] if known else everywhere.ravel()
 
     @property
     def inputs_are_finite(self) -> bool:
@@ -381,9 +389,10 @@ _Rule = tuple[str, Callable[[Case], Any], str | Callable[[Case], str]]
 
 
 def _cause(case: Case, rules: tuple[_Rule, ...]) -> str | None:
-    """What the first rule that fits says."""
+    """What the first rule that fits says. Those for names are for ops of the package only."""
+    name = case.op.name if type(case.op).__module__.startswith("microgradx.") else ""
     for names, fits, text in rules:
-        if (not names or case.op.name in names.split()) and np.any(fits(case)):
+        if (not names or name in names.split()) and np.any(fits(case)):
             return text if isinstance(text, str) else text(case)
     return None
 
@@ -450,8 +459,7 @@ def _grew(case: Case) -> bool:
 def _overflowed(case: Case) -> bool:
     # A sum of products that overflow to both sides is NaN.
     sums = ("matmul", "linear", "sum", "mean", "var", "std")
-    finite = case.inputs_are_finite and (case.g is None or _is_finite(case.g))
-    return finite and (not case.has_nan or case.op.name in sums)
+    return case.inputs_are_finite and (not case.has_nan or case.op.name in sums)
 
 
 def _too_large(case: Case) -> str:
@@ -651,8 +659,24 @@ _FORWARD: tuple[_Rule, ...] = (
         "0 · inf or inf - inf: an infinite mask went into a product of matrices; mask after it, "
         "by np.where",
     ),
+    (
+        "softmax_cross_entropy",
+        lambda c: not c.has_nan and c.op.label_smoothing,  # type: ignore[attr-defined]
+        "label_smoothing gives a share of every target to a class whose logit is -inf, so "
+        "probability 0: mask no class, or smooth the targets of the others by yourself",
+    ),
     ("softmax_cross_entropy", lambda c: not c.has_nan and not c.inputs_are_finite, _LABEL),
     (_SOFTMAXES, _is_masked_row, _ROW),
+    (
+        "softmax_cross_entropy",
+        lambda c: (
+            np.isneginf(c.values[0]) & (c.values[1] == 0)
+            if c.values[0].shape == c.values[1].shape
+            else False
+        ),
+        "0 · inf: a target probability of 0 weighs a logit of -inf: give integer labels, or mask "
+        "with a large negative number such as -1e9",
+    ),
     (
         _SOFTMAXES,
         lambda c: np.isposinf(c.values[0]),
@@ -714,7 +738,6 @@ _BACKWARD: tuple[_Rule, ...] = (
         "the derivative of a product is the other factor, which is infinite: to mask, choose by "
         "np.where(mask, x, 0) rather than multiply",
     ),
-    ("softmax_cross_entropy", lambda c: not c.inputs_are_finite, _LABEL),
     (
         "log log2 log10 log1p sqrt cbrt divide reciprocal power arcsin arccos arctanh arccosh",
         _is_unused,
