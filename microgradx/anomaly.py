@@ -416,7 +416,7 @@ _LOSSES = ("cross_entropy", "nll_loss")
 
 def _source(x: Tensor) -> Tensor:
     """What made the values of `x`, looking through what only moves them."""
-    while x.op is not None and x.op.name in _MOVES and x.inputs and not x.scopes:
+    while x.op is not None and x.op.name in _MOVES and x.inputs:
         x = x.inputs[0]
     return x
 

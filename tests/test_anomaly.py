@@ -44,6 +44,11 @@ def masked(logits, mask):
     return np.where(np.array(mask), leaf(logits), -np.inf)
 
 
+class ChosenProbability(mg.nn.Module):
+    def forward(self, x):
+        return mg.softmax(x)[:1]
+
+
 # ---------------------------------------------------------------------------- causes, forward
 
 x16 = np.float16
@@ -63,6 +68,11 @@ FORWARD = {
     ),
     "log of a chosen probability": (
         lambda: np.log(mg.softmax(leaf([[0.0, 1000.0]]))[[0], [0]]),
+        "log",
+        "a probability underflowed",
+    ),
+    "log of a probability that a module gave": (
+        lambda: np.log(ChosenProbability()(leaf([0.0, 1000.0]))),
         "log",
         "a probability underflowed",
     ),
@@ -490,9 +500,11 @@ def test_the_line_is_outside_the_layers_of_the_package():
 def test_frames_of_numpy_are_passed_over():
     error = reported(lambda: np.apply_along_axis(lambda row: row, 0, np.ones(2)) / leaf([0.0, 1]))
     assert error.place.file == __file__
-    function = np.vectorize(lambda i: np.log(leaf([0.0])), otypes=[object])
-    error = reported(lambda: function(0))
-    assert "np.vectorize(lambda i: np.log" in line_of(error)
+    tensors = np.empty(1, object)
+    tensors[0] = leaf(0.0)
+    function = np.vectorize(mg.log, otypes=[object])  # called from a file of NumPy's
+    error = reported(lambda: function(tensors))
+    assert "function(tensors)" in line_of(error)
 
 
 def test_without_source_there_is_no_line_of_text():
