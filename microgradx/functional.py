@@ -5,7 +5,6 @@ Each takes arrays or Tensors. Arrays in, arrays out; a Tensor anywhere in, a Ten
 
 from __future__ import annotations
 
-import sys
 import warnings
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from microgradx.array_methods import Array, Axis, as_array, as_floats, implements, plain
 from microgradx.engine import Tensor
+from microgradx.messages import callers_frame
 from microgradx.ops.activations import softplus
 from microgradx.ops.elementwise import exp, log
 from microgradx.ops.reductions import sum
@@ -348,12 +348,14 @@ def _warn_of_probabilities(logits: Any) -> None:
     if not isinstance(logits, Tensor):
         return
     if isinstance(logits.op, Softmax) or any(scope.name == "softmax" for scope in logits.scopes):
-        depth = 1
-        while sys._getframe(depth).f_globals.get("__name__", "").startswith("microgradx."):
-            depth += 1
-        warnings.warn(
+        frame = callers_frame()
+        warnings.warn_explicit(
             "cross_entropy was given the output of a softmax, and applies softmax itself: the "
             "gradients fade, and the loss cannot approach 0; give it the logits, from before "
             "the softmax",
-            stacklevel=depth + 1,
+            UserWarning,
+            frame.f_code.co_filename,
+            frame.f_lineno,
+            module=frame.f_globals.get("__name__"),
+            registry=frame.f_globals.setdefault("__warningregistry__", {}),
         )

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from types import FrameType
 from typing import Any
 
 import numpy as np
+
+# What no user wrote: frames of these directories are passed over.
+_ours = tuple(os.path.join(os.path.dirname(file), "") for file in (__file__, np.__file__))
 
 
 def described(x: Any) -> str:
@@ -23,3 +29,14 @@ def explained(error: Exception, where: str) -> Exception:
     kinds = (np.exceptions.AxisError, np.linalg.LinAlgError, IndexError, ValueError, TypeError)
     kind = next(kind for kind in kinds if isinstance(error, kind))
     return kind(f"{where}: {error}")
+
+
+def callers_frame() -> FrameType:
+    """The innermost frame outside this package and NumPy: the line that a user wrote.
+
+    It goes by files and not by modules' names, which doctests borrow.
+    """
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename.startswith(_ours) and frame.f_back is not None:
+        frame = frame.f_back
+    return frame

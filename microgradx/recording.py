@@ -8,7 +8,10 @@ import itertools
 from collections.abc import Callable
 from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["enable_grad", "is_grad_enabled", "no_grad"]
 
@@ -29,7 +32,22 @@ def is_grad_enabled() -> bool:
     return recording.get()
 
 
-class no_grad(ContextDecorator):
+class Block(ContextDecorator):
+    """A state that holds inside a `with`, or during each call of a function decorated with it."""
+
+    def __call__(self, function: F) -> F:
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"{type(self).__name__}() cannot decorate {function.__name__}, which runs later, "
+                "piece by piece; write `with` inside it"
+            )
+        return super().__call__(function)
+
+    def _recreate_cm(self) -> Self:
+        return type(self)()  # for each call its own, be it in another thread
+
+
+class no_grad(Block):
     """Record no graph inside `with no_grad():`, or in a function decorated with `@no_grad()`.
 
     >>> import microgradx as mg
@@ -49,17 +67,6 @@ class no_grad(ContextDecorator):
 
     def __exit__(self, *error: object) -> None:
         recording.reset(self._tokens.pop())
-
-    def __call__(self, function: F) -> F:
-        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
-            raise TypeError(
-                f"{type(self).__name__}() cannot decorate {function.__name__}, which runs later, "
-                "piece by piece; write `with` inside it"
-            )
-        return super().__call__(function)
-
-    def _recreate_cm(self) -> no_grad:
-        return type(self)()  # for each call its own, be it in another thread
 
 
 class enable_grad(no_grad):

@@ -1,0 +1,799 @@
+"""`detect_anomaly`: the first NaN or infinity stops the program, and says where and why.
+
+Numbers that are not finite spread: by the time that a loss is NaN, thousands of ops have handed it
+on. Here every result, and every gradient that a rule gives, is looked at when it is made. Ops
+record nothing for this: an observer remembers, while it is active, the user's line of each result.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from microgradx.array_methods import Array, plain
+from microgradx.engine import Op, Tensor, sweep, unbroadcast
+from microgradx.messages import callers_frame
+from microgradx.ops.elementwise import Elementwise
+from microgradx.recording import Block, observers
+
+__all__ = ["AnomalyError", "detect_anomaly"]
+
+
+# ---------------------------------------------------------------------------- what is reported
+
+
+class Place(NamedTuple):
+    """A line of the user's, where an op was called."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        source = linecache.getline(self.file, self.line).strip()
+        shown = f'File "{self.file}", line {self.line}, in {self.function}'
+        return f"{shown}\n    {source}" if source else shown
+
+
+class Range(NamedTuple):
+    """What is told of an input: which numbers it holds. NaN is in neither `min` nor `max`."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    min: float
+    max: float
+    nans: int
+    infinities: int
+
+    def __str__(self) -> str:
+        shown = f"{self.name}: {self.dtype} {self.shape}"
+        if self.min <= self.max:
+            shown += f", from {self.min:.6g} to {self.max:.6g}"
+        if self.nans:
+            shown += f", {self.nans} NaN"
+        if self.infinities:
+            shown += f", {self.infinities} inf"
+        return shown
+
+
+class AnomalyError(FloatingPointError):
+    """What `detect_anomaly` raises at the first result or gradient that is not finite.
+
+    Attributes: `op`, which gave it; `ranges`, of its inputs, each with `name`, `shape`, `dtype`,
+    `min`, `max`, `nans` and `infinities`; `place`, the `file`, `line` and `function` that called
+    the op, or None if that is not known; and `cause`, the likely one, or None if none is known.
+    """
+
+    op: Op | None = None
+    ranges: tuple[Range, ...] = ()
+    place: Place | None = None
+    cause: str | None = None
+
+
+# ---------------------------------------------------------------------------- the block
+
+
+class detect_anomaly(Block):
+    """Raise AnomalyError at the first NaN or infinity inside `with detect_anomaly():`.
+
+    Forward or backward, it names the op, the line of your program that called it, the ranges of
+    its inputs, and the likely cause with a remedy. Also as a decorator, `@detect_anomaly()`.
+
+    >>> import numpy as np
+    >>> import microgradx as mg
+    >>> p = mg.Tensor([1.0, 0.0], requires_grad=True, name="p")
+    >>> with mg.detect_anomaly():
+    ...     loss = -np.log(p).sum()
+    Traceback (most recent call last):
+    microgradx.anomaly.AnomalyError: the forward of log gave -inf in 1 of 2 elements, the first at
+    index (1,)
+      File "...", line 2, in <module>
+        loss = -np.log(p).sum()
+      x, 'p': float64 (2,), from 0 to 1
+    the logarithm of 0: keep its argument away from 0, ...
+
+    Both passes belong inside: the lines of ops are known only if they were called there. It looks
+    at all numbers, so use it to find an error and not in every training. NumPy's own warnings
+    are silent meanwhile.
+
+    An infinity in a constant is a mask, and passes, as does what is infinite because of it, until
+    it makes a NaN or an infinite loss. A NaN in the data is reported where it reaches a result, so
+    that np.where and np.nan_to_num may remove it; parameters must be finite. Only the thread, or
+    the context of asynchronous code, that entered the block is watched.
+    """
+
+    def __enter__(self) -> None:
+        global _entered
+        within = _block.get()
+        silence = np.errstate(all="ignore")
+        silence.__enter__()
+        watch = within.watch if within else Watch()
+        with _lock:
+            watch.entered += 1
+            _entered += 1
+            # In the list only once, so that leaving one block cannot hide another from the loop
+            # over it in another thread.
+            if _entered == 1:
+                observers.append(_observer)
+        _block.set(_Entered(watch, silence, within))
+
+    def __exit__(self, *error: object) -> None:
+        global _entered
+        block = _block.get()
+        assert block is not None
+        with _lock:
+            block.watch.entered -= 1
+            _entered -= 1
+            if block.watch.entered == 0:
+                block.watch.places.clear()
+            if _entered == 0:
+                observers.remove(_observer)
+        _block.set(block.outer)
+        block.silence.__exit__(None, None, None)
+
+
+class Watch:
+    """Looks at what ops give in one thread or context, and remembers where they were called."""
+
+    def __init__(self) -> None:
+        self.entered = 0
+        #: The user's line, by the number of the result, and what forgets it with the result.
+        self.places: dict[int, tuple[Place, weakref.ref[Tensor]]] = {}
+
+    def forward(self, op: Op, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        for i, x in enumerate(inputs):
+            if x.op is None and x._requires_grad and not _is_finite(x._data):
+                what = (
+                    f"the forward of {op!r} met {_input_name(i, x)}, a parameter, which was "
+                    f"already {_extent(x._data)}"
+                )
+                raise _error(what, op, inputs, _here(), _PARAMETER.format(x.name or "xyz"[i]))
+        if not _is_finite(out._data):
+            self._judge(op, inputs, out)
+        if out.op is not None:
+            number, places = out.number, self.places
+            places[number] = _here(), weakref.ref(out, lambda _: places.pop(number, None))
+
+    def backward(self, out: Tensor, x: Tensor, g: Any, gradient: Any) -> None:
+        assert out.op is not None
+        known = self.places.get(out.number)
+        place = known[0] if known else None
+        inputs = out.inputs
+        if any(scope.name in _LOSSES for scope in out.scopes) and np.isinf(out._data).any():
+            what = (
+                f"the backward of {out.op!r} has nothing to follow: the loss is {_kind(out._data)}"
+            )
+            raise _error(what, out.op, inputs, place, _LABEL)
+        result = plain(gradient)
+        if _is_finite(result):
+            if result.shape == x.shape and result.dtype == x.dtype:
+                return
+            result = unbroadcast(result, x)  # which may overflow, in the sum or in the cast
+            if _is_finite(result):
+                return
+        i = next(i for i, y in enumerate(inputs) if y is x)
+        case = Case(out.op, inputs, np.asarray(result), i, np.asarray(plain(g)))
+        what = f"the backward of {out.op!r} gave, for {_input_name(i, x)}, {_extent(case.result)}"
+        raise _error(what, out.op, inputs, place, _cause(case, _BACKWARD))
+
+    def _judge(self, op: Op, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        """Raise for a result that is not finite, unless that is deliberate."""
+        if _is_in_a_rule():
+            return  # what comes of it is the rule's gradient, which is judged
+        case = Case(op, inputs, np.asarray(out._data))
+        has_nan = bool(np.isnan(case.result).any())
+        for i, x in enumerate(inputs):
+            inherited = np.isnan(case.values[i]).any() if has_nan else self._is_of_unknown_origin(x)
+            if inherited:
+                met = f"{_input_name(i, x)}, which was already {_extent(x._data)}"
+                cause = _DATA if x.op is None else _BEFORE
+                raise _error(f"the forward of {op!r} met {met}", op, inputs, _here(), cause)
+        if not has_nan and _is_excused(case):
+            return
+        what = f"the forward of {op!r} gave {_extent(case.result)}"
+        raise _error(what, op, inputs, _here(), _cause(case, _FORWARD))
+
+    def _is_of_unknown_origin(self, x: Tensor) -> bool:
+        """Whether it became infinite before the block began, and not by a constant."""
+        if x.op is None or x.number in self.places or _is_finite(x._data):
+            return False
+        return not any(y.op is None and np.isinf(y._data).any() for y in _history(x))
+
+
+class _Entered(NamedTuple):
+    """A block that was entered, and the one around it."""
+
+    watch: Watch
+    silence: np.errstate
+    outer: _Entered | None
+
+
+class _Observer:
+    """Hands on what happens to the watch of the context in which it does."""
+
+    def forward(self, op: Op, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        block = _block.get()
+        if block is not None:
+            block.watch.forward(op, inputs, out)
+
+    def backward(self, out: Tensor, x: Tensor, g: Any, gradient: Any) -> None:
+        block = _block.get()
+        if block is not None:
+            block.watch.backward(out, x, g, gradient)
+
+
+_block: ContextVar[_Entered | None] = ContextVar("detect_anomaly", default=None)
+_observer = _Observer()
+_lock = threading.Lock()
+_entered = 0
+
+
+def _is_finite(array: Array) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
+def _here() -> Place:
+    frame = callers_frame()
+    code = frame.f_code
+    # Classes are in the qualified name, which Python 3.10 does not have.
+    return Place(code.co_filename, frame.f_lineno, getattr(code, "co_qualname", code.co_name))
+
+
+def _is_in_a_rule() -> bool:
+    """Whether the op was called by a rule of the package, in a sweep with create_graph=True."""
+    caller, frame = callers_frame(), sys._getframe()
+    while frame is not caller and frame.f_back is not None:
+        if frame.f_code is sweep.__code__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _is_excused(case: Case) -> bool:
+    """Whether infinities in a result are due to those in its inputs, which were let pass."""
+    if case.op.name == "softmax_cross_entropy":
+        return False
+    infinite = [np.isinf(value) for value in case.values]
+    if not any(places.any() for places in infinite):
+        return False
+    if not isinstance(case.op, Elementwise):
+        return True
+    due = np.zeros(case.result.shape, bool)
+    for places in infinite:
+        due = due | places
+    return bool(due[np.isinf(case.result)].all())
+
+
+# ---------------------------------------------------------------------------- the message
+
+
+def _error(
+    what: str,
+    op: Op,
+    inputs: tuple[Tensor, ...],
+    place: Place | None,
+    cause: str | None,
+) -> AnomalyError:
+    ranges = tuple(_range(i, x) for i, x in enumerate(inputs))
+    if place is None:
+        where = (
+            "at a line that is not known, since it was called before detect_anomaly() began: put "
+            "the forward inside the `with` too"
+        )
+    else:
+        where = str(place)
+    message = "\n  ".join([what, *where.splitlines(), *map(str, ranges)])
+    error = AnomalyError(f"{message}\n{cause}" if cause else message)
+    error.op, error.ranges, error.place, error.cause = op, ranges, place, cause
+    return error
+
+
+def _input_name(i: int, x: Tensor) -> str:
+    letter = "xyz"[i] if i < 3 else f"input {i}"
+    return f"{letter}, {x.name!r}" if x.name else letter
+
+
+def _range(i: int, x: Tensor) -> Range:
+    values = np.asarray(x._data)
+    is_nan = np.isnan(values)
+    numbers = values[~is_nan]
+    return Range(
+        _input_name(i, x),
+        values.shape,
+        values.dtype,
+        float(numbers.min()) if numbers.size else np.nan,
+        float(numbers.max()) if numbers.size else np.nan,
+        int(is_nan.sum()),
+        int(np.isinf(values).sum()),
+    )
+
+
+def _kind(values: Array) -> str:
+    """Which of NaN, inf and -inf there are."""
+    kinds = [("NaN", np.isnan(values)), ("inf", np.isposinf(values)), ("-inf", np.isneginf(values))]
+    return " and ".join(name for name, places in kinds if places.any())
+
+
+def _extent(values: Array) -> str:
+    """What is not finite, how often and where first."""
+    values = np.asarray(values)
+    if values.ndim == 0:
+        return _kind(values)
+    wrong = np.argwhere(~np.isfinite(values))
+    first = tuple(int(i) for i in wrong[0])
+    return f"{_kind(values)} in {len(wrong)} of {values.size} elements, the first at index {first}"
+
+
+# ---------------------------------------------------------------------------- likely causes
+
+
+class Case:
+    """What the rules for causes look at: an op, its inputs, and a result that is not finite."""
+
+    def __init__(
+        self,
+        op: Op,
+        inputs: tuple[Tensor, ...],
+        result: Array,
+        index: int | None = None,
+        g: Array | None = None,
+    ) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.values = [np.asarray(x._data) for x in inputs]
+        #: What the op gave, or what its backward gave for the input of that index.
+        self.result = result
+        self.index = index
+        self.g = g
+        self.has_nan = bool(np.isnan(result).any())
+
+    def at(self, i: int) -> Array:
+        """The numbers of an input that made what is not finite; all if that cannot be told."""
+        return self._there(self.values[i])
+
+    def g_there(self) -> Array:
+        return self._there(self.g)
+
+    def _there(self, values: Any) -> Array:
+        if not isinstance(self.op, Elementwise):
+            return np.ravel(values)
+        shape = np.broadcast_shapes(*(value.shape for value in self.values))
+        everywhere = np.broadcast_to(values, shape)
+        # A gradient may have been summed to the shape of its input.
+        known = self.result.shape == shape
+        return everywhere[~np.isfinite(self.result)] if known else everywhere.ravel()
+
+    @property
+    def inputs_are_finite(self) -> bool:
+        return all(_is_finite(value) for value in self.values)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        dtype: np.dtype[Any] = self.result.dtype
+        return dtype
+
+    @property
+    def largest(self) -> float:
+        return float(np.finfo(self.dtype).max)
+
+
+_Rule = tuple[str, Callable[[Case], Any], str | Callable[[Case], str]]
+
+
+def _cause(case: Case, rules: tuple[_Rule, ...]) -> str | None:
+    """What the first rule that fits says. Those for names are for ops of the package only."""
+    name = case.op.name if type(case.op).__module__.startswith("microgradx.") else ""
+    for names, fits, text in rules:
+        if (not names or name in names.split()) and np.any(fits(case)):
+            return text if isinstance(text, str) else text(case)
+    return None
+
+
+def _history(*tensors: Tensor) -> Iterator[Tensor]:
+    """The Tensors and all that they were computed from, as far as that was recorded."""
+    found = set(tensors)
+    unvisited = list(tensors)
+    while unvisited:
+        tensor = unvisited.pop()
+        yield tensor
+        new = set(tensor.inputs) - found
+        found |= new
+        unvisited += new
+
+
+# What leaves the values as they are, or selects some of them.
+_MOVES = ("reshape", "transpose", "broadcast_to", "getitem", "copy", "astype")
+_LOSSES = ("cross_entropy", "nll_loss")
+
+
+def _source(x: Tensor) -> Tensor:
+    """What made the values of `x`, looking through what only moves them."""
+    while x.op is not None and x.op.name in _MOVES and x.inputs:
+        x = x.inputs[0]
+    return x
+
+
+def _is_made_by(x: Tensor, *names: str) -> bool:
+    x = _source(x)
+    made = x.op.name if x.op is not None else ""
+    return made in names or any(scope.name in names for scope in x.scopes)
+
+
+def _is_softmax(x: Tensor) -> bool:
+    x = _source(x)
+    by_hand = x.op is not None and x.op.name == "divide" and _is_made_by(x.inputs[0], "exp")
+    return _is_made_by(x, "softmax") or by_hand
+
+
+def _is_sigmoid(x: Tensor) -> bool:
+    x = _source(x)
+    is_complement = x.op is not None and x.op.name == "subtract"
+    return _is_made_by(x.inputs[1] if is_complement else x, "sigmoid")
+
+
+def _largest_leaf(case: Case) -> tuple[Tensor | None, float]:
+    """The leaf with the largest |number| of all that the inputs were computed from."""
+    largest: tuple[Tensor | None, float] = None, 0.0
+    for x in _history(*case.inputs):
+        values = np.asarray(x._data)
+        if x.op is None and values.size and values.dtype.kind == "f":
+            finite = np.abs(values[np.isfinite(values)])
+            if finite.size and finite.max() > largest[1]:
+                largest = x, float(finite.max())
+    return largest
+
+
+def _grew(case: Case) -> bool:
+    leaf, largest = _largest_leaf(case)
+    return leaf is not None and leaf._requires_grad and largest >= 100
+
+
+def _overflowed(case: Case) -> bool:
+    # A sum of products that overflow to both sides is NaN.
+    sums = ("matmul", "linear", "sum", "mean", "var", "std")
+    return case.inputs_are_finite and (not case.has_nan or case.op.name in sums)
+
+
+def _too_large(case: Case) -> str:
+    """That it overflowed, and what can be done about it."""
+    limit = f"overflow: the largest {case.dtype} is {case.largest:.5g}"
+    if _grew(case):
+        leaf, largest = _largest_leaf(case)
+        assert leaf is not None
+        name = f" of {leaf.name!r}" if leaf.name else ""
+        return (
+            f"{limit}. The parameters grew: the largest |weight|{name} is {largest:.3g}. The "
+            "learning rate is too large: lower it, or clip the gradients"
+        )
+    if case.dtype.itemsize < 8:
+        wider = "float32" if case.dtype.itemsize == 2 else "float64"
+        return f"{limit}; scale the numbers down, or compute in np.{wider}: t.astype(np.{wider})"
+    return f"{limit}; scale the numbers down, or compute with their logarithms"
+
+
+def _exponent_limit(case: Case) -> str:
+    name = case.op.name
+    limit = np.log(case.largest) / np.log(2 if name == "exp2" else np.e)
+    if name in ("sinh", "cosh"):  # (eˣ ± e⁻ˣ) / 2
+        limit += np.log(2)
+    remedy = (
+        "subtract the maximum first, or use softmax, log_softmax or logsumexp, which do so"
+        if name == "exp"
+        else "keep its argument below"
+    )
+    return f"{name} of more than {round(limit, 2):g} overflows in {case.dtype}: {remedy}"
+
+
+# Ends what is said of a forward that np.where may have been meant to hide.
+_SAFE = (
+    " (if np.where chooses another value there, make the argument safe first: "
+    "np.{0}(np.where({1}, {2})))"
+)
+_PARAMETER = (
+    "{} was already not finite before this op: the learning rate is too large, or an earlier step "
+    "was bad; lower the learning rate, clip the gradients, and put that step inside "
+    "detect_anomaly() too"
+)
+_DATA = (
+    "the data hold NaN: leave such rows out, x[~np.isnan(x).any(axis=1)], or replace them, "
+    "np.nan_to_num(x)"
+)
+_BEFORE = (
+    "it was computed before detect_anomaly() began: put what computes it inside the `with` too"
+)
+_LABEL = (
+    "a labelled class has the logit -inf, so probability 0, and its loss is -ln 0: mask no class "
+    "that is a label, or leave such rows out by ignore_index"
+)
+_ROW = (
+    "a row of logits is -inf throughout, and has no softmax: leave one class unmasked, or such "
+    "rows out"
+)
+_LOGS = "log log2 log10"
+_SOFTMAXES = "softmax log_softmax logsumexp softmax_cross_entropy"
+
+
+def _is_masked_row(case: Case) -> bool:
+    axis = getattr(case.op, "axis", -1)
+    return bool(np.any(np.all(np.isneginf(case.values[0]), axis=axis)))
+
+
+# Each: names of ops (or "" for all), when it fits, what it says. The first that fits is told.
+_FORWARD: tuple[_Rule, ...] = (
+    (
+        _LOGS,
+        lambda c: (c.at(0) == 0).any() and _is_softmax(c.inputs[0]),
+        "a probability underflowed to 0, whose logarithm is -inf: give the logits to "
+        "cross_entropy, or use log_softmax in place of log(softmax)",
+    ),
+    (
+        _LOGS,
+        lambda c: (c.at(0) == 0).any() and _is_sigmoid(c.inputs[0]),
+        "a sigmoid underflowed to 0 or rounded to 1: give the logits to "
+        "binary_cross_entropy_with_logits, or use logsigmoid(x), and logsigmoid(-x) for "
+        "log(1 - sigmoid(x))",
+    ),
+    (
+        _LOGS,
+        lambda c: c.at(0) == 0,
+        lambda c: (
+            "the logarithm of 0: keep its argument away from 0, as by np.maximum(x, 1e-12)"
+            + _SAFE.format(c.op.name, "x > 0", "x, 1")
+        ),
+    ),
+    (
+        _LOGS,
+        lambda c: c.at(0) < 0,
+        lambda c: (
+            f"the logarithm of a negative number, {c.at(0).min():.6g}: it exists only for "
+            "x > 0" + _SAFE.format(c.op.name, "x > 0", "x, 1")
+        ),
+    ),
+    (
+        "log1p",
+        lambda c: c.at(0) == -1,
+        "log1p(x) is ln(1 + x), and x = -1 makes that ln 0: keep x above -1",
+    ),
+    (
+        "log1p",
+        lambda c: c.at(0) < -1,
+        "log1p(x) is ln(1 + x), and x below -1 makes 1 + x negative: keep x above -1",
+    ),
+    ("exp exp2 expm1 sinh cosh", lambda c: c.inputs_are_finite, _exponent_limit),
+    (
+        "divide",
+        lambda c: ((c.at(0) == 0) & (c.at(1) == 0)).any() and _is_made_by(c.inputs[0], "exp"),
+        "0/0, as all exponentials underflowed to 0: subtract the maximum first, or use softmax, "
+        "which does so",
+    ),
+    (
+        "divide",
+        lambda c: (c.at(0) == 0) & (c.at(1) == 0),
+        "0/0: keep the divisor away from 0 (if np.where chooses another value there, make it safe "
+        "first: x / np.where(y == 0, 1, y))",
+    ),
+    (
+        "divide",
+        lambda c: c.at(1) == 0,
+        "a division by 0: keep the divisor away from 0, as by a small number added (if np.where "
+        "chooses another value there, make it safe first: x / np.where(y == 0, 1, y))",
+    ),
+    (
+        "divide",
+        lambda c: np.isinf(c.at(0)) & np.isinf(c.at(1)),
+        "inf / inf: keep infinite masks out of divisions",
+    ),
+    (
+        "floor_divide remainder",
+        lambda c: c.at(1) == 0,
+        "a division by 0: keep the divisor away from 0",
+    ),
+    (
+        "reciprocal",
+        lambda c: c.at(0) == 0,
+        "1/0: keep x away from 0, as by a small number added",
+    ),
+    (
+        "sqrt",
+        lambda c: c.at(0) < 0,
+        lambda c: (
+            f"the root of a negative number, {c.at(0).min():.6g}: it exists only for x >= 0; "
+            "if rounding made it so, np.maximum(x, 0)"
+        ),
+    ),
+    (
+        "power",
+        lambda c: (c.at(0) == 0) & (c.at(1) < 0),
+        "0 to a negative exponent is 1/0: keep the base away from 0",
+    ),
+    (
+        "power",
+        lambda c: (c.at(0) < 0) & (c.at(1) != np.floor(c.at(1))),
+        "a negative base with a fractional exponent has no real power: take np.abs(x), or keep "
+        "the base positive",
+    ),
+    (
+        "arcsin arccos",
+        lambda c: np.abs(c.at(0)) > 1,
+        lambda c: (
+            f"{c.op.name} exists only from -1 to 1; if rounding went beyond, np.clip(x, -1, 1)"
+        ),
+    ),
+    ("arccosh", lambda c: c.at(0) < 1, "arccosh exists only for x >= 1"),
+    (
+        "arctanh",
+        lambda c: np.abs(c.at(0)) >= 1,
+        "arctanh is finite only between -1 and 1; keep x inside",
+    ),
+    (
+        "multiply",
+        lambda c: ((c.at(0) == 0) & np.isinf(c.at(1))) | (np.isinf(c.at(0)) & (c.at(1) == 0)),
+        "0 · inf: to mask, choose by np.where(mask, x, 0) rather than multiply",
+    ),
+    (
+        "add subtract",
+        lambda c: np.isinf(c.at(0)) & np.isinf(c.at(1)),
+        "inf - inf: an infinite mask met another; mask once, by np.where",
+    ),
+    (
+        "sum mean cumsum",
+        lambda c: np.isposinf(c.at(0)).any() and np.isneginf(c.at(0)).any(),
+        "inf - inf: infinities of both signs are summed; choose by np.where before the sum",
+    ),
+    (
+        "var std",
+        lambda c: np.isinf(c.at(0)),
+        "inf - inf: the mean of infinite numbers is infinite too; choose by np.where before",
+    ),
+    (
+        "matmul linear",
+        lambda c: any(np.isinf(value).any() for value in c.values),
+        "0 · inf or inf - inf: an infinite mask went into a product of matrices; mask after it, "
+        "by np.where",
+    ),
+    (
+        "softmax_cross_entropy",
+        lambda c: not c.has_nan and c.op.label_smoothing,  # type: ignore[attr-defined]
+        "label_smoothing gives a share of every target to a class whose logit is -inf, so "
+        "probability 0: mask no class, or smooth the targets of the others by yourself",
+    ),
+    ("softmax_cross_entropy", lambda c: not c.has_nan and not c.inputs_are_finite, _LABEL),
+    (_SOFTMAXES, _is_masked_row, _ROW),
+    (
+        "softmax_cross_entropy",
+        lambda c: (
+            np.isneginf(c.values[0]) & (c.values[1] == 0)
+            if c.values[0].shape == c.values[1].shape
+            else False
+        ),
+        "0 · inf: a target probability of 0 weighs a logit of -inf: give integer labels, or mask "
+        "with a large negative number such as -1e9",
+    ),
+    (
+        _SOFTMAXES,
+        lambda c: np.isposinf(c.values[0]),
+        "a logit is +inf: mask with -inf the others, or use argmax",
+    ),
+    (
+        "softmax_cross_entropy",
+        lambda c: c.has_nan and c.inputs_are_finite,
+        'every row is ignored, or weighs 0, and there is no mean of nothing: use reduction="sum", '
+        "or leave such batches out",
+    ),
+    ("mean", lambda c: c.values[0].size == 0, "0/0: the mean of no elements"),
+    (
+        "var std",
+        lambda c: c.op.count(c.values[0]) <= c.op.ddof,  # type: ignore[attr-defined]
+        "0/0: there are not more elements than ddof",
+    ),
+    ("", _overflowed, _too_large),
+)
+
+
+def _is_unused(case: Case) -> Any:
+    """0 · inf: NaN where the incoming gradient is 0, as of what np.where has not chosen."""
+    return np.isnan(case._there(case.result)) & (case.g_there() == 0)
+
+
+def _is_at(value: float) -> Callable[[Case], Any]:
+    return lambda c: np.any(c.at(0) == value)
+
+
+def _unused(case: Case) -> str:
+    name = case.op.name
+    examples = {
+        "divide": "x / np.where(y == 0, 1, y)",
+        "reciprocal": "np.reciprocal(np.where(x == 0, 1, x))",
+        "power": "np.where(x > 0, x, 1) ** y",
+        "arccosh": "np.arccosh(np.where(x > 1, x, 2))",
+        "log1p": "np.log1p(np.where(x > -1, x, 0))",
+        "cbrt": "np.cbrt(np.where(x == 0, 1, x))",
+        **dict.fromkeys(("arcsin", "arccos"), f"np.{name}(np.where(np.abs(x) < 1, x, 0))"),
+    }
+    example = examples.get(name, f"np.{name}(np.where(x > 0, x, 1))")
+    return (
+        "0 · inf: the result is not used there, as np.where chose another, so 0 arrives, but the "
+        f"derivative is infinite. Make the argument safe first: {example}"
+    )
+
+
+_BACKWARD: tuple[_Rule, ...] = (
+    (
+        "",
+        lambda c: not _is_finite(c.g),
+        "the gradient that arrived at it was already not finite: it was given to backward() or by "
+        "a hook, or is a sum that overflowed",
+    ),
+    (
+        "multiply matmul linear",
+        lambda c: not c.inputs_are_finite,
+        "the derivative of a product is the other factor, which is infinite: to mask, choose by "
+        "np.where(mask, x, 0) rather than multiply",
+    ),
+    (
+        "log log2 log10 log1p sqrt cbrt divide reciprocal power arcsin arccos arctanh arccosh",
+        _is_unused,
+        _unused,
+    ),
+    (
+        "sqrt",
+        _is_at(0),
+        "the derivative of the root at 0 is 1 / (2 · 0): add a small number inside the root, "
+        "np.sqrt(x + 1e-12), use np.hypot for the length of (x, y), or choose by np.where before "
+        "the root",
+    ),
+    (
+        "cbrt",
+        _is_at(0),
+        "the derivative of the cubic root at 0 is infinite: keep its argument away from 0",
+    ),
+    (
+        "power",
+        lambda c: (c.at(0) == 0) & (c.at(1) < 1),
+        "the derivative of xʸ at x = 0 is y · 0ʸ⁻¹, infinite for y < 1: add a small number to the "
+        "base",
+    ),
+    (
+        "power",
+        lambda c: c.index == 1 and (c.at(0) < 0).any(),
+        "the derivative by the exponent is xʸ ln x, and the base is negative: keep it positive, "
+        "or make the exponent a constant",
+    ),
+    (
+        "log log2 log10",
+        lambda c: c.at(0) == 0,
+        "the derivative of the logarithm at 0 is 1/0: keep its argument away from 0, as by "
+        "np.maximum(x, 1e-12)",
+    ),
+    ("log1p", _is_at(-1), "the derivative of log1p at -1 is 1/0: keep its argument above -1"),
+    ("divide", lambda c: c.at(1) == 0, "a division by 0: keep the divisor away from 0"),
+    ("reciprocal", _is_at(0), "1/0: keep x away from 0"),
+    (
+        "arctan2",
+        lambda c: (c.at(0) == 0) & (c.at(1) == 0),
+        "the angle of (0, 0) has no derivative, 0/0: move one argument away from 0, as by "
+        "np.where(x == 0, 1e-12, x)",
+    ),
+    (
+        "arcsin arccos",
+        lambda c: np.abs(c.at(0)) == 1,
+        lambda c: (
+            f"the derivative of {c.op.name} at 1 and -1 is infinite: keep x between, "
+            "np.clip(x, -1 + 1e-6, 1 - 1e-6)"
+        ),
+    ),
+    ("arccosh", _is_at(1), "the derivative of arccosh at 1 is infinite: keep x above 1"),
+    (
+        "",
+        _overflowed,
+        lambda c: "the gradient is too large. " + _too_large(c).replace("overflow", "Overflow", 1),
+    ),
+)
