@@ -27,7 +27,7 @@ from microgradx.recording import enable_grad, is_grad_enabled, no_grad
 
 if TYPE_CHECKING:
     from microgradx import autograd, data, nn, optim
-    from microgradx.anomaly import AnomalyError, detect_anomaly
+    from microgradx.checking.anomaly import AnomalyError, detect_anomaly
     from microgradx.checking.gradients import GradcheckError, gradcheck
     from microgradx.checking.ops import OpCheckError, check_op
     from microgradx.randomness import manual_seed
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 # What is loaded at its first use, and from where.
 _LAZY = {
-    "AnomalyError": "microgradx.anomaly",
-    "detect_anomaly": "microgradx.anomaly",
+    "AnomalyError": "microgradx.checking.anomaly",
+    "detect_anomaly": "microgradx.checking.anomaly",
     "GradcheckError": "microgradx.checking.gradients",
     "gradcheck": "microgradx.checking.gradients",
     "OpCheckError": "microgradx.checking.ops",

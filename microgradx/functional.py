@@ -160,8 +160,9 @@ def cross_entropy(
     if target.ndim != logits.ndim and not label_smoothing:
         return _nll(log_p, target, axis, weight, ignore_index, reduction)
     y, divisor = op.weighed_targets(*inputs)
-    counted = np.any(plain(y) != 0, axis=axis)
-    losses = np.where(counted, -sum(y * log_p, axis=axis), 0)
+    # A logit of -inf may weigh 0, as all do in rows that count for nothing.
+    is_void = (plain(y) == 0) & ~np.isfinite(log_p)
+    losses = -sum(y * np.where(is_void, 0, log_p), axis=axis)
     return _reduced(losses, divisor, reduction)
 
 

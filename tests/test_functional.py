@@ -292,6 +292,19 @@ INFINITE = [
 ]
 
 
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_soft_target_may_give_0_to_a_masked_class(fused):
+    y = np.array([[0.3, 0.0, 0.7]])
+    z = mg.Tensor([[1.0, -np.inf, 2.0]], requires_grad=True)
+    masked = mg.cross_entropy(z, y, fused=fused)
+    masked.backward()
+    left = mg.Tensor([[1.0, 2.0]], requires_grad=True)
+    without = mg.cross_entropy(left, y[:, [0, 2]])
+    without.backward()
+    np.testing.assert_allclose(masked.data, without.data, rtol=1e-14)
+    np.testing.assert_allclose(z.grad, np.insert(left.grad, 1, 0, axis=1), rtol=1e-12)
+
+
 @pytest.mark.parametrize(("row", "p", "log_sum"), INFINITE)
 def test_infinite_and_nan_logits(row, p, log_sum):
     np.testing.assert_allclose(mg.softmax(row), p)

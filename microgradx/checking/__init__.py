@@ -1,1 +1,1 @@
-"""Gradients checked against finite differences, and what is wrong with those that differ."""
+"""What finds mistakes: gradients against finite differences, and NaN caught at its source."""

@@ -161,13 +161,17 @@ def _checked(
 ) -> GradcheckReport:
     checked, largest = 0, 0.0
     results: list[Tensor] = []
+    found: list[Evidence] = []
     for at_order in range(1, order + 1):
         error = None
-        found: list[Evidence] = []
         try:
             outputs = _run_twice(function, tensors)
             if outputs is None:
                 return _non_deterministic(function, tensors)
+            if at_order == 2:
+                apart = _differing(found, outputs)
+                if apart:
+                    return _two_rules(apart, checked, largest)
             weights = [
                 np.asarray(generator.normal(size=out.shape)).astype(out.dtype) for out in outputs
             ]
@@ -176,7 +180,7 @@ def _checked(
         except (ValueError, TypeError, IndexError) as raised:
             if not results:  # the function itself
                 raise
-            error = raised
+            error, found = raised, []
         checked += sum(len(each.columns) for each in found)
         largest = max([largest, *(float(np.max(each.excess, initial=0)) for each in found)])
         wrong = [each for each in found if np.any(each.wrong)]
@@ -249,6 +253,30 @@ def _diagnosed(
         "\n".join(lines),
         False,
     )
+
+
+def _differing(found: list[Evidence], gradients: list[Tensor]) -> list[Evidence]:
+    """The inputs at which the rules, run on Tensors, give another gradient than on arrays."""
+    return [
+        each
+        for each, gradient in zip(found, gradients, strict=True)
+        if not np.allclose(each.analytic, gradient.data, 1e-6, 1e-9, equal_nan=True)
+    ]
+
+
+def _two_rules(apart: list[Evidence], checked: int, largest: float) -> GradcheckReport:
+    """The report of rules that are right on arrays, and give something else on Tensors."""
+    cause = Cause(
+        "constant in the rule",
+        "on arrays the rule is right, and on Tensors, on which create_graph=True runs it, it gives "
+        "another gradient: does it ask for the type of its arguments, or use an array that the "
+        "forward kept?",
+    )
+    lines = ["the gradient under create_graph=True is not that of the ordinary sweep"]
+    for each in apart:
+        lines.append(f"input {each.position}, {described(each.tensor)}: {cause.kind}")
+    lines += wrap(cause.text, 96, initial_indent="    ", subsequent_indent="    ")
+    return GradcheckReport(checked, largest, (), (cause,), None, "\n".join(lines), False)
 
 
 def _op_to_blame(

@@ -243,8 +243,7 @@ class SoftmaxCrossEntropy(Op):
             return self._loss_and_gradient(logits, target, weight, want_gradient=False)[0]
         y, divisor = self.weighed_targets(logits, target, weight)
         each = y * LogSoftmax(self.axis)(logits)
-        if target.ndim != logits.ndim:
-            each = np.where(y == 0, 0, each)  # other labels may have logits of -inf
+        each = np.where(y == 0, 0, each)  # what is not the target may have a logit of -inf
         losses = -np.sum(each, axis=self.axis)
         if self.reduction == "none":
             return losses
@@ -379,7 +378,7 @@ def _of_probabilities(z: Array, y: Array, want_gradient: bool) -> tuple[Array, A
     _, differences, e, chosen, others = exponentials(z, top)
     counted = np.any(y != 0, axis=1)
     log_p = differences - chosen * np.log1p(others)
-    losses = np.where(counted, -np.sum(y * log_p, axis=1), 0)
+    losses = -np.sum(np.where(y == 0, 0, y * log_p), axis=1)  # a logit of -inf may weigh 0
     if not want_gradient:
         return losses, None
     p = e / (chosen + others)

@@ -329,6 +329,14 @@ def test_a_constant_in_a_rule_is_seen_in_the_second_order(rule):
     assert report.op is op
 
 
+def test_a_rule_that_is_another_on_tensors_is_seen():
+    op = wrong(np.exp, lambda g, out, x: 0 * g if isinstance(x, mg.Tensor) else g * out)
+    assert mg.gradcheck(op, normal(3))
+    report = mg.gradcheck(op, normal(3), order=2, raise_exception=False)
+    assert report.cause == "constant in the rule"
+    assert "not that of the ordinary sweep" in report.message
+
+
 def test_a_rule_that_cannot_run_on_tensors_is_seen_in_the_second_order():
     op = wrong(np.exp, lambda g, out, x: g * np.asarray(out))
     report = mg.gradcheck(op, normal(3), order=2, raise_exception=False)
