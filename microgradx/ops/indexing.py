@@ -39,14 +39,14 @@ class Index(Op):
     name = "getitem"
     formula = "x[index]"
 
-    def __init__(self, template: tuple[Any, ...]) -> None:
-        self.template = template
+    def __init__(self, index: tuple[Any, ...]) -> None:
+        self.index = index
 
     def forward(self, x: Any, *arrays: Any) -> Any:
-        return x[_filled_in(self.template, arrays)]
+        return x[_filled_in(self.index, arrays)]
 
     def backward(self, g: Any, out: Any, x: Any, *arrays: Any) -> Any:
-        gradient = AddAt(self.template, x.shape)(g, *arrays)
+        gradient = AddAt(self.index, x.shape)(g, *arrays)
         return gradient, *(None for _ in arrays)
 
 
@@ -56,13 +56,13 @@ class AddAt(Op):
     name = "add_at"
     formula = "0[index] += x"
 
-    def __init__(self, template: tuple[Any, ...], shape: tuple[int, ...]) -> None:
-        self.template = template
+    def __init__(self, index: tuple[Any, ...], shape: tuple[int, ...]) -> None:
+        self.index = index
         self.shape = shape
 
     def forward(self, x: Any, *arrays: Any) -> Any:
         out = np.zeros_like(x, shape=self.shape)
-        index = _filled_in(self.template, arrays)
+        index = _filled_in(self.index, arrays)
         if any(array.dtype.kind != "b" for array in arrays):
             np.add.at(out, index, x)
         else:
@@ -70,7 +70,7 @@ class AddAt(Op):
         return out
 
     def backward(self, g: Any, out: Any, x: Any, *arrays: Any) -> Any:
-        return Index(self.template)(g, *arrays), *(None for _ in arrays)
+        return Index(self.index)(g, *arrays), *(None for _ in arrays)
 
 
 class SetAt(Op):
@@ -79,16 +79,16 @@ class SetAt(Op):
     name = "set_at"
     formula = "x[index] = y"
 
-    def __init__(self, template: tuple[Any, ...]) -> None:
-        self.template = template
+    def __init__(self, index: tuple[Any, ...]) -> None:
+        self.index = index
 
     def forward(self, x: Any, y: Any, *arrays: Any) -> Any:
         out = x.copy()
-        out[_filled_in(self.template, arrays)] = y
+        out[_filled_in(self.index, arrays)] = y
         return out
 
     def backward(self, g: Any, out: Any, x: Any, y: Any, *arrays: Any) -> Any:
-        index = _filled_in(self.template, [plain(array) for array in arrays])
+        index = _filled_in(self.index, [plain(array) for array in arrays])
         # What stands at each place in the end: 0 for x, or which element of y.
         source = np.zeros(x.shape, int)
         stays = np.arange(1, y.size + 1).reshape(y.shape)
