@@ -5,21 +5,9 @@ import pytest
 
 import microgradx as mg
 from tests.checking.planted_by_others import PLANTED as BY_OTHERS
+from tests.checking.wrong_rules import wrong
 
 GENERATOR = np.random.default_rng(3)
-
-
-def wrong(forward, backward):
-    """An op with the given pair of functions."""
-
-    class Wrong(mg.Op):
-        def forward(self, *inputs):
-            return forward(*inputs)
-
-        def backward(self, g, out, *inputs):
-            return backward(g, out, *inputs)
-
-    return Wrong()
 
 
 def normal(*shape):

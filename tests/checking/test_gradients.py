@@ -5,20 +5,7 @@ import pytest
 
 import microgradx as mg
 from microgradx.checking.gradients import GradcheckError, GradcheckReport
-
-
-def wrong(forward, backward):
-    """An op with the given pair of functions."""
-
-    class Wrong(mg.Op):
-        def forward(self, *inputs):
-            return forward(*inputs)
-
-        def backward(self, g, out, *inputs):
-            return backward(g, out, *inputs)
-
-    return Wrong()
-
+from tests.checking.wrong_rules import wrong
 
 WRONG_RULES = {
     "factor 2": (np.square, lambda g, out, x: 4 * g * x),
