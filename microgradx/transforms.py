@@ -226,6 +226,17 @@ def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
 # ---------------------------------------------------------------------------- the machinery
 
 
+class _Variable(Tensor):
+    """An argument to differentiate by: a leaf while its function runs, then a constant to others.
+
+    Results of an inner transform are recorded as computed from it. It does not make what depends
+    on it depend on a Tensor from outside.
+    """
+
+    __slots__ = ("is_done",)
+    is_done: bool
+
+
 class _Run:
     """One call of a function, with the arguments to differentiate by wrapped in Tensors.
 
@@ -242,18 +253,23 @@ class _Run:
         with enable_grad():
             for place in places:
                 arguments[place] = _mapped(_wrapped, arguments[place])
+            several = tuple(arguments[place] for place in places)
+            self.selected = several[0] if isinstance(argnums, (int, str)) else several
+            self.variables: list[Tensor] = _leaves(self.selected)
             positional = [arguments[i] for i in range(len(args))]
-            self.result = f(*positional, **{name: arguments[name] for name in kwargs})
-        several = tuple(arguments[place] for place in places)
-        self.selected = several[0] if isinstance(argnums, (int, str)) else several
-        self.variables: list[Tensor] = _leaves(self.selected)
+            try:
+                self.result = f(*positional, **{name: arguments[name] for name in kwargs})
+            finally:
+                for variable in self.variables:
+                    if isinstance(variable, _Variable):
+                        variable.is_done = True
 
     def is_nested(self, *outputs: Tensor) -> bool:
         """Whether the outputs depend on Tensors from outside, which others differentiate by."""
         own = set(self.variables)
         roots = [out for out in outputs if out.requires_grad]
         return self._is_recorded_outside and any(
-            x.is_leaf and x not in own for x in history(*roots)
+            x.is_leaf and x not in own and not getattr(x, "is_done", False) for x in history(*roots)
         )
 
     def pull(self, weights: Iterable[tuple[Tensor, Tensor]], nested: bool) -> Any:
@@ -292,7 +308,7 @@ def _wrapped(x: Any) -> Tensor:
     if isinstance(x, Tensor) and x.requires_grad:
         return copy(x)  # type: ignore[no-any-return]
     try:
-        tensor = as_tensor(plain(x))
+        tensor = _Variable(plain(x))
     except (TypeError, ValueError):
         raise TypeError(
             f"an argument to differentiate by holds {x!r}, a {type(x).__name__}; it must be of "
@@ -304,6 +320,7 @@ def _wrapped(x: Any) -> Tensor:
             "floats have derivatives: write 2.0 instead of 2, or x.astype(float), or choose "
             "others by argnums"
         )
+    tensor.is_done = False
     return tensor.requires_grad_()
 
 
