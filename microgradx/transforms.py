@@ -251,7 +251,7 @@ class _Run:
         places = _places(f, args, kwargs, argnums)
         self._is_recorded_outside = recording.get()
         with enable_grad():
-            for place in places:
+            for place in dict.fromkeys(places):
                 arguments[place] = _mapped(_wrapped, arguments[place])
             several = tuple(arguments[place] for place in places)
             self.selected = several[0] if isinstance(argnums, (int, str)) else several
