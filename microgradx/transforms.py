@@ -402,7 +402,11 @@ def _mapped(function: Callable[..., Any], structure: Any, *others: Any) -> Any:
     """A nested structure with the function applied to its leaves, and to those of others."""
     if isinstance(structure, (dict, list, tuple)):
         for other in others:
-            if type(other) is not type(structure) or len(other) != len(structure):
+            if (
+                type(other) is not type(structure)
+                or len(other) != len(structure)
+                or (isinstance(structure, dict) and other.keys() != structure.keys())
+            ):
                 raise ValueError(f"{other!r} has not the structure of {structure!r}")
     if isinstance(structure, dict):
         return {
