@@ -170,7 +170,7 @@ def hvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
         return builtins.sum(sum(g * v) for g, v in zip(gradients, directions, strict=True))
 
     products = grad(slope, every)(*arguments)
-    return products if isinstance(primals, tuple) else products[0]
+    return products if _is_tuple_of_arguments(primals) else products[0]
 
 
 # ---------------------------------------------------------------------------- matrices
@@ -379,8 +379,12 @@ def _fitted(values: Any, like: Any, what: str) -> list[Tensor]:
 
 
 def _as_arguments(given: Any) -> tuple[Any, ...]:
-    """A tuple is one of arguments; anything else is the only one."""
-    return given if isinstance(given, tuple) else (given,)
+    """A tuple is one of arguments; anything else, also a named tuple, is the only one."""
+    return given if _is_tuple_of_arguments(given) else (given,)
+
+
+def _is_tuple_of_arguments(given: Any) -> bool:
+    return isinstance(given, tuple) and not hasattr(given, "_fields")
 
 
 def _check_function(f: Any) -> None:
