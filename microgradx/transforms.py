@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import plain
+from microgradx.array_methods import as_array, plain
 from microgradx.engine import Tensor, as_tensor, history, sweep
 from microgradx.ops.elementwise import copy
 from microgradx.ops.reductions import sum
@@ -137,7 +137,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     outs = [_result(leaf) for leaf in _leaves(run.result)]
     nested = run.is_nested(*outs, *directions)
     with enable_grad():
-        weights = [as_tensor(np.zeros_like(out.data)).requires_grad_() for out in outs]
+        weights = [_variable(np.zeros(out.shape, _float_of(out))) for out in outs]
         pulled = dict(sweep(_summed(zip(outs, weights, strict=True)), create_graph=True))
         seeds = _summed(
             (pulled[x], direction if nested else direction.data)
@@ -145,7 +145,13 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
             if x in pulled
         )
         pushed = dict(sweep(seeds, create_graph=nested))
-    answers = iter([pushed.get(v, np.zeros_like(v.data)) for v in weights])
+
+    def tangent(v: Tensor) -> Any:
+        if v not in pushed:
+            return v.data
+        return pushed[v] if nested else as_array(pushed[v]).copy()
+
+    answers = iter([tangent(v) for v in weights])
     return run.unwrapped(run.result), _mapped(lambda _: next(answers), run.result)
 
 
@@ -237,6 +243,13 @@ class _Variable(Tensor):
     is_done: bool
 
 
+def _variable(data: Any) -> _Variable:
+    """A variable that never is one from outside."""
+    variable = _Variable(data, requires_grad=True)
+    variable.is_done = True
+    return variable
+
+
 class _Run:
     """One call of a function, with the arguments to differentiate by wrapped in Tensors.
 
@@ -281,7 +294,7 @@ class _Run:
         def gradient(x: Tensor) -> Any:
             if x not in arrived:
                 return np.zeros_like(x.data)
-            return arrived[x] if nested else arrived[x].copy()
+            return arrived[x] if nested else as_array(arrived[x]).copy()
 
         return _mapped(gradient, self.selected)
 
@@ -299,7 +312,7 @@ def _summed(weights: Iterable[tuple[Tensor, Any]]) -> dict[Tensor, Any]:
     seeds: dict[Tensor, Any] = {}
     for out, weight in weights:
         if out.requires_grad:
-            seeds[out] = seeds[out] + weight if out in seeds else weight
+            seeds[out] = as_array(seeds[out] + weight) if out in seeds else weight
     return seeds
 
 
@@ -372,10 +385,14 @@ def _fitted(values: Any, like: Any, what: str) -> list[Tensor]:
         x, value = as_tensor(x), as_tensor(value)
         if x.shape != value.shape:
             raise ValueError(f"{what} has shape {value.shape}, and needs that of it: {x.shape}")
-        dtype = x.dtype if x.dtype.kind == "f" else np.dtype(float)
-        return as_tensor(value, dtype)
+        return as_tensor(value, _float_of(x))
 
     return _leaves(_mapped(fit, like, values))
+
+
+def _float_of(x: Tensor) -> np.dtype[Any]:
+    """The dtype of weights and tangents of `x`: also where that is of integers, floats."""
+    return x.dtype if x.dtype.kind == "f" else np.dtype(float)
 
 
 def _as_arguments(given: Any) -> tuple[Any, ...]:
@@ -409,7 +426,7 @@ def _mapped(function: Callable[..., Any], structure: Any, *others: Any) -> Any:
             if (
                 type(other) is not type(structure)
                 or len(other) != len(structure)
-                or (isinstance(structure, dict) and other.keys() != structure.keys())
+                or (isinstance(structure, dict) and set(other) != set(structure))
             ):
                 raise ValueError(f"{other!r} has not the structure of {structure!r}")
     if isinstance(structure, dict):
