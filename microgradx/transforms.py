@@ -14,6 +14,7 @@ from __future__ import annotations
 import builtins
 import functools
 import inspect
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -267,7 +268,7 @@ class _Run:
             for place in dict.fromkeys(places):
                 arguments[place] = _mapped(_wrapped, arguments[place])
             several = tuple(arguments[place] for place in places)
-            self.selected = several[0] if isinstance(argnums, (int, str)) else several
+            self.selected = several[0] if _is_one(argnums) else several
             self.variables: list[Tensor] = _leaves(self.selected)
             positional = [arguments[i] for i in range(len(args))]
             try:
@@ -341,13 +342,16 @@ def _places(
     f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], argnums: Argnums
 ) -> list[int | str]:
     """Where, in args or kwargs, each argument to differentiate by is."""
+    several: Any = [argnums] if _is_one(argnums) else argnums
     places = []
-    for which in [argnums] if isinstance(argnums, (int, str)) else argnums:
+    for which in several if isinstance(several, Iterable) else [several]:
         place = which
         if isinstance(which, str) and which not in kwargs:
             names = list(inspect.signature(f).parameters)
             place = names.index(which) if which in names else len(args)
-        if place not in kwargs and not (isinstance(place, int) and 0 <= place < len(args)):
+        if place not in kwargs and not (
+            hasattr(place, "__index__") and 0 <= operator.index(place) < len(args)
+        ):
             raise TypeError(
                 f"{_name(f)} was called without an argument {which!r} to differentiate by; it got "
                 f"{len(args)} by position and {sorted(kwargs) or 'none'} by name: give it, or "
@@ -355,6 +359,11 @@ def _places(
             )
         places.append(place)
     return places
+
+
+def _is_one(argnums: Any) -> bool:
+    """Whether it is one position or name, and not several; NumPy's integers are positions too."""
+    return isinstance(argnums, str) or hasattr(argnums, "__index__")
 
 
 def _number(value: Any) -> Tensor:
