@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from microgradx.array_methods import as_array
 from microgradx.engine import Tensor, as_tensor, seed_of, sweep
 from microgradx.messages import described
 from microgradx.recording import enable_grad
@@ -56,7 +57,7 @@ def grad(
         seeds: dict[Tensor, Any] = {}
         for y, weight in zip(ys, grad_outputs, strict=True):
             seed = seed_of(y, weight, create_graph)
-            seeds[y] = seeds[y] + seed if y in seeds else seed
+            seeds[y] = as_array(seeds[y] + seed) if y in seeds else seed
         wanted = set(xs)
         found = {
             tensor: g
@@ -66,7 +67,7 @@ def grad(
     answers: list[Any] = []
     for x in xs:
         if x in found:
-            answers.append(found[x] if create_graph else found[x].copy())
+            answers.append(found[x] if create_graph else as_array(found[x]).copy())
         elif materialize_grads:
             zeros = np.zeros_like(x.data)
             answers.append(as_tensor(zeros) if create_graph else zeros)

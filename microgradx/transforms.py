@@ -14,12 +14,13 @@ from __future__ import annotations
 import builtins
 import functools
 import inspect
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import plain
+from microgradx.array_methods import as_array, plain
 from microgradx.engine import Tensor, as_tensor, history, sweep
 from microgradx.ops.elementwise import copy
 from microgradx.ops.reductions import sum
@@ -137,7 +138,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     outs = [_result(leaf) for leaf in _leaves(run.result)]
     nested = run.is_nested(*outs, *directions)
     with enable_grad():
-        weights = [as_tensor(np.zeros_like(out.data)).requires_grad_() for out in outs]
+        weights = [_variable(np.zeros(out.shape, _float_of(out))) for out in outs]
         pulled = dict(sweep(_summed(zip(outs, weights, strict=True)), create_graph=True))
         seeds = _summed(
             (pulled[x], direction if nested else direction.data)
@@ -145,7 +146,13 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
             if x in pulled
         )
         pushed = dict(sweep(seeds, create_graph=nested))
-    answers = iter([pushed.get(v, np.zeros_like(v.data)) for v in weights])
+
+    def tangent(v: Tensor) -> Any:
+        if v not in pushed:
+            return v.data
+        return pushed[v] if nested else as_array(pushed[v]).copy()
+
+    answers = iter([tangent(v) for v in weights])
     return run.unwrapped(run.result), _mapped(lambda _: next(answers), run.result)
 
 
@@ -170,7 +177,7 @@ def hvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
         return builtins.sum(sum(g * v) for g, v in zip(gradients, directions, strict=True))
 
     products = grad(slope, every)(*arguments)
-    return products if isinstance(primals, tuple) else products[0]
+    return products if _is_tuple_of_arguments(primals) else products[0]
 
 
 # ---------------------------------------------------------------------------- matrices
@@ -226,6 +233,24 @@ def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
 # ---------------------------------------------------------------------------- the machinery
 
 
+class _Variable(Tensor):
+    """An argument to differentiate by: a leaf while its function runs, then a constant to others.
+
+    Results of an inner transform are recorded as computed from it. It does not make what depends
+    on it depend on a Tensor from outside.
+    """
+
+    __slots__ = ("is_done",)
+    is_done: bool
+
+
+def _variable(data: Any) -> _Variable:
+    """A variable that never is one from outside."""
+    variable = _Variable(data, requires_grad=True)
+    variable.is_done = True
+    return variable
+
+
 class _Run:
     """One call of a function, with the arguments to differentiate by wrapped in Tensors.
 
@@ -240,20 +265,25 @@ class _Run:
         places = _places(f, args, kwargs, argnums)
         self._is_recorded_outside = recording.get()
         with enable_grad():
-            for place in places:
+            for place in dict.fromkeys(places):
                 arguments[place] = _mapped(_wrapped, arguments[place])
+            several = tuple(arguments[place] for place in places)
+            self.selected = several[0] if _is_one(argnums) else several
+            self.variables: list[Tensor] = _leaves(self.selected)
             positional = [arguments[i] for i in range(len(args))]
-            self.result = f(*positional, **{name: arguments[name] for name in kwargs})
-        several = tuple(arguments[place] for place in places)
-        self.selected = several[0] if isinstance(argnums, (int, str)) else several
-        self.variables: list[Tensor] = _leaves(self.selected)
+            try:
+                self.result = f(*positional, **{name: arguments[name] for name in kwargs})
+            finally:
+                for variable in self.variables:
+                    if isinstance(variable, _Variable):
+                        variable.is_done = True
 
     def is_nested(self, *outputs: Tensor) -> bool:
         """Whether the outputs depend on Tensors from outside, which others differentiate by."""
         own = set(self.variables)
         roots = [out for out in outputs if out.requires_grad]
         return self._is_recorded_outside and any(
-            x.is_leaf and x not in own for x in history(*roots)
+            x.is_leaf and x not in own and not getattr(x, "is_done", False) for x in history(*roots)
         )
 
     def pull(self, weights: Iterable[tuple[Tensor, Tensor]], nested: bool) -> Any:
@@ -265,7 +295,7 @@ class _Run:
         def gradient(x: Tensor) -> Any:
             if x not in arrived:
                 return np.zeros_like(x.data)
-            return arrived[x] if nested else arrived[x].copy()
+            return arrived[x] if nested else as_array(arrived[x]).copy()
 
         return _mapped(gradient, self.selected)
 
@@ -283,7 +313,7 @@ def _summed(weights: Iterable[tuple[Tensor, Any]]) -> dict[Tensor, Any]:
     seeds: dict[Tensor, Any] = {}
     for out, weight in weights:
         if out.requires_grad:
-            seeds[out] = seeds[out] + weight if out in seeds else weight
+            seeds[out] = as_array(seeds[out] + weight) if out in seeds else weight
     return seeds
 
 
@@ -292,7 +322,7 @@ def _wrapped(x: Any) -> Tensor:
     if isinstance(x, Tensor) and x.requires_grad:
         return copy(x)  # type: ignore[no-any-return]
     try:
-        tensor = as_tensor(plain(x))
+        tensor = _Variable(plain(x))
     except (TypeError, ValueError):
         raise TypeError(
             f"an argument to differentiate by holds {x!r}, a {type(x).__name__}; it must be of "
@@ -304,6 +334,7 @@ def _wrapped(x: Any) -> Tensor:
             "floats have derivatives: write 2.0 instead of 2, or x.astype(float), or choose "
             "others by argnums"
         )
+    tensor.is_done = False
     return tensor.requires_grad_()
 
 
@@ -311,13 +342,16 @@ def _places(
     f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], argnums: Argnums
 ) -> list[int | str]:
     """Where, in args or kwargs, each argument to differentiate by is."""
+    several: Any = [argnums] if _is_one(argnums) else argnums
     places = []
-    for which in [argnums] if isinstance(argnums, (int, str)) else argnums:
+    for which in several if isinstance(several, Iterable) else [several]:
         place = which
         if isinstance(which, str) and which not in kwargs:
             names = list(inspect.signature(f).parameters)
             place = names.index(which) if which in names else len(args)
-        if place not in kwargs and not (isinstance(place, int) and 0 <= place < len(args)):
+        if place not in kwargs and not (
+            hasattr(place, "__index__") and 0 <= operator.index(place) < len(args)
+        ):
             raise TypeError(
                 f"{_name(f)} was called without an argument {which!r} to differentiate by; it got "
                 f"{len(args)} by position and {sorted(kwargs) or 'none'} by name: give it, or "
@@ -325,6 +359,11 @@ def _places(
             )
         places.append(place)
     return places
+
+
+def _is_one(argnums: Any) -> bool:
+    """Whether it is one position or name, and not several; NumPy's integers are positions too."""
+    return isinstance(argnums, str) or hasattr(argnums, "__index__")
 
 
 def _number(value: Any) -> Tensor:
@@ -355,15 +394,23 @@ def _fitted(values: Any, like: Any, what: str) -> list[Tensor]:
         x, value = as_tensor(x), as_tensor(value)
         if x.shape != value.shape:
             raise ValueError(f"{what} has shape {value.shape}, and needs that of it: {x.shape}")
-        dtype = x.dtype if x.dtype.kind == "f" else np.dtype(float)
-        return as_tensor(value, dtype)
+        return as_tensor(value, _float_of(x))
 
     return _leaves(_mapped(fit, like, values))
 
 
+def _float_of(x: Tensor) -> np.dtype[Any]:
+    """The dtype of weights and tangents of `x`: also where that is of integers, floats."""
+    return x.dtype if x.dtype.kind == "f" else np.dtype(float)
+
+
 def _as_arguments(given: Any) -> tuple[Any, ...]:
-    """A tuple is one of arguments; anything else is the only one."""
-    return given if isinstance(given, tuple) else (given,)
+    """A tuple is one of arguments; anything else, also a named tuple, is the only one."""
+    return given if _is_tuple_of_arguments(given) else (given,)
+
+
+def _is_tuple_of_arguments(given: Any) -> bool:
+    return isinstance(given, tuple) and not hasattr(given, "_fields")
 
 
 def _check_function(f: Any) -> None:
@@ -385,7 +432,11 @@ def _mapped(function: Callable[..., Any], structure: Any, *others: Any) -> Any:
     """A nested structure with the function applied to its leaves, and to those of others."""
     if isinstance(structure, (dict, list, tuple)):
         for other in others:
-            if type(other) is not type(structure) or len(other) != len(structure):
+            if (
+                type(other) is not type(structure)
+                or len(other) != len(structure)
+                or (isinstance(structure, dict) and set(other) != set(structure))
+            ):
                 raise ValueError(f"{other!r} has not the structure of {structure!r}")
     if isinstance(structure, dict):
         return {
