@@ -416,7 +416,7 @@ def summed(weights: Iterable[tuple[Tensor, Any]]) -> dict[Tensor, Any]:
     gradients: dict[Tensor, Any] = {}
     for out, weight in weights:
         if out._requires_grad:
-            gradients[out] = gradients[out] + weight if out in gradients else weight
+            gradients[out] = as_array(gradients[out] + weight) if out in gradients else weight
     return gradients
 
 
@@ -476,7 +476,7 @@ def unbroadcast(gradient: Any, x: Tensor) -> Any:
                 f"a gradient of shape {gradient.shape} for an input of shape {shape}; "
                 "it must have the shape that the input, or the input broadcast, has"
             )
-        gradient = np.reshape(np.sum(gradient, axis=stretched), shape)
+        gradient = as_array(np.reshape(np.sum(gradient, axis=stretched), shape))
     return gradient if gradient.dtype == x._data.dtype else gradient.astype(x._data.dtype)
 
 

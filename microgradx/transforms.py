@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from microgradx.array_methods import as_array, plain
-from microgradx.engine import Tensor, as_tensor, history, sweep
+from microgradx.engine import Tensor, as_tensor, history, summed, sweep
 from microgradx.ops.elementwise import copy
 from microgradx.ops.reductions import sum
 from microgradx.ops.shapes import reshape, stack
@@ -139,8 +139,8 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     nested = run.is_nested(*outs, *directions)
     with enable_grad():
         weights = [_variable(np.zeros(out.shape, _float_of(out))) for out in outs]
-        pulled = dict(sweep(_summed(zip(outs, weights, strict=True)), create_graph=True))
-        seeds = _summed(
+        pulled = dict(sweep(summed(zip(outs, weights, strict=True)), create_graph=True))
+        seeds = summed(
             (pulled[x], direction if nested else direction.data)
             for x, direction in zip(run.variables, directions, strict=True)
             if x in pulled
@@ -288,7 +288,7 @@ class _Run:
 
     def pull(self, weights: Iterable[tuple[Tensor, Tensor]], nested: bool) -> Any:
         """The gradients at the arguments, from weights of outputs; Tensors only if nested."""
-        seeds = _summed((out, weight if nested else weight.data) for out, weight in weights)
+        seeds = summed((out, weight if nested else weight.data) for out, weight in weights)
         with enable_grad():
             arrived = dict(sweep(seeds, create_graph=nested, run_hooks=True))
 
@@ -306,15 +306,6 @@ class _Run:
             return x.data if isinstance(x, Tensor) and not self.is_nested(x) else x
 
         return _mapped(unwrap, structure)
-
-
-def _summed(weights: Iterable[tuple[Tensor, Any]]) -> dict[Tensor, Any]:
-    """What a sweep starts from. An output that occurs several times weighs as much as all."""
-    seeds: dict[Tensor, Any] = {}
-    for out, weight in weights:
-        if out.requires_grad:
-            seeds[out] = as_array(seeds[out] + weight) if out in seeds else weight
-    return seeds
 
 
 def _wrapped(x: Any) -> Tensor:

@@ -462,12 +462,6 @@ BACKWARD: tuple[_Rule, ...] = (
     ("divide", lambda c: c.at(1) == 0, "a division by 0: keep the divisor away from 0"),
     ("reciprocal", _is_at(0), "1/0: keep x away from 0"),
     (
-        "arctan2",
-        lambda c: (c.at(0) == 0) & (c.at(1) == 0),
-        "the angle of (0, 0) has no derivative, 0/0: move one argument away from 0, as by "
-        "np.where(x == 0, 1e-12, x)",
-    ),
-    (
         "arcsin arccos",
         lambda c: np.abs(c.at(0)) == 1,
         lambda c: (

@@ -126,6 +126,11 @@ def _of_quotient(x: Any, y: Any) -> Any:
     return np.where(y == 0, 0, x / np.where(y == 0, 1, y))
 
 
+def _over_square(x: Any, r: Any) -> Any:
+    """x / r², where r² itself might under- or overflow."""
+    return _of_quotient(_of_quotient(x, r), r)
+
+
 def _logaddexp_by_x(g: Any, out: Any, x: Any, y: Any) -> Any:
     # eˣ / (eˣ + eʸ), whose exponent is never positive. Equal infinities differ by NaN: they share.
     is_all = x == out
@@ -190,7 +195,8 @@ arccos = Elementwise(np.arccos, "arccos x", lambda g, out, x: -g / np.sqrt((1 - 
 arctan = Elementwise(np.arctan, "arctan x", lambda g, out, x: g / (1 + x * x))
 arctan2 = Elementwise(
     np.arctan2, "the angle of (y, x)",
-    lambda g, out, x, y: g * (y / (x * x + y * y)), lambda g, out, x, y: -g * (x / (x * x + y * y)))
+    lambda g, out, x, y: g * _over_square(y, np.hypot(x, y)),
+    lambda g, out, x, y: -g * _over_square(x, np.hypot(x, y)))
 sinh = Elementwise(np.sinh, "sinh x", lambda g, out, x: g * np.cosh(x))
 cosh = Elementwise(np.cosh, "cosh x", lambda g, out, x: g * np.sinh(x))
 tanh = Elementwise(np.tanh, "tanh x", lambda g, out, x: g * (1 - out * out))

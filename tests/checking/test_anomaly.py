@@ -314,15 +314,6 @@ BACKWARD = {
         "power",
         "the derivative by the exponent is xʸ ln x, and the base is negative",
     ),
-    "arctan2": (backward_of(np.arctan2, [0.0], [0.0]), "arctan2", "the angle of (0, 0) has no"),
-    "arcsin": (backward_of(np.arcsin, [1.0]), "arcsin", "derivative of arcsin at 1 and -1"),
-    "arccos": (backward_of(np.arccos, [-1.0]), "arccos", "derivative of arccos at 1 and -1"),
-    "arccosh": (backward_of(np.arccosh, [1.0]), "arccosh", "arccosh at 1 is infinite"),
-    "where and sqrt": (
-        backward_of(where_positive(np.sqrt), [0.0, 1.0]),
-        "sqrt",
-        "Make the argument safe first: np.sqrt(np.where(x > 0, x, 1))",
-    ),
     "where and power": (
         backward_of(where_positive(lambda x: x**0.5), [0.0, 1.0]),
         "power",

@@ -21,6 +21,14 @@ def test_kinks():
     assert gradient(lambda x: mg.sign(x) + x // 1, [-1.5, 0.5]) == [0, 0]
 
 
+def test_norms_and_angles_at_0_and_at_scales_whose_squares_are_not_there():
+    assert gradient(np.hypot, [0.0, 3.0], [0.0, 4.0]) == [[0, 0.6], [0, 0.8]]
+    for scale in (1e-200, 1e200):
+        of_y, of_x = gradient(np.arctan2, [0.0, scale], [0.0, scale])
+        np.testing.assert_allclose(of_y, [0, 0.5 / scale], rtol=1e-12)
+        np.testing.assert_allclose(of_x, [0, -0.5 / scale], rtol=1e-12)
+
+
 def test_clip_gives_bounds_the_gradient_of_what_they_cut_off():
     of_x, of_low, of_high = gradient(mg.clip, [-2, -1, 0, 2, 3], -1, 2)
     assert (of_x, of_low, of_high) == ([0, 1, 1, 1, 0], 1, 1)
