@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from microgradx.messages import described
+from microgradx.recording import transforming
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -105,7 +106,7 @@ for _function in (
     *(np.isclose, np.allclose, np.array_equal, np.array_equiv),
     *(np.argsort, np.argpartition, np.argwhere, np.nonzero, np.flatnonzero, np.searchsorted),
     *(np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.shares_memory),
-    *(np.may_share_memory, np.iscomplexobj, np.isrealobj, np.bincount, np.unique, np.histogram),
+    *(np.may_share_memory, np.iscomplexobj, np.isrealobj),
     *(np.empty_like, np.array_repr, np.array_str, np.array2string, np.savetxt),
 ):
     answering_plainly(_function)
@@ -116,10 +117,13 @@ def dispatch(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     module = getattr(function, "__module__", "numpy").replace("numpy", "np", 1)
     name = f"{module}.{function.__name__}"
     if function not in implementations:
+        is_numpys = not isinstance(function, np.ufunc) or hasattr(np, function.__name__)
+        ours = function.__name__ in implementations
         raise TypeError(
-            f"{name} has no rule for Tensors, so no gradient could flow; write it with functions "
-            "that have one, subclass microgradx.Op (forward and backward), or, if no gradient is "
-            "wanted, use t.detach().numpy()"
+            f"{name if is_numpys else function.__name__} has no rule for Tensors, so no gradient "
+            f"could flow; {f'use microgradx.{function.__name__}, ' if ours else ''}write it with "
+            "functions that have one, subclass microgradx.Op (forward and backward), or, if no "
+            "gradient is wanted, use t.detach().numpy()"
         )
     implementation: Any = implementations[function]
     if kwargs:
@@ -204,8 +208,9 @@ class ArrayMethods:
         if self._requires_grad:
             raise TypeError(
                 f"{described(self)} requires gradients, and a plain array would drop out of the "
-                "graph unnoticed; write t.detach().numpy() if that is what you want, and np.stack "
-                "or np.concatenate to join Tensors"
+                "graph unnoticed; call NumPy's functions, np.dot(a, t) and not a.dot(t), join "
+                "Tensors by np.stack or np.concatenate, or write t.detach().numpy() if a constant "
+                "is what you want"
             )
         return self._data
 
@@ -244,10 +249,22 @@ class ArrayMethods:
         return bool(self._data)
 
     def __float__(self) -> float:
+        self._refuse_to_leave("float")
         return float(self._data)
 
     def __int__(self) -> int:
+        self._refuse_to_leave("int")
         return int(self._data)
+
+    def _refuse_to_leave(self, kind: str) -> None:
+        """Raise in a function that is being differentiated: its gradient would be wrong."""
+        if self._requires_grad and transforming.get():
+            raise TypeError(
+                f"{described(self)} was to become a plain {kind}, by {kind}(t), by a function of "
+                "math's, or by an assignment array[i] = t, and would drop out of the gradient "
+                "unnoticed; use NumPy's functions, and build arrays by np.stack([...]) or by "
+                "array = mg.as_tensor(array).at[i].set(t); t.item() gives the number as a constant"
+            )
 
     def __index__(self) -> int:
         return int(self._data.__index__())

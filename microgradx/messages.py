@@ -28,7 +28,8 @@ def explained(error: Exception, where: str) -> Exception:
     """An error of NumPy's again, of its kind, that also says which op met it, on which inputs."""
     kinds = (np.exceptions.AxisError, np.linalg.LinAlgError, IndexError, ValueError, TypeError)
     kind = next(kind for kind in kinds if isinstance(error, kind))
-    return kind(f"{where}: {error}")
+    remedy = "; a rule may not write into what it is given" if "read-only" in str(error) else ""
+    return kind(f"{where}: {error}{remedy}")
 
 
 def callers_frame() -> FrameType:

@@ -23,6 +23,9 @@ numbers = itertools.count(1)
 # Whether ops record a graph: for each thread, and each context of asynchronous code, its own.
 recording: ContextVar[bool] = ContextVar("recording", default=True)
 
+# Whether a transform such as grad runs a function here, whose values are not to leave the graph.
+transforming: ContextVar[bool] = ContextVar("transforming", default=False)
+
 # What is told of every result: `forward(op, inputs, out)` and `backward(out, x, g, gradient)`.
 observers: list[Any] = []
 

@@ -25,7 +25,7 @@ from microgradx.engine import Tensor, as_tensor, history, summed, sweep
 from microgradx.ops.elementwise import copy
 from microgradx.ops.reductions import sum
 from microgradx.ops.shapes import reshape, stack
-from microgradx.recording import enable_grad, recording
+from microgradx.recording import enable_grad, recording, transforming
 
 __all__ = ["grad", "value_and_grad", "vjp", "jvp", "jacobian", "hessian", "hvp"]
 
@@ -271,9 +271,11 @@ class _Run:
             self.selected = several[0] if _is_one(argnums) else several
             self.variables: list[Tensor] = _leaves(self.selected)
             positional = [arguments[i] for i in range(len(args))]
+            token = transforming.set(True)
             try:
                 self.result = f(*positional, **{name: arguments[name] for name in kwargs})
             finally:
+                transforming.reset(token)
                 for variable in self.variables:
                     if isinstance(variable, _Variable):
                         variable.is_done = True

@@ -1,6 +1,8 @@
 """grad, value_and_grad, vjp, jvp, jacobian, hessian, hvp: each sentence of their docstrings."""
 
 import gc
+import math
+import re
 import weakref
 from collections import namedtuple
 
@@ -580,3 +582,49 @@ def test_products_are_those_with_the_matrices(shape, seed):
     np.testing.assert_allclose(
         hvp(scalar, x, v), np.tensordot(hessian(scalar)(x), v, x.ndim), rtol=1e-8, atol=1e-9
     )
+
+
+# ---------------------------------------------------------------------------- values that leave
+
+
+def filled(x):
+    out = np.zeros(3)
+    for i in range(3):
+        out[i] = x[i] ** 2
+    return out.sum()
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        filled,
+        lambda x: x * math.exp(x[0]),
+        lambda x: x.sum() * float(x[0]),
+        lambda x: x[: int(x[1])],
+    ],
+)
+def test_a_value_that_would_leave_the_graph_unnoticed_is_refused(f):
+    x = np.array([0.5, 1.5, 2.5])
+    for transform in (
+        mg.grad(f),
+        mg.jacobian(f),
+        lambda x: mg.vjp(f, x),
+        lambda x: mg.jvp(f, x, x),
+    ):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            transform(x)
+        # NumPy puts an error of its own on top of that of an assignment.
+        said = str(caught.value.__cause__ or caught.value)
+        assert re.search(r"drop out of the gradient.*np\.stack", said)
+    w = mg.Tensor(x, requires_grad=True)
+    assert float(w.sum()) == 4.5  # in a training loop, say
+
+
+def test_an_array_is_filled_by_functional_updates():
+    def f(x):
+        out = mg.as_tensor(np.zeros(3))
+        for i in range(3):
+            out = out.at[i].set(x[i] ** 2)
+        return out.sum() + x[0].item()
+
+    np.testing.assert_array_equal(mg.grad(f)(np.array([0.5, 1.5, 2.5])), [1.0, 3.0, 5.0])

@@ -113,7 +113,7 @@ class detect_anomaly(Block):
 
     Both passes belong inside: the lines of ops are known only if they were called there. It looks
     at all numbers, so use it to find an error and not in every training. NumPy's own warnings
-    are silent meanwhile.
+    of floating-point errors are silent meanwhile.
 
     An infinity in a constant is a mask, and passes, as does what is infinite because of it, until
     it makes a NaN or an infinite loss. A NaN in the data is reported where it reaches a result, so

@@ -126,8 +126,20 @@ def _is_made_by(x: Tensor, *names: str) -> bool:
 
 def _is_softmax(x: Tensor) -> bool:
     x = _source(x)
-    by_hand = x.op is not None and x.op.name == "divide" and _is_made_by(x.inputs[0], "exp")
+    by_hand = (
+        x.op is not None
+        and x.op.name == "divide"
+        and _is_made_by(x.inputs[0], "exp")
+        and _is_made_by(x.inputs[1], "sum")
+    )
     return _is_made_by(x, "softmax") or by_hand
+
+
+def _is_of_exponential(x: Tensor) -> bool:
+    """Whether it is an exponential, or one times or divided by something."""
+    x = _source(x)
+    factors = x.inputs if x.op is not None and x.op.name in ("multiply", "divide") else (x,)
+    return any(_is_made_by(factor, "exp") for factor in factors)
 
 
 def _is_sigmoid(x: Tensor) -> bool:
@@ -221,6 +233,18 @@ def _is_masked_row(case: Case) -> bool:
     return bool(np.any(np.all(np.isneginf(case.values[0]), axis=axis)))
 
 
+_DIVIDED = (
+    "an input is 0: is it divided by, or its logarithm or root taken? Keep it away from 0, as by a "
+    "small number added"
+)
+
+
+def _is_at_0_of_users_op(case: Case) -> bool:
+    """An op that this package knows nothing of, where one of its inputs is 0."""
+    is_ours = type(case.op).__module__.startswith("microgradx.")
+    return not is_ours and any(np.any(value == 0) for value in case.values)
+
+
 # Each: names of ops (or "" for all), when it fits, what it says.
 FORWARD: tuple[_Rule, ...] = (
     (
@@ -235,6 +259,12 @@ FORWARD: tuple[_Rule, ...] = (
         "a sigmoid underflowed to 0 or rounded to 1: give the logits to "
         "binary_cross_entropy_with_logits, or use logsigmoid(x), and logsigmoid(-x) for "
         "log(1 - sigmoid(x))",
+    ),
+    (
+        _LOGS,
+        lambda c: (c.at(0) == 0).any() and _is_of_exponential(c.inputs[0]),
+        "an exponential underflowed to 0: write the logarithm out, ln(eᵃ / b) = a - ln b, so that "
+        "none is taken",
     ),
     (
         _LOGS,
@@ -379,6 +409,7 @@ FORWARD: tuple[_Rule, ...] = (
         lambda c: c.op.count(c.values[0]) <= c.op.ddof,  # type: ignore[attr-defined]
         "0/0: there are not more elements than ddof",
     ),
+    ("", _is_at_0_of_users_op, _DIVIDED),
     ("", _overflowed, _too_large),
 )
 
@@ -470,6 +501,7 @@ BACKWARD: tuple[_Rule, ...] = (
         ),
     ),
     ("arccosh", _is_at(1), "the derivative of arccosh at 1 is infinite: keep x above 1"),
+    ("", _is_at_0_of_users_op, _DIVIDED),
     (
         "",
         _overflowed,

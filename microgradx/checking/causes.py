@@ -42,9 +42,7 @@ def cause_of(found: Evidence, order: int = 1) -> Cause | None:
 
 
 def missing_gradient(found: Evidence) -> Cause | None:
-    if found.reached and not np.any(found.analytic):
-        return Cause("missing gradient", "the rule gives nothing but zeros for it")
-    if found.reached or found.error is not None:
+    if found.reached or found.error is not None or not np.any(found.wrong):
         return None
     where = (
         f"{found.op!r} gives None for it"
@@ -52,6 +50,12 @@ def missing_gradient(found: Evidence) -> Cause | None:
         else "on its way to the result, was its value taken by .data, .detach(), float() or item()?"
     )
     return Cause("missing gradient", f"no gradient reached it, and it matters: {where}")
+
+
+def zero_gradient(found: Evidence) -> Cause | None:
+    if not found.reached or not np.any(found.wrong) or np.any(found.analytic):
+        return None
+    return Cause("missing gradient", "the rule gives nothing but zeros for it, and it matters")
 
 
 def coarse_dtype(found: Evidence) -> Cause | None:
@@ -474,6 +478,7 @@ HYPOTHESES: tuple[Callable[[Evidence], Cause | None], ...] = (
     missing_gradient,
     coarse_dtype,
     kink,
+    zero_gradient,
     not_finite,
     transposed,
     upstream_ignored,

@@ -29,12 +29,14 @@ class Slope:
     left: float
     right: float
     noise: float  # what rounding makes of left and right
+    before: float  # how far apart they were with a step three times as large
 
     @property
     def is_kink(self) -> bool:
         """Whether the slopes from both sides stay apart, however near."""
         apart = abs(self.right - self.left)
-        return apart > 1e-3 * max(abs(self.left), abs(self.right)) + 10 * self.noise
+        # In a smooth function they come nearer as the step does.
+        return apart > 0.6 * self.before + 10 * self.noise
 
     @property
     def is_edge(self) -> bool:
@@ -106,7 +108,7 @@ class Differences:
         step = 30 * self.step_at(i, index)
         here = self.outputs()
         best, error = np.nan, np.inf
-        left, right, rounding = np.nan, np.nan, 0.0
+        left, right, rounding, before = np.nan, np.nan, 0.0, 0.0
         previous: list[float] = []
         for _ in range(14):
             quotient, noise = self.central(i, index, step)
@@ -120,11 +122,12 @@ class Differences:
             previous = row if np.isfinite(row[0]) else []
             # From one side the error is O(h), so the smallest step that is not all rounding.
             if not noise > 1e-6 * max(1.0, abs(row[0])):
+                before = abs(right - left)
                 right = self.one_sided(i, index, step, here)
                 left = self.one_sided(i, index, -step, here)
                 rounding = 2 * noise if np.isfinite(noise) else 0.0
             step /= 3
-        return Slope(best, error, left, right, rounding)
+        return Slope(best, error, left, right, rounding, before)
 
     def one_sided(self, i: int, index: tuple[int, ...], step: float, here: Array) -> float:
         offset, there = self.moved(i, index, step)

@@ -13,7 +13,15 @@ from microgradx.checking.differences import Differences, Slope
 from microgradx.engine import Op, Tensor, as_tensor, summed, sweep, unbroadcast
 from microgradx.recording import enable_grad, recording
 
-__all__ = ["Evidence", "Tolerance", "broadcasts", "evidence", "evidence_of_op", "gradient_function"]
+__all__ = [
+    "Evidence",
+    "Tolerance",
+    "broadcasts",
+    "evidence",
+    "evidence_of_op",
+    "gradient_function",
+    "random_stream",
+]
 
 #: A function of Tensors, with a list of Tensors as its result.
 Function = Callable[..., list[Tensor]]
@@ -127,7 +135,7 @@ def evidence_of_op(
     for i in elements:
         tensors[i].requires_grad_()
     out = op(*tensors)
-    generator = np.random.default_rng(0)
+    generator = random_stream(0)
     g = np.asarray(generator.normal(size=out.shape)).astype(out.dtype)
 
     def function(*tensors: Tensor) -> list[Tensor]:
@@ -188,6 +196,11 @@ def broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
         return np.broadcast_shapes(shape, to) == to
     except ValueError:
         return False
+
+
+def random_stream(seed: int) -> np.random.Generator:
+    """Random numbers that are not also a student's: default_rng(0) made half of all test data."""
+    return np.random.default_rng([seed, 20220613])
 
 
 def gradient_function(

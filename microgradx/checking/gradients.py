@@ -16,6 +16,7 @@ from microgradx.checking.evidence import (
     evidence,
     evidence_of_op,
     gradient_function,
+    random_stream,
 )
 from microgradx.checking.pictures import picture
 from microgradx.engine import Op, Tensor, as_tensor, history
@@ -142,7 +143,7 @@ def gradcheck(
         precision=precision,
         refine=eps is None and not coarse,
     )
-    generator = np.random.default_rng(seed)
+    generator = random_stream(seed)
     elements = {i: _elements(tensors[i], samples, generator) for i in moved}
     with np.errstate(all="ignore"):  # NumPy need not warn of what is then reported
         report = _checked(_several(f), tensors, elements, order, generator, tolerance)
@@ -168,6 +169,9 @@ def _checked(
             outputs = _run_twice(function, tensors)
             if outputs is None:
                 return _non_deterministic(function, tensors)
+            undefined = _undefined(outputs) if any(elements.values()) else None
+            if undefined is not None:
+                return undefined
             if at_order == 2:
                 apart = _differing(found, outputs)
                 if apart:
@@ -284,7 +288,7 @@ def _op_to_blame(
 ) -> tuple[Op | None, list[Evidence]]:
     """The first op, of those not the library's own, whose rule is wrong by itself; and how."""
     at_kinks: tuple[Op | None, list[Evidence]] = (None, [])
-    generator = np.random.default_rng(0)
+    generator = random_stream(0)
     for node in reversed(history(*outputs)):
         op = node.op
         if op is None or type(op).__module__.split(".")[0] == "microgradx":
@@ -302,6 +306,20 @@ def _op_to_blame(
         elif wrong:
             return op, wrong
     return at_kinks
+
+
+def _undefined(outputs: list[Tensor]) -> GradcheckReport | None:
+    """The report of a function that is NaN or infinite at its inputs, so has no derivative."""
+    for i, out in enumerate(outputs):
+        wrong = np.argwhere(~np.isfinite(out.data))
+        if len(wrong):
+            text = (
+                f"the function's result {i}, of shape {out.shape}, is NaN or infinite at "
+                f"{len(wrong)} of its elements, the first at index {tuple(map(int, wrong[0]))}, "
+                "where there is no derivative; check at other inputs"
+            )
+            return GradcheckReport(0, np.inf, (), (Cause("not finite", text),), None, text, False)
+    return None
 
 
 def _non_deterministic(

@@ -75,10 +75,10 @@ def check_op(
     order: 1 if the op has no second derivative.
 
     Checked are: that the forward gives an array of numbers, the same for Tensors, and that of the
-    reference; that neither direction writes into its inputs; that the derivatives agree with
-    finite differences (`gradcheck`, which names the mistake); that float32 stays float32 in both
-    directions; that inputs which are not contiguous give the same; and, as far as the forward
-    takes them, inputs that are broadcast, and empty ones.
+    reference; that neither direction writes into its inputs, or keeps state; that the derivatives
+    agree with finite differences (`gradcheck`, which names the mistake); that float32 stays
+    float32 in both directions; that inputs which are not contiguous give the same; and, as far as
+    the forward takes them, inputs that are broadcast, and empty ones.
 
     Gives a report that is true; raises OpCheckError where something was not met, or gives a report
     that is false if `raise_exception` is.
@@ -94,6 +94,7 @@ def check_op(
     ✓ forward (1 samples)
     ✓ derivatives (1 samples)
     ✓ inputs unchanged (1 samples)
+    ✓ no state (1 samples)
     ✓ float32 (1 samples)
     ✓ not contiguous (1 samples)
     ✓ empty (1 samples)
@@ -121,7 +122,10 @@ def _tried(
     yield "forward", message
     if message:
         return  # nothing else could be told from what is wrong already
-    yield "derivatives", _derivatives(function, arrays, order)
+    message = _derivatives(function, arrays, order)
+    yield "derivatives", message
+    if message.startswith("the rule raised"):
+        return  # it would raise everywhere
     for name, requirement in REQUIREMENTS.items():
         try:
             yield name, requirement(function, arrays)
@@ -181,6 +185,27 @@ def _unchanged(function: Callable[..., Any], arrays: list[Array]) -> str:
     return ""
 
 
+def _stateless(function: Callable[..., Any], arrays: list[Array]) -> str:
+    def gradients(then: Callable[[], Any]) -> list[Array]:
+        tensors = _leaves(arrays)
+        _, seeds = _outputs_and_seeds(function, tensors)
+        then()
+        arrived = dict(sweep(seeds))
+        return [arrived.get(x, np.zeros(())) for x in tensors]
+
+    others = [np.roll(a.ravel(), 1).reshape(a.shape) for a in arrays]
+    at_once = gradients(lambda: None)
+    later = gradients(lambda: function(*others) if _accepts(function, others) else None)
+    return (
+        ""
+        if _equal(at_once, later)
+        else (
+            "a forward of other inputs, between a forward and its backward, changes the gradient: "
+            "do not keep anything on self; the rule is given g, out and the inputs"
+        )
+    )
+
+
 def _float32(function: Callable[..., Any], arrays: list[Array]) -> str:
     tensors = _leaves([a.astype(np.float32) if a.dtype.kind == "f" else a for a in arrays])
     outs, seeds = _outputs_and_seeds(function, tensors)
@@ -216,6 +241,7 @@ def _not_contiguous(function: Callable[..., Any], arrays: list[Array]) -> str:
 
 REQUIREMENTS: dict[str, Callable[[Callable[..., Any], list[Array]], str]] = {
     "inputs unchanged": _unchanged,
+    "no state": _stateless,
     "float32": _float32,
     "not contiguous": _not_contiguous,
 }

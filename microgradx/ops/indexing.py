@@ -199,8 +199,10 @@ class AtIndex:
                 f"{value.dtype} cannot be put into {described(self._x)} without loss; convert "
                 f"that first: t.astype({value.dtype})"
             )
+        if value.dtype != self._x.dtype:
+            value = value.astype(self._x.dtype)
         shape = np.shape(plain(self._x)[plain(self._index)])
-        return broadcast_to(value.astype(self._x.dtype), shape)
+        return value if value.shape == shape else broadcast_to(value, shape)
 
 
 # ---------------------------------------------------------------------------- along an axis

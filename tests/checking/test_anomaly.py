@@ -63,9 +63,14 @@ FORWARD = {
         "a probability underflowed to 0, whose logarithm is -inf: give the logits to cross_entropy",
     ),
     "log of softmax by hand": (
-        lambda: np.log(np.exp(leaf([0.0, -800.0])) / 1.0),
+        lambda: np.log(np.exp(leaf([0.0, -800.0])) / np.exp(leaf([0.0, -800.0])).sum()),
         "log",
         "a probability underflowed",
+    ),
+    "log of a density": (
+        lambda: np.log(np.exp(-0.5 * leaf([0.0, 80.0]) ** 2) / 2.0),
+        "log",
+        "an exponential underflowed to 0: write the logarithm out",
     ),
     "log of a chosen probability": (
         lambda: np.log(mg.softmax(leaf([[0.0, 1000.0]]))[[0], [0]]),
@@ -277,10 +282,11 @@ class Divide(mg.Op):
         return g
 
 
-def test_a_users_op_gets_a_report_without_a_guess_at_its_formula():
+def test_a_users_op_is_asked_what_it_does_at_0():
     error = reported(lambda: Divide()(leaf([0.0])))
     assert str(error).startswith("the forward of divide gave NaN in 1 of 1 elements")
-    assert error.cause is None
+    assert error.cause is not None
+    assert error.cause.startswith("an input is 0: is it divided by")
     assert "Divide()(leaf([0.0]))" in line_of(error)
 
 

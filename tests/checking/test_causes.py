@@ -128,6 +128,8 @@ PLANTED = [
         [normal(3)],
     ),
     ("kink", "0 from the left", mg.relu, [np.array([-1.0, 0.0, 2.0])]),
+    ("kink", "a tie", np.floor, [np.array([1.0, 1.5])]),
+    ("not finite", "NaN or infinite at 1 of its elements", np.log, [np.array([1.0, 0.0])]),
     ("kink", "a tie", mg.max, [np.array([1.0, 3.0, 3.0, 3.0])]),
     ("kink", "does not even lie between", lambda x: Zealous()(x), [np.array([0.0, 1.0])]),
     ("kink", "the function ends: on one side", lambda x: np.sqrt(x), [np.array([0.0, 1.0])]),
@@ -343,6 +345,20 @@ def test_the_picture_shows_the_worst_region_of_large_arrays():
     assert [row.endswith("◀") for row in rows] == [False, False, True, False, False]
     assert "5" in rows[2].split()
     assert lines[9].strip() == "(the region from index (18, 28) on)"
+
+
+def test_a_gradient_of_zero_at_a_smooth_minimum_is_no_kink():
+    op = wrong(lambda x: x**2, lambda g, out, x: g * (2 * x + 1))
+    report = mg.gradcheck(op, np.array([0.0, 1.0]), raise_exception=False)
+    assert report.cause != "kink"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_random_weights_are_not_the_students_own_numbers(seed):
+    """A rule with x in place of g would pass, if g were drawn as x was."""
+    x = np.random.default_rng(seed).normal(size=5)
+    op = wrong(np.square, lambda g, out, x: 2 * x * x)
+    assert not mg.gradcheck(op, x, seed=seed, raise_exception=False)
 
 
 def test_right_rules_pass_at_1e_7_away_from_kinks():

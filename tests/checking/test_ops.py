@@ -46,6 +46,11 @@ def write_into_out(g, out, x):
     return g * out / x
 
 
+def remember(self, x):
+    self.squared = x**2
+    return x**3
+
+
 SPOILT = {
     "the reference differs": (
         spoilt(forward=lambda self, x: x**2, backward=lambda self, g, out, x: 2 * g * x),
@@ -73,7 +78,11 @@ SPOILT = {
     ),
     "the backward writes into the output": (
         spoilt(backward=lambda self, g, out, x: write_into_out(g, out, x)),
-        {"derivatives": "read-only", "inputs unchanged": "read-only", "float32": "read-only"},
+        {"derivatives": "a rule may not write into what it is given"},
+    ),
+    "state kept from the forward": (
+        spoilt(forward=remember, backward=lambda self, g, out, x: g * 3 * self.squared),
+        {"no state": "do not keep anything on self"},
     ),
     "float64 constants": (
         spoilt(
