@@ -44,8 +44,9 @@ from microgradx.ops.convolution import AveragePool, Convolution, MaxPool, Paddin
 from microgradx.ops.elementwise import tanh
 from microgradx.ops.indexing import embedding, one_hot
 from microgradx.ops.normalisation import Normalise
-from microgradx.ops.products import linear
-from microgradx.ops.shapes import expand_dims, reshape
+from microgradx.ops.products import linear as linear_with_bias
+from microgradx.ops.products import matmul
+from microgradx.ops.shapes import expand_dims, reshape, transpose
 from microgradx.recording import scope
 
 __all__ = [
@@ -80,6 +81,22 @@ __all__ = [
 
 #: One number, or one for each spatial axis.
 Size = int | Sequence[int]
+
+# ---------------------------------------------------------------------------- linear layers
+
+
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    """x wᵀ + b: `input` (…, in), `weight` (out, in) and, if given, `bias` (out,) give (…, out).
+
+    Raises ValueError for lengths that do not fit.
+
+    >>> linear([[1, 2]], [[1, 1], [1, -1]])
+    array([[ 3, -1]])
+    """
+    if bias is not None:
+        return linear_with_bias(input, weight, bias)
+    return matmul(input, transpose(weight))
+
 
 # ---------------------------------------------------------------------------- convolution
 

@@ -54,8 +54,11 @@ __all__ = [
     "arccosh",
     "arctanh",
     "sinc",
+    "deg2rad",
+    "rad2deg",
     "absolute",
     "abs",
+    "fabs",
     "maximum",
     "minimum",
     "fmax",
@@ -205,8 +208,13 @@ arccosh = Elementwise(np.arccosh, "arcosh x", lambda g, out, x: g / np.sqrt((x -
 arctanh = Elementwise(np.arctanh, "artanh x", lambda g, out, x: g / ((1 - x) * (1 + x)))
 sinc = Elementwise(np.sinc, "sin(πx) / (πx)", _sinc_by_x)
 
+deg2rad = Elementwise(np.deg2rad, "π x / 180", lambda g, out, x: g * (math.pi / 180))
+rad2deg = Elementwise(np.rad2deg, "180 x / π", lambda g, out, x: g * (180 / math.pi))
+
 # kinks: the derivative of |x| at 0 is 0, by convention
 absolute = abs = Elementwise(np.absolute, "|x|", lambda g, out, x: g * np.sign(x))
+
+fabs = Elementwise(np.fabs, "|x|", lambda g, out, x: g * np.sign(x))
 
 # choices: by where, as a factor 0 would make NaN of an infinite g; ties share the gradient
 # equally; at a bound, clip passes it on to x
@@ -435,6 +443,9 @@ __test__ = documented(
         arcsinh: ("arcsinh([0, 1])", "array([0.        , 0.88137359])"),
         arccosh: ("arccosh([1, 2])", "array([0.       , 1.3169579])"),
         arctanh: ("arctanh([0, 0.5])", "array([0.        , 0.54930614])"),
+        deg2rad: ("deg2rad([0, 180])", "array([0.        , 3.14159265])"),
+        rad2deg: ("rad2deg([0.0, np.pi])", "array([  0., 180.])"),
+        fabs: ("fabs([-1, 2])", "array([1., 2.])"),
         sinc: ("sinc([0, 0.5])", "array([1.        , 0.63661977])"),
         absolute: ("absolute([-1, 2])", "array([1, 2])"),
         maximum: ("maximum([1, 2], [2, 1])", "array([2, 2])"),

@@ -26,6 +26,7 @@ __all__ = [
     "take",
     "take_along_axis",
     "compress",
+    "diff",
     "sort",
     "partition",
     "one_hot",
@@ -254,6 +255,22 @@ def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
            [3]])
     """
     return take(a, np.flatnonzero(plain(condition)), axis)
+
+
+@implements(np.diff)
+def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
+    """The differences of neighbours along an axis, `n` times over.
+
+    >>> diff([1, 4, 9, 16])
+    array([3, 5, 7])
+    """
+    a = as_array(a)
+    before = (slice(None),) * normalize_axis_index(axis, a.ndim)
+    if n < 0:
+        raise ValueError(f"n, how often differences are taken, must be 0 or more, not {n}")
+    for _ in range(n):
+        a = a[(*before, slice(1, None))] - a[(*before, slice(None, -1))]
+    return a
 
 
 @implements(np.sort)

@@ -27,6 +27,7 @@ __all__ = [
     "expand_dims",
     "squeeze",
     "broadcast_to",
+    "broadcast_arrays",
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
@@ -42,6 +43,7 @@ __all__ = [
     "vsplit",
     "dsplit",
     "unstack",
+    "append",
     "meshgrid",
     "zeros_like",
     "ones_like",
@@ -223,6 +225,18 @@ def broadcast_to(array: Any, shape: int | Sequence[int]) -> Any:
     return BroadcastTo(_as_shape(shape))(array)
 
 
+@implements(np.broadcast_arrays)
+def broadcast_arrays(*args: Any) -> tuple[Any, ...]:
+    """All arrays broadcast to the shape that they have in common.
+
+    >>> broadcast_arrays([1, 2], 3)
+    (array([1, 2]), array([3, 3]))
+    """
+    arrays = [as_array(x) for x in args]
+    shape = np.broadcast_shapes(*[x.shape for x in arrays])
+    return tuple(broadcast_to(x, shape) for x in arrays)
+
+
 @implements(np.atleast_1d)
 def atleast_1d(*arys: Any) -> Any:
     """With one axis if there is none; a tuple for several arrays.
@@ -329,6 +343,17 @@ def column_stack(tup: Sequence[Any]) -> Any:
     """
     arrays = [as_array(x) for x in tup]
     return concatenate([reshape(x, (-1, 1)) if x.ndim < 2 else x for x in arrays], 1)
+
+
+@implements(np.append)
+def append(arr: Any, values: Any, axis: int | None = None) -> Any:
+    """`values` behind `arr` along an axis, or both flattened first.
+
+    >>> append([1, 2], 3)
+    array([1, 2, 3])
+    """
+    arrays = [as_array(arr), as_array(values)]
+    return concatenate([ravel(x) for x in arrays] if axis is None else arrays, axis or 0)
 
 
 @implements(np.meshgrid)

@@ -444,3 +444,12 @@ def test_errors_say_what_happened_and_how_to_fix_it(call, message):
     with pytest.raises((ValueError, TypeError), match=message) as raised:
         call()
     assert raised.type is (TypeError if re.search(integers, str(raised.value)) else ValueError)
+
+
+def test_linear_with_and_without_a_bias():
+    generator = np.random.default_rng(0)
+    x, w, b = (generator.normal(size=shape) for shape in [(4, 3), (2, 3), (2,)])
+    assert mg.gradcheck(F.linear, [x, w, b])
+    assert mg.gradcheck(F.linear, [x, w])
+    np.testing.assert_allclose(F.linear(x, w), x @ w.T)
+    np.testing.assert_allclose(F.linear(x, w, b), x @ w.T + b)

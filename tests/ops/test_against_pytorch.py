@@ -175,7 +175,7 @@ def select(x, y, z):
 NAMESAKES = (
     "add subtract multiply divide remainder square reciprocal negative positive "
     "exp exp2 expm1 log log2 log10 log1p sqrt logaddexp hypot "
-    "sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh sinc "
+    "sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh sinc deg2rad rad2deg "
     "absolute abs maximum minimum fmax fmin sign floor ceil trunc round nan_to_num "
     "sigmoid erf erfc "
     "sum mean nansum nanmean ravel flatten moveaxis squeeze "
@@ -194,6 +194,7 @@ PYTORCH = {
     "select": select,
     "copy": torch.clone,
     "stop_gradient": torch.detach,
+    "fabs": torch.abs,
     "astype": lambda x: x.to(torch.float64, copy=True),
     # activations
     **{name: getattr(F, name) for name in ("relu", "relu6", "selu", "hardtanh", "silu", "mish")},
@@ -235,6 +236,10 @@ PYTORCH = {
     "vsplit": lambda x, indices_or_sections: torch.vsplit(x, indices_or_sections),
     "dsplit": lambda x, indices_or_sections: torch.dsplit(x, indices_or_sections),
     "unstack": lambda x, axis=0: torch.unbind(x, axis),
+    "append": lambda x, y, axis=None: (
+        torch.cat([x.ravel(), y.ravel()]) if axis is None else torch.cat([x, y], axis)
+    ),
+    "broadcast_arrays": lambda *x: torch.broadcast_tensors(*x),
     "meshgrid": meshgrid,
     "full_like": lambda value: value.expand(2, 3),
     # indexing
@@ -247,6 +252,7 @@ PYTORCH = {
     "take": taken,
     "take_along_axis": taken_along,
     "compress": compressed,
+    "diff": lambda x, n=1, axis=-1: torch.diff(x, n, axis),
     "sort": ordered,
     "embedding": lambda weight, indices: F.embedding(torch.as_tensor(indices), weight),
     # rearrangements

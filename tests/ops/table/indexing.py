@@ -72,6 +72,14 @@ ROWS = {
         ((2, 3), {"condition": [True, False, True], "axis": 1}),
         ((2, 3), {"condition": [False, True]}),
     ),
+    "diff": calls(
+        mg.diff,
+        ((4,), {}),
+        ((3, 4), {"n": 2, "axis": 0}),
+        ((1, 3), {"axis": 0}),
+        ((2, 3), {"n": 0}),
+        numpy=np.diff,
+    ),
     "sort": calls(
         mg.sort,
         ((), {"axis": None}),

@@ -82,6 +82,16 @@ ROWS = {
     "hstack": joined(mg.hstack, np.hstack, ((2, 3), (2, 1)), ((2,), ()), ((), ())),
     "dstack": joined(mg.dstack, np.dstack, ((2, 3), (2, 3, 2)), ((2,), (2,))),
     "column_stack": joined(mg.column_stack, np.column_stack, ((2, 3), (2,)), ((3,), (3,))),
+    "append": calls(
+        mg.append,
+        (((2, 3), (3,)), {}),
+        (((2, 3), (1, 3)), {"axis": 0}),
+        (((2, 3), (2, 1)), {"axis": -1}),
+        numpy=np.append,
+    ),
+    "broadcast_arrays": calls(
+        mg.broadcast_arrays, (((2, 1), (3,), ()), {}), numpy=np.broadcast_arrays
+    ),
     "meshgrid": calls(
         mg.meshgrid,
         (((2,), (3,)), {}),
