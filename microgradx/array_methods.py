@@ -94,6 +94,10 @@ def answering_plainly(function: F) -> F:
 
     @functools.wraps(function)
     def answer(*args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("out") is not None or len(args) > getattr(function, "nin", len(args)):
+            raise TypeError(
+                f"np.{function.__name__} of a Tensor does not support out=; {INSTEAD['out']}"
+            )
         return function(*plain(args), **{name: plain(kwargs[name]) for name in kwargs})
 
     return implements(function)(answer)  # type: ignore[return-value]
@@ -130,6 +134,8 @@ def dispatch(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         parameters = _parameters(implementation)
         accepts_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         unsupported = set() if accepts_any else kwargs.keys() - parameters.keys()
+        kwargs = {k: v for k, v in kwargs.items() if k not in unsupported or v is not None}
+        unsupported &= kwargs.keys()  # None asks for nothing
         for keyword in sorted(unsupported, key=[*INSTEAD, *kwargs].index):
             instead = INSTEAD.get(keyword, "leave it out")
             raise TypeError(f"{name} on a Tensor does not support {keyword}=; {instead}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import as_array
+from microgradx.array_methods import as_array, plain
 from microgradx.engine import Tensor, as_tensor, seed_of, sweep
 from microgradx.messages import described
 from microgradx.recording import enable_grad
@@ -49,8 +49,10 @@ def grad(
     (Tensor(12., op=multiply, requires_grad=True), array(12.))
     """
     ys, xs = _tensors(outputs, "outputs"), _tensors(inputs, "inputs")
-    if grad_outputs is None or isinstance(outputs, Tensor):
-        grad_outputs = [grad_outputs] * len(ys)
+    if isinstance(outputs, Tensor) and not _is_one_each(grad_outputs, outputs):
+        grad_outputs = [grad_outputs]
+    if grad_outputs is None:
+        grad_outputs = [None] * len(ys)
     if len(grad_outputs) != len(ys):
         raise ValueError(f"{len(grad_outputs)} grad_outputs for {len(ys)} outputs; give one each")
     with enable_grad() if create_graph else nullcontext():
@@ -80,6 +82,15 @@ def grad(
                 "zeros"
             )
     return tuple(answers)
+
+
+def _is_one_each(grad_outputs: Any, output: Tensor) -> bool:
+    """Whether it is a sequence with one weight for the one output, in PyTorch's form."""
+    return (
+        isinstance(grad_outputs, (tuple, list))
+        and len(grad_outputs) == 1
+        and np.shape(plain(grad_outputs[0])) == output.shape
+    )
 
 
 def _tensors(given: Any, what: str) -> list[Tensor]:

@@ -476,6 +476,8 @@ def unbroadcast(gradient: Any, x: Tensor) -> Any:
                 f"a gradient of shape {gradient.shape} for an input of shape {shape}; "
                 "it must have the shape that the input, or the input broadcast, has"
             )
+        if gradient.dtype == np.float16:  # whose sums stand still at 2048
+            gradient = gradient.astype(np.float32)
         gradient = as_array(np.reshape(np.sum(gradient, axis=stretched), shape))
     return gradient if gradient.dtype == x._data.dtype else gradient.astype(x._data.dtype)
 

@@ -5,6 +5,9 @@ wrapped in Tensors; arrays go in, and arrays come out. So the transforms nest, `
 an inner one finds that its results depend on a Tensor of an outer one, and then records a graph
 of the derivatives too.
 
+The Tensors share the arrays that the function combines them with, so it must not write into a
+buffer or a mask of its own that an operation has used: it makes a new one.
+
 An argument may be a nested structure of dicts, lists and tuples of arrays: a set of parameters.
 The gradient has the same structure.
 """

@@ -118,7 +118,7 @@ _hard_tanh = Elementwise(
     lambda g, out, x, y, z: np.where(x <= y, g, 0),
     lambda g, out, x, y, z: np.where(x >= z, g, 0), name="hardtanh")
 silu = Elementwise(
-    _silu, "x sigmoid x", lambda g, out, x: g * (out + sigmoid(x) * (1 - out)), name="silu")
+    _silu, "x sigmoid x", lambda g, out, x: g * sigmoid(x) * (1 + x * sigmoid(-x)), name="silu")
 mish = Elementwise(
     _mish, "x tanh(ln(1 + eˣ))",
     lambda g, out, x: g * (

@@ -99,6 +99,14 @@ class Elementwise(Op):
         is_numpys = getattr(np, self.name, None) is function
         implements(function if is_numpys else self.name)(self)
 
+    def __call__(self, *inputs: Any) -> Any:
+        if len(inputs) != len(self.derivatives):  # NumPy would take one more for `out`
+            raise TypeError(
+                f"{self.name} takes {len(self.derivatives)} inputs, not {len(inputs)}; for `out`, "
+                "assign the result to a name"
+            )
+        return super().__call__(*inputs)
+
 
 def documented(examples: dict[Elementwise, tuple[str, str]]) -> dict[str, str]:
     """Write the ops' docstrings, each with its example: a call and its result.
@@ -275,6 +283,8 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
     >>> clip([-3, 0, 3], -1, 2)
     array([-1,  0,  2])
     """
+    if (min is not None and a_min is not None) or (max is not None and a_max is not None):
+        raise ValueError("clip was given a bound twice: a_min and min, or a_max and max, are one")
     lowest = a_min if min is None else min
     highest = a_max if max is None else max
     dtype = as_array(plain(a)).dtype

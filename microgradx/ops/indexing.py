@@ -221,7 +221,10 @@ def take(a: Any, indices: Any, axis: int | None = None) -> Any:
         a, axis = ravel(a), 0
     a = as_array(a)
     before = (slice(None),) * normalize_axis_index(axis, a.ndim)
-    return getitem(a, (*before, np.asarray(plain(indices), int if np.size(indices) == 0 else None)))
+    indices = np.asarray(plain(indices))
+    if indices.dtype == bool or indices.size == 0:  # numbers here, and not a mask
+        indices = indices.astype(int)
+    return getitem(a, (*before, indices))
 
 
 @implements(np.take_along_axis)

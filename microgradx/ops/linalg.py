@@ -390,6 +390,15 @@ def _refuse_equal(what: str, values: Array, depends: Array, instead: str) -> Non
         )
 
 
+def _used(g: Any) -> Array:
+    """Of which vectors, in columns, the result makes use: those that receive a gradient.
+
+    One vector of several that are arbitrary may be used in ways that no gradient at the one basis
+    which NumPy chose can tell apart, so none may.
+    """
+    return np.any(np.abs(plain(g)) > _rounding(plain(g)), axis=-2, keepdims=True)
+
+
 class Eigh(Op):
     """[w; v]: the eigenvalues as a row on top of the eigenvectors' matrix."""
 
@@ -412,7 +421,7 @@ class Eigh(Op):
         _refuse_equal(
             "eigenvalues",
             plain(w)[..., 0, :],
-            equal & ~eye & (np.abs(plain(m)) > _rounding(plain(gv))),
+            equal & ~eye & _used(gv),
             "use eigvalsh if only the values matter",
         )
         turned = (m - _t(m)) / (2 * np.where(equal, np.inf, gaps))
@@ -504,8 +513,7 @@ class Svd(Op):
         rounding, noise = _rounding(plain(s)), _rounding(plain(g))
         zero = plain(s) <= rounding
         equal, both_zero = np.abs(plain(gaps)) <= rounding, plain(sums) <= rounding
-        depends = np.abs(plain(together)) > noise
-        depends = equal & depends | both_zero & (np.abs(plain(apart)) > noise)
+        depends = equal & (_used(gu) | _used(gv))
         instead = "use svdvals if only the values matter"
         _refuse_equal("singular values", plain(s)[..., 0, :], depends & ~eye, instead)
         if any(np.any(zero & (np.abs(plain(x)) > noise)) for x in (out_u, out_v)):

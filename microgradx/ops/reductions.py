@@ -94,7 +94,8 @@ class Max(Reduction):
 
     def backward(self, g: Any, out: Any, x: Any) -> Any:
         # Ties share the gradient equally. Where the extremum stands is a constant.
-        is_extreme = x == self.expand(out, x)
+        extreme = self.expand(out, x)
+        is_extreme = (x == extreme) | (np.isnan(x) & np.isnan(extreme))
         ties = np.sum(is_extreme, axis=self.axis, keepdims=True)
         share = self.expand(g, x) / ties.astype(np.promote_types(x.dtype, np.float32))
         return np.where(is_extreme, share, 0)
@@ -199,7 +200,9 @@ def _product_before(x: Any) -> Any:
 
 def as_last_axis(x: Any, axis: Axis) -> tuple[Any, Callable[[Any], Any]]:
     """`x` with the axes of a reduction as its last one, and the way back for such an array."""
-    axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    # A single number has one axis more than none, for NumPy: axis=0.
+    all_axes = axis is None or x.ndim == 0
+    axes = normalize_axis_tuple(range(x.ndim) if all_axes else axis, x.ndim)  # type: ignore[arg-type]
     last = tuple(range(-len(axes), 0))
     moved = moveaxis(x, axes, last)
     kept = moved.shape[: x.ndim - len(axes)]
@@ -295,8 +298,8 @@ def cumprod(a: Any, axis: int | None = None) -> Any:
 
 def _running(op: Callable[[int], Op], a: Any, axis: int | None) -> Any:
     a = as_array(a)
-    if axis is None:
-        a, axis = ravel(a), 0
+    if axis is None or a.ndim == 0:
+        a, axis = ravel(a), axis or 0
     return op(normalize_axis_index(axis, a.ndim))(a)
 
 
@@ -399,6 +402,8 @@ def average(
         in_order = moveaxis(weights, range(len(axes)), np.argsort(np.argsort(axes)).tolist())
         weights = reshape(in_order, [n if i in axes else 1 for i, n in enumerate(a.shape)])
     total = sum(weights * np.ones_like(plain(a)), axis, keepdims=keepdims)
+    if np.any(plain(total) == 0):
+        raise ZeroDivisionError("the weights of an average add up to 0, so they cannot be shares")
     result = sum(a * weights, axis, keepdims=keepdims) / total
     return (result, total) if returned else result
 

@@ -175,7 +175,8 @@ def select(x, y, z):
 NAMESAKES = (
     "add subtract multiply divide remainder square reciprocal negative positive "
     "exp exp2 expm1 log log2 log10 log1p sqrt logaddexp hypot "
-    "sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh sinc deg2rad rad2deg "
+    "sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh sinc "
+    "deg2rad rad2deg "
     "absolute abs maximum minimum fmax fmin sign floor ceil trunc round nan_to_num "
     "sigmoid erf erfc "
     "sum mean nansum nanmean ravel flatten moveaxis squeeze "
