@@ -63,6 +63,8 @@ class Op:
     name: str = ""
     #: What it computes, as text, with inputs x, y, z.
     formula: str = ""
+    #: How many inputs it takes; 0 if that differs. NumPy would take one more for `out`.
+    arity: int = 0
     #: Instead of `backward`: one formula for each input, so that only those wanted are computed.
     derivatives: tuple[Any, ...] = ()
     #: Instead of `forward`, where a gradient will be wanted: may keep arrays in `self.kept`, for
@@ -82,6 +84,8 @@ class Op:
 
     def __call__(self, *inputs: Any) -> Any:
         """Arrays in, array out; a Tensor anywhere in, a Tensor out, which remembers."""
+        if self.arity and len(inputs) != self.arity:
+            raise TypeError(f"{self.name} takes {self.arity} inputs, not {len(inputs)}")
         arrays = []
         wanted = False
         for x in inputs:

@@ -110,6 +110,10 @@ def kink(found: Evidence) -> Cause | None:
 
 
 def not_finite(found: Evidence) -> Cause | None:
+    if np.any(found.wrong & ~np.isfinite(found.numeric)):
+        return Cause(
+            "not finite", "differences give NaN or infinity there, so they can say nothing of it"
+        )
     bad = found.wrong & ~np.isfinite(found.analytic)
     if found.raw is not None or not np.any(bad):
         return None
@@ -241,7 +245,7 @@ def constant_factor(found: Evidence) -> Cause | None:
         return None
     at = np.unravel_index(int(np.argmax(large)), numeric.shape)
     factor = float(analytic[at] / numeric[at])
-    if factor == 0 or not _fits(found, analytic, factor * numeric):
+    if factor == 0 or _near(factor, 1) or not _fits(found, analytic, factor * numeric):
         return None
     named = _factor_named(factor, found)
     if named is None and np.sum(large > 0) < 2:

@@ -106,26 +106,30 @@ class Differences:
     def slope(self, i: int, index: tuple[int, ...]) -> Slope:
         """The derivative of the weighted sum, as near as steps of any size come to it."""
         step = 30 * self.step_at(i, index)
+        smallest = 4 * self.precision * max(abs(float(self.tensors[i].data[index])), 1e-12)
         here = self.outputs()
         best, error = np.nan, np.inf
         left, right, rounding, before = np.nan, np.nan, 0.0, 0.0
         previous: list[float] = []
-        for _ in range(14):
+        while step > smallest:
             quotient, noise = self.central(i, index, step)
             row = [self.weighed(quotient)]
             for order, older in enumerate(previous, start=1):
                 factor = 9.0**order
                 row.append((factor * row[-1] - older) / (factor - 1))
                 doubt = max(abs(row[-1] - row[-2]), abs(row[-1] - older)) + noise
-                if doubt < error:
+                # What a smaller step refutes was a chance agreement of steps that were too large.
+                if doubt < error or abs(row[-1] - best) > 1e3 * (error + doubt):
                     best, error = row[-1], doubt
-            previous = row if np.isfinite(row[0]) else []
+            previous = row[:8] if np.isfinite(row[0]) else []
             # From one side the error is O(h), so the smallest step that is not all rounding.
-            if not noise > 1e-6 * max(1.0, abs(row[0])):
+            if not noise > 1e-6 * max(abs(left), abs(right), abs(row[0])):
                 before = abs(right - left)
                 right = self.one_sided(i, index, step, here)
                 left = self.one_sided(i, index, -step, here)
                 rounding = 2 * noise if np.isfinite(noise) else 0.0
+            elif noise > 100 * error:
+                break  # nothing but rounding from here on
             step /= 3
         return Slope(best, error, left, right, rounding, before)
 

@@ -35,6 +35,7 @@ class Tolerance:
     relative: float
     step: float
     precision: float  # of the coarsest dtype among the inputs
+    is_scaled: bool = True  # whether `absolute` is a share of the gradient's largest element
     refine: bool = True  # whether what differs is looked at more closely, with other steps
 
 
@@ -58,6 +59,7 @@ class Evidence:
     numeric: Array = field(init=False)
     wrong: Array = field(init=False)
     excess: Array = field(init=False)  # |analytic - numeric|, as a multiple of what is allowed
+    is_hidden: Array = field(init=False)  # whether rounding would hide a wrong gradient
     columns: dict[tuple[int, ...], Array] = field(default_factory=dict)
     slopes: dict[tuple[int, ...], Slope] = field(default_factory=dict)
 
@@ -65,6 +67,7 @@ class Evidence:
         self.numeric = np.full(self.analytic.shape, np.nan)
         self.wrong = np.zeros(self.analytic.shape, bool)
         self.excess = np.zeros(self.analytic.shape)
+        self.is_hidden = np.zeros(self.analytic.shape, bool)
 
     @property
     def tensor(self) -> Tensor:
@@ -75,26 +78,36 @@ class Evidence:
         """The gradient arriving at the outputs, one after the other."""
         return self.differences.weights
 
-    def look(self, index: tuple[int, ...], tolerance: Tolerance) -> None:
-        """Compare one element."""
-        column, noise = self.differences.column(self.position, index)
-        analytic, numeric = float(self.analytic[index]), self.differences.weighed(column)
-        excess = _excess(analytic, numeric, noise, tolerance)
-        if not excess <= 1 and tolerance.refine:  # so written that NaN counts as different
-            slope = self.differences.slope(self.position, index)
-            self.slopes[index] = slope
-            if slope.error < 1e-3 * max(abs(slope.value), 1e-3):
-                numeric = slope.value
-                excess = _excess(analytic, numeric, noise + slope.error, tolerance)
-        self.columns[index] = column
-        self.numeric[index] = numeric
-        self.excess[index] = excess if excess == excess else np.inf
-        self.wrong[index] = not excess <= 1
+    def look(self, indices: list[tuple[int, ...]], tolerance: Tolerance) -> None:
+        """Compare the elements at these indices."""
+        noises = {}
+        for index in indices:
+            self.columns[index], noises[index] = self.differences.column(self.position, index)
+            self.numeric[index] = self.differences.weighed(self.columns[index])
+        # What counts as nearly 0 is a matter of the other elements of the same gradient.
+        known = [abs(float(a[index])) for a in (self.numeric, self.analytic) for index in indices]
+        scale = max([value for value in known if np.isfinite(value)], default=0.0)
+        for index in indices:
+            analytic, noise = float(self.analytic[index]), noises[index]
+            excess = _excess(analytic, float(self.numeric[index]), noise, scale, tolerance)
+            if not excess <= 1 and tolerance.refine:  # so written that NaN counts as different
+                slope = self.slopes[index] = self.differences.slope(self.position, index)
+                if np.isfinite(slope.value) and not slope.is_kink:
+                    self.numeric[index] = slope.value
+                    noise = slope.error if np.isfinite(slope.error) else 0.0
+                    excess = _excess(analytic, slope.value, noise, scale, tolerance)
+            self.is_hidden[index] = noise > 0.01 * abs(analytic) > 0
+            self.excess[index] = excess if excess == excess else np.inf
+            self.wrong[index] = not excess <= 1
 
 
-def _excess(analytic: float, numeric: float, noise: float, tolerance: Tolerance) -> float:
-    allowed = tolerance.absolute + tolerance.relative * abs(numeric) + 10 * noise
-    return abs(analytic - numeric) / allowed
+def _excess(
+    analytic: float, numeric: float, noise: float, scale: float, tolerance: Tolerance
+) -> float:
+    """|analytic - numeric|, as a multiple of what is allowed."""
+    absolute = tolerance.absolute * (min(scale, 1) if tolerance.is_scaled else 1)
+    allowed = absolute + tolerance.relative * abs(numeric) + 10 * noise
+    return 0.0 if analytic == numeric else abs(analytic - numeric) / max(allowed, 1e-300)
 
 
 def evidence(
@@ -117,8 +130,7 @@ def evidence(
         each = Evidence(
             differences, i, analytic, gradient is not None, [out.data for out in outputs]
         )
-        for index in indices:
-            each.look(index, tolerance)
+        each.look(indices, tolerance)
         found.append(each)
     return found
 
@@ -156,8 +168,7 @@ def evidence_of_op(
         is_reached = analytic is not None
         analytic = analytic if is_reached else np.zeros(tensors[i].shape)
         each = Evidence(differences, i, analytic, is_reached, [out.data], op, error, raw)
-        for index in indices:
-            each.look(index, tolerance)
+        each.look(indices, tolerance)
         found.append(each)
     return found
 

@@ -94,8 +94,10 @@ def gradcheck(
 
     eps: the step h of the differences, relative to max(1, |x|). By default it is chosen, and
         where something differs, smaller and larger ones are tried too.
-    atol, rtol: what |analytic - numeric| may be, atol + rtol |numeric| (1e-7 and 1e-7 in
-        float64); what rounding makes of the differences is allowed on top.
+    atol, rtol: what |analytic - numeric| may be, atol + rtol |numeric|. By default, in float64,
+        rtol is 1e-7, and atol 1e-7 of the largest element of the same input's gradient, or
+        1e-7. What rounding makes of the differences is allowed on top; the message says of how
+        many elements that would hide a mistake.
     order: 2 checks the gradient of the gradient too.
     allow_float32: differences of single precision show only crude mistakes and are refused
         unless this says otherwise.
@@ -141,6 +143,7 @@ def gradcheck(
         # Rounding, O(1/h), and what extrapolation leaves, O(h⁴), are then of one size.
         step=precision**0.2 if eps is None else eps,
         precision=precision,
+        is_scaled=atol is None and not coarse,
         refine=eps is None and not coarse,
     )
     generator = random_stream(seed)
@@ -160,7 +163,7 @@ def _checked(
     generator: np.random.Generator,
     tolerance: Tolerance,
 ) -> GradcheckReport:
-    checked, largest = 0, 0.0
+    checked, largest, hidden = 0, 0.0, 0
     results: list[Tensor] = []
     found: list[Evidence] = []
     for at_order in range(1, order + 1):
@@ -187,12 +190,18 @@ def _checked(
             error, found = raised, []
         checked += sum(len(each.columns) for each in found)
         largest = max([largest, *(float(np.max(each.excess, initial=0)) for each in found)])
+        hidden += sum(int(np.sum(each.is_hidden)) for each in found)
         wrong = [each for each in found if np.any(each.wrong)]
         if wrong or error:
             # A wrong gradient has a wrong gradient, so a second order would tell nothing new.
             return _diagnosed(at_order, wrong, error, results, checked, largest, tolerance)
         function = gradient_function(function, weights, list(elements))
     message = f"gradients agree with finite differences at {checked} elements"
+    if hidden:
+        message += (
+            f"; at {hidden} of them rounding is so large beside the gradient that a mistake could "
+            "hide: check at inputs, or of a function, of more even size"
+        )
     return GradcheckReport(checked, largest, (), (), None, message, True)
 
 

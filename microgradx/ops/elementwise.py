@@ -96,16 +96,9 @@ class Elementwise(Op):
         self.formula = formula
         self.forward = function  # type: ignore[method-assign]
         self.derivatives = derivatives
+        self.arity = len(derivatives)
         is_numpys = getattr(np, self.name, None) is function
         implements(function if is_numpys else self.name)(self)
-
-    def __call__(self, *inputs: Any) -> Any:
-        if len(inputs) != len(self.derivatives):  # NumPy would take one more for `out`
-            raise TypeError(
-                f"{self.name} takes {len(self.derivatives)} inputs, not {len(inputs)}; for `out`, "
-                "assign the result to a name"
-            )
-        return super().__call__(*inputs)
 
 
 def documented(examples: dict[Elementwise, tuple[str, str]]) -> dict[str, str]:
