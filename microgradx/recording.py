@@ -31,7 +31,12 @@ observers: list[Any] = []
 
 
 def is_grad_enabled() -> bool:
-    """Whether ops record a graph here and now, in this thread and context."""
+    """Whether ops record a graph here and now, in this thread and context.
+
+    >>> with no_grad():
+    ...     is_grad_enabled()
+    False
+    """
     return recording.get()
 
 

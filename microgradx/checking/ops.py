@@ -12,6 +12,7 @@ import numpy as np
 from microgradx.array_methods import Array, plain
 from microgradx.checking.gradients import GradcheckReport, gradcheck
 from microgradx.engine import Op, Tensor, as_tensor, sweep
+from microgradx.recording import observers
 
 __all__ = ["Check", "OpCheckError", "OpReport", "check_op"]
 
@@ -215,10 +216,32 @@ def _float32(function: Callable[..., Any], arrays: list[Array]) -> str:
                 f"of float32 it gives {out.dtype}; use Python's numbers, which are weak, and no "
                 "constants of float64"
             )
-    for x, g in sweep(seeds):
-        if g.dtype != x.dtype or g.shape != x.shape:
-            return f"a gradient of {g.dtype} {g.shape} for an input of {x.dtype} {x.shape}"
+    given = _Gradients()
+    observers.append(given)
+    try:
+        list(sweep(seeds))
+    finally:
+        observers.remove(given)
+    for x, gradient in given.seen:
+        if x.dtype == np.float32 and np.asarray(plain(gradient)).dtype == np.float64:
+            return (
+                f"the rule gives a gradient of float64 for an input of float32, {x.shape}, which "
+                "has to be converted each time; use Python's numbers, which are weak"
+            )
     return ""
+
+
+class _Gradients:
+    """An observer that notes the gradients as the rules give them."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Tensor, Any]] = []
+
+    def forward(self, op: Op, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        pass
+
+    def backward(self, out: Tensor, x: Tensor, g: Any, gradient: Any) -> None:
+        self.seen.append((x, gradient))
 
 
 def _not_contiguous(function: Callable[..., Any], arrays: list[Array]) -> str:
@@ -227,17 +250,25 @@ def _not_contiguous(function: Callable[..., Any], arrays: list[Array]) -> str:
         arrived = dict(sweep(seeds))
         return [*(out.data for out in outs), *(arrived.get(x, 0.0) for x in tensors)]
 
-    strided = [as_tensor(np.repeat(a[..., None], 2, axis=-1)[..., 0]) for a in arrays]
-    for tensor in strided:
-        tensor.requires_grad_(tensor.dtype.kind == "f")
-    return (
-        ""
-        if _equal(results(strided), results(_leaves(arrays)))
-        else (
-            "inputs that are not contiguous in memory, such as x.T or x[:, 0], give other results"
-        )
-    )
+    expected = results(_leaves(arrays))
+    for layout in LAYOUTS:
+        tensors = [as_tensor(layout(a)) for a in arrays]
+        for tensor in tensors:
+            tensor.requires_grad_(tensor.dtype.kind == "f")
+        if not _equal(results(tensors), expected):
+            return (
+                "inputs that lie otherwise in memory, such as x.T, x[:, 0] or x[::-1], give other "
+                "results"
+            )
+    return ""
 
+
+#: The same elements in other places of memory.
+LAYOUTS: tuple[Callable[[Array], Array], ...] = (
+    lambda a: np.repeat(a[..., None], 2, axis=-1)[..., 0],
+    lambda a: np.array(a, order="F"),
+    lambda a: np.flip(np.flip(a).copy()),
+)
 
 REQUIREMENTS: dict[str, Callable[[Callable[..., Any], list[Array]], str]] = {
     "inputs unchanged": _unchanged,
@@ -251,11 +282,14 @@ REQUIREMENTS: dict[str, Callable[[Callable[..., Any], list[Array]], str]] = {
 
 
 def _broadcast(arrays: list[Array]) -> Iterator[list[Array]]:
-    """The sample with one of several inputs of equal shape at length 1 along the first axis."""
-    shapes = {a.shape for a in arrays}
-    if len(arrays) > 1 and len(shapes) == 1 and arrays[0].ndim > 0 and len(arrays[0]) > 1:
-        for i in range(len(arrays)):
-            yield [a[:1] if i == j else a for j, a in enumerate(arrays)]
+    """The sample with one of several inputs of equal shape at length 1, or short of an axis."""
+    if len(arrays) < 2 or len({a.shape for a in arrays}) > 1:
+        return
+    for i, a in enumerate(arrays):
+        shorter = [np.take(a, [0], axis) for axis in range(a.ndim) if a.shape[axis] > 1]
+        shorter += [a[0]] if a.ndim and len(a) else []
+        for one in shorter:
+            yield [one if i == j else other for j, other in enumerate(arrays)]
 
 
 def _accepts(function: Callable[..., Any], arrays: list[Array]) -> bool:

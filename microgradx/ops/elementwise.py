@@ -139,7 +139,8 @@ def _logaddexp_by_x(g: Any, out: Any, x: Any, y: Any) -> Any:
     # eˣ / (eˣ + eʸ), whose exponent is never positive. Equal infinities differ by NaN: they share.
     is_all = x == out
     exponent = np.where(is_all, 0, x) - np.where(is_all, 0, out)
-    return g * np.exp(exponent) * np.where(is_all & (y == out), 0.5, 1)
+    share = np.exp(exponent)
+    return g * np.where(is_all & (y == out), share / 2, share)
 
 
 def _sinc_by_x(g: Any, out: Any, x: Any) -> Any:

@@ -139,7 +139,11 @@ class Normalisation(Op):
 
 
 class Softmax(Normalisation):
-    """Exponentials, divided by their sum, over `axis`."""
+    """Exponentials, divided by their sum, over `axis`.
+
+    >>> Softmax()(np.array([0.0, 0.0]))
+    array([0.5, 0.5])
+    """
 
     formula = "eˣ / Σ eˣ"
 
@@ -157,7 +161,11 @@ class Softmax(Normalisation):
 
 
 class LogSoftmax(Normalisation):
-    """The logarithm of softmax over `axis`, computed without forming the softmax."""
+    """The logarithm of softmax over `axis`, computed without forming the softmax.
+
+    >>> LogSoftmax()(np.array([0.0, 1000.0]))
+    array([-1000.,     0.])
+    """
 
     name = "log_softmax"
     formula = "x - ln Σ eˣ"
@@ -177,7 +185,11 @@ class LogSoftmax(Normalisation):
 
 
 class LogSumExp(Reduction):
-    """ln Σ eˣ over `axis`, a smooth maximum, without overflow."""
+    """ln Σ eˣ over `axis`, a smooth maximum, without overflow.
+
+    >>> LogSumExp()(np.array([1000.0, 1000.0]))
+    array(1000.69314718)
+    """
 
     formula = "ln Σ eˣ"
 

@@ -161,3 +161,172 @@ def test_axes_and_shapes_of_numpys_integers_and_wrong_ones():
 
 def test_where_gives_a_tensor_for_a_condition_that_is_one():
     assert isinstance(np.where(mg.Tensor([True, False]), 1.0, 2.0), mg.Tensor)
+
+
+# ---------------------------------------------------------------------------- and of other ops
+
+
+def test_equal_infinities_share_in_logaddexp():
+    assert gradient(np.logaddexp, [np.inf, np.inf], [np.inf, 0.0]) == [[0.5, 1], [0.5, 0]]
+    assert gradient(np.logaddexp, [-np.inf], [-np.inf]) == [[0.5], [0.5]]
+
+
+def test_fmax_and_fmin_pass_over_nan():
+    for f in (np.fmax, np.fmin):
+        assert gradient(f, [np.nan, 1.0], [2.0, np.nan]) == [[0, 1], [1, 0]]
+
+
+def test_a_nan_that_is_the_extreme_receives_the_gradient():
+    assert gradient(np.max, [1.0, np.nan, 2.0]) == [0, 1, 0]
+    assert gradient(np.min, [np.nan, np.nan]) == [0.5, 0.5]
+
+
+def test_activations_at_their_kinks():
+    assert gradient(mg.hardtanh, [-2.0, -1.0, 0.0, 1.0, 2.0]) == [0, 0, 1, 0, 0]
+    of_x, of_low, of_high = gradient(mg.hardtanh, [-2.0, -1.0, 0.0, 1.0, 2.0], -1.0, 1.0)
+    assert (of_x, of_low, of_high) == ([0, 0, 1, 0, 0], 2, 2)
+    assert gradient(mg.relu6, [0.0, 3.0, 6.0]) == [0, 1, 0]
+    assert gradient(lambda x: mg.leaky_relu(x, 0.5), [-1.0, 0.0, 1.0]) == [0.5, 0.5, 1]
+    assert gradient(mg.elu, [0.0, 1.0]) == [1, 1]
+    assert mg.hessian(lambda x: mg.elu(x))(0.0) == 1  # of the exponential: all of it
+
+
+@pytest.mark.parametrize(
+    ("dtype", "far"), [(np.float16, 3000.0), (np.float32, 1e8), (np.float64, 1e160)]
+)
+def test_silu_and_mish_are_the_identity_far_out(dtype, far):
+    for f in (mg.silu, mg.mish, mg.gelu):
+        x = mg.Tensor([far, -far], requires_grad=True, dtype=dtype)
+        with np.errstate(over="ignore", under="ignore"):  # of x², in the normal density
+            f(x).sum().backward()
+        np.testing.assert_array_equal(x.grad, [1, 0])
+
+
+def test_the_standard_deviation_of_equal_numbers_has_derivative_0():
+    x = np.array([[1.0, 1.0, 1.0], [1.0, 2.0, 3.0]])
+    expected = (x - x.mean(1, keepdims=True)) / 3 / np.array([[1.0], [np.sqrt(2 / 3)]])
+    np.testing.assert_allclose(mg.grad(lambda x: np.std(x, axis=1).sum())(x), expected)
+    assert np.all(np.isfinite(mg.hessian(lambda x: np.std(x))(np.ones(3))))
+
+
+def test_too_few_elements_for_the_degrees_of_freedom_have_no_gradient():
+    x = mg.Tensor([1.0, 2.0], requires_grad=True)
+    with np.errstate(all="ignore"):
+        with pytest.warns(RuntimeWarning, match="Degrees of freedom"):
+            out = np.var(x, ddof=2)
+        out.backward()
+    assert np.all(np.isnan(x.grad))
+
+
+def test_the_median_of_a_nan_is_nan():
+    x = np.array([[1.0, np.nan, 3.0], [1.0, 2.0, 3.0]])
+    np.testing.assert_array_equal(mg.median(x, axis=1), [np.nan, 2.0])
+    np.testing.assert_array_equal(mg.median(x, axis=1, keepdims=True), [[np.nan], [2.0]])
+
+
+def test_an_average_over_axes_in_any_order():
+    generator = np.random.default_rng(0)
+    a, weights = generator.normal(size=(2, 3, 4)), generator.uniform(size=(4, 2))
+    expected = np.einsum("ijk,ki->j", a, weights) / weights.sum()
+    np.testing.assert_allclose(mg.average(a, axis=(2, 0), weights=weights), expected)
+    with pytest.raises(ZeroDivisionError, match="add up to 0"):
+        mg.average(mg.Tensor([1.0, 2.0]), weights=[1.0, -1.0])
+    with pytest.raises(ValueError, match=r"weights of shape \(3,\) for an array of shape \(2,\)"):
+        mg.average([1.0, 2.0], weights=[1, 2, 3])
+
+
+def test_a_single_number_has_the_axis_0_that_numpy_gives_it():
+    x = mg.Tensor(3.0, requires_grad=True)
+    for f in (np.prod, np.cumsum, np.cumprod, np.sum, np.max):
+        x.grad = None
+        out = f(x, axis=0)
+        assert out.shape == f(3.0, axis=0).shape
+        out.sum().backward()
+        assert x.grad == 1
+
+
+def test_sums_of_many_float16_gradients_do_not_stand_still():
+    b = mg.Tensor([1.0, 1.0], requires_grad=True, dtype=np.float16)
+    out = (b + np.zeros((5000, 2), np.float16)).sum(1)
+    out.backward(np.ones(5000))
+    np.testing.assert_array_equal(b.grad, [5000, 5000])
+
+
+# ---------------------------------------------------------------------------- what is refused
+
+
+def test_functional_updates_keep_the_dtype_and_refuse_what_it_cannot_hold():
+    x = mg.Tensor([1.0, 2.0], requires_grad=True, dtype=np.float32)
+    assert x.at[0].set(np.float64(3.0)).dtype == np.float32
+    with pytest.raises(TypeError, match=r"float64 cannot be put into .* t\.astype\(float64\)"):
+        mg.Tensor([1, 2]).at[0].set(0.5)
+    with pytest.raises(ValueError, match="broadcast"):
+        x.at[:].set(np.ones(3))
+    np.testing.assert_array_equal(x.at[1].get().data, 2.0)
+
+
+def test_the_later_of_two_values_for_one_place_stays_and_gets_the_gradient():
+    _, of_v = gradient(lambda x, v: x.at[[1, 1, 0]].set(v) * [5.0, 7.0], [1, 2], [3, 4, 5])
+    assert of_v == [0, 7, 5]
+
+
+def test_padding_with_what_has_no_rule_is_refused():
+    x = mg.Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(ValueError, match="without a gradient, for mode='constant'"):
+        np.pad(x, 1, constant_values=mg.Tensor(3.0))
+    with pytest.raises(ValueError, match="reflections being even"):
+        np.pad(x, 1, mode="reflect", reflect_type="odd")
+    with pytest.raises(ValueError, match="not for mode='linear_ramp'"):
+        np.pad(x, 1, mode="linear_ramp")
+
+
+def test_an_embedding_passes_over_its_padding_also_from_the_end():
+    for padding in (2, -1):
+        of_weight = gradient(
+            lambda w, padding=padding: mg.embedding([0, 2, 2], w, padding), np.ones((3, 1))
+        )
+        assert of_weight == [[1], [0], [0]]
+    with pytest.raises(IndexError, match="from 0 to 3 are not all among the 3 rows"):
+        mg.embedding([0, 3], np.ones((3, 1)))
+    with pytest.raises(TypeError, match="looked up by integers"):
+        mg.embedding([0.5], np.ones((3, 1)))
+
+
+def test_labels_for_one_hot_are_checked():
+    with pytest.raises(IndexError, match="from 0 to 3 are not all among the 3 classes"):
+        mg.one_hot([0, 3], 3)
+    with pytest.raises(TypeError, match="labels must be integers"):
+        mg.one_hot([0.5])
+
+
+def test_full_like_converts_a_value_to_the_dtype_and_gives_it_its_gradient():
+    value = mg.Tensor(2.5, requires_grad=True)
+    out = np.full_like(mg.Tensor([1, 2]), 2.5)
+    assert (out.dtype, out.tolist()) == (np.dtype(int), [2, 2])
+    assert mg.full_like(np.zeros(2, np.float32), value).dtype == np.float32
+    assert gradient(lambda value: mg.full_like(np.zeros((2, 3)), value), 2.5) == 6
+
+
+def test_numpys_out_is_refused_wherever_it_is_given():
+    t = mg.Tensor([1.0, 2.0], requires_grad=True)
+    u = t * 3
+    for call in (
+        lambda: np.greater(np.ones(2), 0, out=u),
+        lambda: np.isnan(np.zeros(2), out=u),
+        lambda: np.any(t, out=u),
+        lambda: np.greater(np.ones(2), 0, u),
+        lambda: mg.exp(t, u),
+        lambda: mg.multiply(np.ones(2), np.ones(2), u),
+        lambda: np.exp(t, out=u),
+    ):
+        with pytest.raises(TypeError, match=r"out=|takes \d inputs, not \d"):
+            call()
+    (u * u).sum().backward()
+    np.testing.assert_array_equal(t.grad, [18, 36])
+    assert np.sum(t, dtype=None, out=None).item() == 3  # which asks for nothing
+
+
+def test_bounds_are_given_once_and_take_counts():
+    with pytest.raises(ValueError, match="given a bound twice"):
+        np.clip(mg.Tensor([0.5]), 0, 1, min=0.5)
+    np.testing.assert_array_equal(np.take(mg.Tensor([10, 20]), [True, False]).data, [20, 10])

@@ -605,3 +605,17 @@ def test_integers_are_taken_as_floats():
         assert_array_equal(f(mg.Tensor(x)).data, f(x))
     assert_array_equal(mg.norm(mg.Tensor(x), np.inf, axis=0).data, [3.0, 2.0])
     assert mg.norm(mg.Tensor(x), np.inf, axis=0).dtype == float
+
+
+def test_vectors_of_equal_values_are_refused_in_any_basis_that_numpy_chooses():
+    """A diagonal matrix makes the basis a plain one, in which a gradient may seem to be 0."""
+    z = mg.Tensor(np.diag([2.0, 2.0, 5.0]), requires_grad=True)
+    for f in (
+        lambda z: np.linalg.eigh(z).eigenvectors[0, 0],
+        lambda z: np.abs(np.linalg.eigh(z).eigenvectors[:, 1]).sum(),
+        lambda z: np.linalg.svd(z).U[1, 1],
+        lambda z: np.linalg.svd(z).Vh[2, 0],
+    ):
+        with pytest.raises(ValueError, match="are equal to within rounding"):
+            f(z).backward()
+    np.linalg.eigh(z).eigenvectors[2, 2].backward()  # that of the third is not arbitrary
