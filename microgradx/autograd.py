@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from microgradx.array_methods import as_array, plain
-from microgradx.engine import Tensor, as_tensor, seed_of, sweep
+from microgradx.engine import Tensor, as_tensor, free, seed_of, sweep
 from microgradx.messages import described
 from microgradx.recording import enable_grad
 
@@ -24,6 +24,7 @@ def grad(
     inputs: Tensor | Sequence[Tensor],
     grad_outputs: Any = None,
     *,
+    retain_graph: bool = True,
     create_graph: bool = False,
     allow_unused: bool = False,
     materialize_grads: bool = False,
@@ -32,13 +33,14 @@ def grad(
 
     grad_outputs: what the elements of each output weigh, in its shape; needed for outputs that
         are not a single number. One for a lone output, else a sequence, with None for "ones".
+    retain_graph: False lets go of the graph, and its memory, at once.
     create_graph: give Tensors with a graph of their own, for derivatives of derivatives. This
         is the way to higher orders: unlike `backward(create_graph=True)` it leaves nothing
         that would have to be cleared.
     allow_unused: None for an input that the outputs were not computed from, instead of an error.
     materialize_grads: zeros for such an input.
 
-    `grad` of no Tensor changes, and the graph is kept. Raises ValueError for an unused input, for
+    `grad` of no Tensor changes. Raises ValueError for an unused input, for
     shapes that do not fit, and where `backward` would; TypeError for what is no Tensor.
 
     >>> import microgradx as mg
@@ -66,6 +68,8 @@ def grad(
             for tensor, g in sweep(seeds, create_graph=create_graph, run_hooks=True)
             if tensor in wanted
         }
+    if not retain_graph:
+        free(*ys)
     answers: list[Any] = []
     for x in xs:
         if x in found:

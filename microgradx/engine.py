@@ -23,7 +23,7 @@ from microgradx.hooks import RemovableHook
 from microgradx.messages import described, explained, listed
 from microgradx.recording import Scope, enable_grad, numbers, observers, recording
 
-__all__ = ["Op", "Tensor", "as_tensor", "history", "seed_of", "summed", "sweep"]
+__all__ = ["Op", "Tensor", "as_tensor", "free", "history", "seed_of", "summed", "sweep"]
 
 _new = object.__new__
 _accumulating = Lock()  # threads may share leaves
@@ -330,10 +330,7 @@ class Tensor(ArrayMethods):
                         # The sweep's arrays may be views, or a rule's own; `grad` shares with none.
                         tensor.grad = g.copy()
         if not retain_graph:
-            for tensor in history(self):
-                tensor.inputs = ()
-                if tensor.op is not None and tensor.op.kept is not None:
-                    tensor.op.kept = None
+            free(self)
 
 
 # ---------------------------------------------------------------------------- the backward sweep
@@ -365,6 +362,14 @@ def history(*outputs: Tensor) -> list[Tensor]:
                 unvisited.append(x)
     # Inputs are made before what is computed from them, so this is an order for the sweep.
     return sorted(found, key=attrgetter("number"), reverse=True)
+
+
+def free(*outputs: Tensor) -> None:
+    """Let go of the graph behind the outputs, and of its memory."""
+    for tensor in history(*outputs):
+        tensor.inputs = ()
+        if tensor.op is not None and tensor.op.kept is not None:
+            tensor.op.kept = None
 
 
 def sweep(

@@ -207,3 +207,18 @@ def test_the_grad_of_a_broadcast_0_d_leaf_is_an_array():
     t = mg.Tensor(2.0, requires_grad=True)
     np.sum(t * np.ones(3)).backward()
     assert type(t.grad) is np.ndarray
+
+
+def test_the_graph_is_let_go_of_on_request():
+    x = mg.Tensor([1.0, 2.0], requires_grad=True)
+    y = (x * x).sum()
+    mg.autograd.grad(y, x, retain_graph=True)
+    np.testing.assert_array_equal(mg.autograd.grad(y, x, retain_graph=False)[0], [2, 4])
+    with pytest.raises(ValueError, match="was freed"):
+        mg.autograd.grad(y, x)
+
+
+def test_one_output_may_have_its_weight_in_a_sequence():
+    x = mg.Tensor([1.0, 2.0], requires_grad=True)
+    for weights in ([np.array([3.0, 5.0])], (mg.Tensor([3.0, 5.0]),), [3.0, 5.0]):
+        np.testing.assert_array_equal(mg.autograd.grad(x * x, x, weights)[0], [6, 20])

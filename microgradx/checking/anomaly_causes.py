@@ -409,6 +409,12 @@ FORWARD: tuple[_Rule, ...] = (
         lambda c: c.op.count(c.values[0]) <= c.op.ddof,  # type: ignore[attr-defined]
         "0/0: there are not more elements than ddof",
     ),
+    (
+        "slogdet",
+        lambda c: c.inputs_are_finite,
+        "the matrix is singular: its determinant is 0, of which there is no logarithm; add a "
+        "multiple of the identity",
+    ),
     ("", _is_at_0_of_users_op, _DIVIDED),
     ("", _overflowed, _too_large),
 )

@@ -67,6 +67,11 @@ FORWARD = {
         "log",
         "a probability underflowed",
     ),
+    "singular": (
+        lambda: np.linalg.slogdet(leaf([[1.0, 1.0], [1.0, 1.0]])),
+        "slogdet",
+        "the matrix is singular",
+    ),
     "log of a density": (
         lambda: np.log(np.exp(-0.5 * leaf([0.0, 80.0]) ** 2) / 2.0),
         "log",
