@@ -269,10 +269,11 @@ def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
     """
     a = as_array(a)
     before = (slice(None),) * normalize_axis_index(axis, a.ndim)
+    behind, ahead = (*before, slice(1, None)), (*before, slice(None, -1))
     if n < 0:
         raise ValueError(f"n, how often differences are taken, must be 0 or more, not {n}")
     for _ in range(n):
-        a = a[(*before, slice(1, None))] - a[(*before, slice(None, -1))]
+        a = a[behind] - a[ahead]
     return a
 
 

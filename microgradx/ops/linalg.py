@@ -135,12 +135,13 @@ def solve(a: Any, b: Any) -> Any:
 class Pinv(Op):
     formula = "x⁺"
 
-    def __init__(self, rcond: Any = None, rtol: Any = np._NoValue) -> None:
+    def __init__(self, rcond: Any = None, rtol: Any = None) -> None:
         self.rcond = rcond
         self.rtol = rtol
 
     def forward(self, x: Any) -> Any:
-        return np.linalg.pinv(x, self.rcond, rtol=self.rtol)
+        pinv: Any = np.linalg.pinv  # for NumPy, rtol=None means something
+        return pinv(x, self.rcond) if self.rtol is None else pinv(x, self.rcond, rtol=self.rtol)
 
     def backward(self, g: Any, out: Any, x: Any) -> Any:
         self.check_rank(plain(x))
@@ -153,7 +154,7 @@ class Pinv(Op):
         full = min(x.shape[-2:])
         cutoff: Any = max(x.shape[-2:]) * np.finfo(x.dtype).eps
         for given in (self.rcond, self.rtol):
-            if given not in (None, np._NoValue):
+            if given is not None:
                 cutoff = np.maximum(cutoff, given)
         rank = np.linalg.matrix_rank(x, rtol=cutoff) if x.size else full
         if np.any(rank < full):
@@ -165,7 +166,7 @@ class Pinv(Op):
 
 
 @implements(np.linalg.pinv)
-def pinv(a: Any, rcond: Any = None, *, rtol: Any = np._NoValue) -> Any:
+def pinv(a: Any, rcond: Any = None, *, rtol: Any = None) -> Any:
     """The pseudo-inverse of each matrix.
 
     Singular values of up to `rcond`, or `rtol`, times the largest count as 0.
@@ -179,9 +180,7 @@ def pinv(a: Any, rcond: Any = None, *, rtol: Any = np._NoValue) -> Any:
     array([[0.5, 0. ]])
     """
     # One for each matrix of a stack, perhaps. As numbers, an op can show them.
-    rcond, rtol = (
-        c if c is None or c is np._NoValue else np.asarray(c).tolist() for c in (rcond, rtol)
-    )
+    rcond, rtol = (c if c is None else np.asarray(c).tolist() for c in (rcond, rtol))
     return Pinv(rcond, rtol)(a)
 
 
@@ -381,7 +380,7 @@ def _refuse_equal(what: str, values: Array, depends: Array, instead: str) -> Non
     if np.any(depends):
         *stack, i, j = (int(k) for k in np.argwhere(depends)[0])
         i, j = min(i, j), max(i, j)
-        a, b = (values[(*stack, k)] for k in (i, j))
+        a, b = values[tuple(stack)][[i, j]]
         where_ = f" of matrix {tuple(stack)}" if stack else ""
         raise ValueError(
             f"{what} {i} and {j}{where_} are equal to within rounding ({a:.6g} and {b:.6g}), so "
@@ -767,7 +766,8 @@ def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: An
     np.float64(3.0)
     """
     if not isinstance(x, Tensor):
-        return np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=ord)  # type: ignore[arg-type]
+        of_arrays: Any = np.linalg.vector_norm
+        return of_arrays(x, axis=axis, keepdims=keepdims, ord=ord)
     axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
     rest = [i for i in range(x.ndim) if i not in axes]
     shape = [math.prod(x.shape[i] for i in axes), *(x.shape[i] for i in rest)]

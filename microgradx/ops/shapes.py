@@ -394,9 +394,9 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     axis = normalize_axis_index(axis, ary.ndim)
     parts = np.array_split(np.arange(ary.shape[axis]), indices_or_sections)
     before = (slice(None),) * axis
-    return [
-        ary[(*before, slice(part[0], part[-1] + 1) if part.size else slice(0, 0))] for part in parts
-    ]
+    slices = [slice(part[0], part[-1] + 1) if part.size else slice(0, 0) for part in parts]
+    indices = [(*before, part) for part in slices]
+    return [ary[index] for index in indices]
 
 
 @implements(np.split)
