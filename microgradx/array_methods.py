@@ -144,7 +144,8 @@ def dispatch(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 
 @functools.cache  # the second derivative of a reduction passes here
 def _parameters(implementation: Any) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(implementation).parameters
+    # Not that of what it wraps: older ufuncs have none.
+    return inspect.signature(implementation, follow_wrapped=False).parameters
 
 
 #: What to write in place of an argument that a function of NumPy's has and ours has not.
