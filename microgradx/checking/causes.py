@@ -270,7 +270,7 @@ def _factor_named(factor: float, found: Evidence) -> str | None:
     sign = "-" if factor < 0 else ""
     for n, what in sorted(sizes.items()):
         if n > 1 and _near(abs(factor), n):
-            return f"{sign}{n}, {what}: is there a 1/{n} missing, as of a mean?"
+            return f"{sign}{n}, {what}: is a 1/{n} missing, as of a mean, or a factor {n} too many?"
         if n > 1 and _near(abs(factor), 1 / n):
             return f"{sign}1/{n}, with {n} {what}: is it divided by {n} once too often?"
     for n in (2, 3, 4):
