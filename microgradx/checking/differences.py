@@ -35,8 +35,10 @@ class Slope:
     def is_kink(self) -> bool:
         """Whether the slopes from both sides stay apart, however near."""
         apart = abs(self.right - self.left)
-        # In a smooth function they come nearer as the step does.
-        return apart > 0.6 * self.before + 10 * self.noise
+        # In a smooth function they come nearer as the step does, until rounding drives them apart;
+        # at a kink they stay, and at a jump they part by more than rounding could.
+        stay = 0.6 * self.before + 10 * self.noise < apart < 1.7 * self.before
+        return stay or apart > 1e8 * self.noise > 0
 
     @property
     def is_edge(self) -> bool:

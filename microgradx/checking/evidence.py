@@ -105,7 +105,7 @@ def _excess(
     analytic: float, numeric: float, noise: float, scale: float, tolerance: Tolerance
 ) -> float:
     """|analytic - numeric|, as a multiple of what is allowed."""
-    absolute = tolerance.absolute * (min(scale, 1) if tolerance.is_scaled else 1)
+    absolute = tolerance.absolute * (min(max(scale, 1e-6), 1) if tolerance.is_scaled else 1)
     allowed = absolute + tolerance.relative * abs(numeric) + 10 * noise
     return 0.0 if analytic == numeric else abs(analytic - numeric) / max(allowed, 1e-300)
 
