@@ -26,6 +26,7 @@ def written(program: Program) -> Written:
             writer.comment(call)
             _write(writer, call, i)
             writer.release(call, i)
+    writer.finish()
     for kept, value in program.changed.items():
         if writer.places[value].memory is not writer.places[kept].memory:
             writer.step(f"{writer.use('copyto')}({writer.text(kept)}, {writer.text(value)})")

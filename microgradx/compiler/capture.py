@@ -141,10 +141,17 @@ class _Capture:
     def fingerprint(self) -> list[Any]:
         """What is the same for another capture, unless something is drawn or counted elsewhere."""
         return [
-            (call.function, [v.data.tobytes() for v in values_in(call.args) if isinstance(v, Constant)])
+            (call.function, mapped(_constant_part, (call.args, call.kwargs)))
             for call in self.recorder.calls
             if call.function not in (piece, joined)
         ]
+
+
+def _constant_part(x: Any) -> Any:
+    """Of an argument, what is the same in every call."""
+    if isinstance(x, Constant):
+        return x.data.tobytes()
+    return repr(x) if isinstance(x, (int, float)) else None if isinstance(x, Value) else x
 
 
 def captured_step(
@@ -301,6 +308,7 @@ def captured_function(
     captures = []
     for _ in range(2):
         capture = _Capture()
+        capture.naming.claims_rules = True
         recorded = functools.partial(_recorded_argument, capture)
         names = _names_of_arguments(function, args, kwargs)
         with capture.recording(), _names_of_locals(function, capture.number_names):
@@ -397,7 +405,8 @@ def _names_of_locals(owner: Any, number_names: dict[float, str]) -> Iterator[Non
         for name, x in frame.f_locals.items():
             x = x._data if isinstance(x, Tensor) else x
             if isinstance(x, (RecordedArray, RecordedNumber)) and name not in ("w", "g"):
-                x.value.name = x.value.name or name
+                if code is not None or not x.value.name:
+                    x.value.name, x.value.is_named = name, code is not None
             elif type(x) is float and code is None:
                 number_names.setdefault(x, name)
                 number_names.setdefault(1 - x, f"one_minus_{name}")
@@ -416,6 +425,8 @@ class Naming:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.layers = 0
+        #: Whether rules are claimed one by one, for nobody else does when an op's are done.
+        self.claims_rules = False
 
     def forward(self, op: Op, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         data = out._data
@@ -426,10 +437,11 @@ class Naming:
             self._fuse(op, inputs, out)
         value = data.value
         value.name = value.name or self._name(op)
-        self.recorder.claim(Part(f"{{0}} = {_with_places(op.formula)}", (value, *values)))
+        self.recorder.claim(Part(f"{{0}} = {_with_places(op.formula, len(values))}", (value, *values)))
 
     def backward(self, tensor: Tensor, x: Tensor, g: Any, gradient: Any) -> None:
-        """Nothing: what an op's rules do is claimed when all are done."""
+        if self.claims_rules and tensor.op is not None:
+            self.recorder.claim(Part(f"backward of {tensor.op.name}: to {{0}}", (_value(x),)))
 
     def after_rules(self, of: Tensor | None) -> None:
         """Claim the calls of the backward of the op that made a Tensor."""
@@ -481,10 +493,12 @@ class Naming:
 _ACTIVATIONS = {"relu", "tanh", "sigmoid", "softplus", "gelu", "silu", "elu", "leaky_relu"}
 
 
-def _with_places(formula: str) -> str:
-    """A formula of x, y and z, with places for the names of what they are."""
+def _with_places(formula: str, count: int) -> str:
+    """A formula of so many of x, y and z, with places for the names of what they are."""
     text = formula.replace("{", "{{").replace("}", "}}")
-    return re.sub(r"(?<![A-Za-z])[xyz](?![A-Za-z])", lambda m: f"{{{'xyz'.index(m[0]) + 1}}}", text)
+    letters = "xyz"[:count]
+    pattern = f"(?<![A-Za-z])[{letters or ' '}](?![A-Za-z])"
+    return re.sub(pattern, lambda match: f"{{{letters.find(match[0]) + 1}}}", text) if count else text
 
 
 def _value(x: Tensor) -> Value:

@@ -24,6 +24,8 @@ class Value:
     dtype: np.dtype[Any] | None
     #: What it is called, as far as somebody knows; it need not be unique.
     name: str = field(default="", kw_only=True)
+    #: Whether the name is from a variable, which no other name replaces.
+    is_named: bool = field(default=False, kw_only=True)
 
     @property
     def is_number(self) -> bool:

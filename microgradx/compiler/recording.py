@@ -104,6 +104,9 @@ class Recorder:
     def number(self, example: float, name: str) -> RecordedNumber:
         return RecordedNumber(self, example, Input((), None, name=name))
 
+    def generator(self, example: np.random.Generator, name: str) -> RecordedGenerator:
+        return RecordedGenerator(self, copy.deepcopy(example), Input((), None, name=name))
+
     def claim(self, part: Part) -> None:
         """Say what the calls since the last claim do together."""
         for call in self.calls[self._unclaimed :]:
@@ -149,6 +152,8 @@ class Recorder:
     def _recorded(
         self, function: Any, args: Any, kwargs: Any, result: Any, is_unique: bool
     ) -> Call:
+        if isinstance(function, np.ufunc) and not isinstance(result, (np.ndarray, tuple)):
+            result = np.asarray(result)  # one made of a function of Python's may give its number
         if isinstance(result, (np.ndarray, np.generic)):
             shape, dtype = result.shape, result.dtype
         else:

@@ -53,6 +53,21 @@ def _needed(calls: Sequence[Call], results: Sequence[Value]) -> list[Call]:
 def _simpler(call: Call) -> Value:
     """What may stand in place of a call, or be the call itself, with other arguments."""
     function = call.function
+    if call.args and not call.is_unique and not call.count and call.dtype is not None:
+        folded = _folded(call)
+        if folded is not None:
+            return folded
+    if function is np.copy:
+        return call.args[0]  # type: ignore[no-any-return]  # values never change
+    if function is np.power and _number_of(call.args[1]) in (0, 1, 2) and not call.kwargs:
+        base, exponent = call.args[0], _number_of(call.args[1])
+        if isinstance(base, Value) and (base.shape, base.dtype) == (call.shape, call.dtype):
+            if exponent == 0:
+                return Constant(call.shape, call.dtype, np.ones(call.shape, call.dtype))
+            if exponent == 1:
+                return base
+            call.function, call.args = np.multiply, (base, base)
+            return call
     if isinstance(function, np.ufunc) and not call.kwargs:
         call.args = tuple(_without_broadcast(x, call) for x in call.args)
         neutral = _neutral(call)
@@ -74,6 +89,32 @@ def _simpler(call: Call) -> Value:
     if function is np.swapaxes and len(call.shape) == 2 and {a % 2 for a in call.args[1:]} == {0, 1}:
         call.function, call.args = np.transpose, call.args[:1]
     return call
+
+
+def _folded(call: Call) -> Constant | Value | None:
+    """What is always the same: of constants alone, or where one operand decides."""
+    if all(isinstance(x, Constant) for x in arguments_of(call)):
+        args, kwargs = mapped(_data, (call.args, call.kwargs))
+        with np.errstate(all="ignore"):
+            data = np.asarray(call.function(*args, **kwargs))
+        return Constant(call.shape, call.dtype, data)
+    if call.function in (np.bitwise_and, np.logical_and) and call.dtype == np.bool_:
+        if any(_number_of(x) is False for x in call.args):
+            return Constant(call.shape, call.dtype, np.zeros(call.shape, np.bool_))
+    if call.function is np.where and len(call.args) == 3:
+        decided = _number_of(call.args[0])
+        if decided is not None:
+            chosen = call.args[1 if decided else 2]
+            if isinstance(chosen, Constant) or not isinstance(chosen, Value):
+                data = np.broadcast_to(np.asarray(_data(chosen), call.dtype), call.shape)
+                return Constant(call.shape, call.dtype, data)
+            if (chosen.shape, chosen.dtype) == (call.shape, call.dtype):
+                return chosen
+    return None
+
+
+def _data(x: Any) -> Any:
+    return x.data if isinstance(x, Constant) else x
 
 
 def _axes_of(call: Call) -> Any:
@@ -106,6 +147,8 @@ def _number_of(x: Any) -> Any:
     """The number that all elements of a constant are; None if there is none."""
     if isinstance(x, Constant):
         return x.data.flat[0].item() if x.data.size and _is_uniform(x.data) else None
+    if isinstance(x, np.generic):
+        return x.item()
     return x if isinstance(x, (int, float)) else None
 
 

@@ -108,6 +108,7 @@ class Writer:
         self._free: defaultdict[Any, list[Place]] = defaultdict(list)
         self._known: dict[Any, str] = {}  # names of constants, of numbers, and of arrays' bits
         self._part: Part | None = None
+        self._comments: dict[int, Part] = {}  # by their lines
 
     # ------------------------------------------------------------------ before the first line
 
@@ -142,7 +143,7 @@ class Writer:
         for i, call in reversed(list(enumerate(calls))):
             for value in arguments_of(call):
                 if self.can_be_written_over(value, call, i) and isinstance(value, Call):
-                    if call.name and value.function is not joined:
+                    if call.name and not value.is_named and value.function is not joined:
                         value.name = call.name
                     break
 
@@ -177,13 +178,23 @@ class Writer:
         if part is None or part is self._part:
             return
         self._part = part
-        names = [
-            self.places[value].name if value in self.places else value.name or "…"
-            for value in part.values
-        ]
         if self.written.body:
             self.step("")
-        self.step(f"# {part.text.format(*names)}")
+        self._comments[len(self.written.body)] = part
+        self.step("#")
+
+    def finish(self) -> None:
+        """Write the comments, now that all values have names."""
+        for line, part in self._comments.items():
+            names = [self._name_in_comment(value) for value in part.values]
+            self.written.body[line] = f"# {part.text.format(*names)}"
+
+    def _name_in_comment(self, value: Value) -> str:
+        if value in self.places:
+            return self.places[value].name
+        if isinstance(value, Constant) and not value.shape:
+            return f"{value.data.item():g}"
+        return value.name or "…"
 
     def use(self, name: str) -> str:
         """A function of NumPy's, by its name there, as the source calls it."""
@@ -199,7 +210,7 @@ class Writer:
         wished = re.sub(r"\W+", "_", wished).strip("_") or "value"
         if wished[0].isdigit():
             wished = f"_{wished}"
-        name, count = wished, 1
+        name, count = wished, 0 if wished in _TAKEN else 1
         while name in self._taken:
             count += 1
             name = f"{wished}_{count}"
@@ -219,8 +230,7 @@ class Writer:
         if isinstance(x, list):
             return f"[{', '.join(map(self.text, x))}]"
         if isinstance(x, slice):
-            parts = ["" if p is None else self.text(p) for p in (x.start, x.stop, x.step)]
-            return ":".join(parts[:2] if x.step is None else parts)
+            return f"slice({self.text(x.start)}, {self.text(x.stop)}, {self.text(x.step)})"
         if x is Ellipsis:
             return "..."
         if isinstance(x, (float, np.floating)) and not np.isfinite(x):
@@ -233,8 +243,12 @@ class Writer:
 
     def index(self, index: Any) -> str:
         """An index as it stands between brackets."""
-        is_several = isinstance(index, tuple) and len(index) > 1
-        return ", ".join(map(self.text, index)) if is_several else self.text(index)
+        parts = index if isinstance(index, tuple) and index else (index,)
+        return ", ".join(self._slice(x) if isinstance(x, slice) else self.text(x) for x in parts)
+
+    def _slice(self, x: slice) -> str:
+        ends = ["" if end is None else self.text(end) for end in (x.start, x.stop, x.step)]
+        return ":".join(ends[:2] if x.step is None else ends)
 
     def arguments(self, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
         texts = [self.text(x) for x in args]
