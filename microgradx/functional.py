@@ -315,6 +315,9 @@ def _check_labels(labels: Array, classes: int, ignore_index: int | None) -> None
             f"labels must be integers, and these are {labels.dtype}; write labels.astype(int), or "
             "give probabilities in the shape of the logits"
         )
+    # As unsigned integers, negative ones are larger than any number of classes.
+    if labels.size == 0 or labels.astype(np.uint64).max() < classes:
+        return
     outside = (labels < 0) | (labels >= classes)
     if ignore_index is not None:
         outside &= labels != ignore_index

@@ -5,7 +5,6 @@ How rows of logits are computed, fast and without losing digits, is in `softmax_
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from microgradx.ops.reductions import Reduction
 from microgradx.ops.softmax_rows import (
     Exponentials,
     as_rows,
+    constants,
     exponentials,
     from_rows,
     harmless,
@@ -282,49 +282,44 @@ class SoftmaxCrossEntropy(Op):
         if target.ndim == logits.ndim or self.label_smoothing:
             return self._of_probabilities(logits, target, weight, want_gradient)
         z, labels = logits, target
-        if not self._is_matrix(logits):
+        is_matrix = logits.ndim == 2 and self.axis in (1, -1)
+        if not is_matrix:
             z, labels = as_rows(logits, (self.axis,)), target.reshape(-1)
         gradient = empty(z.shape, logits.dtype) if want_gradient else None
-        importance: Any = None
-        divisor: Any = len(z)
-        if weight is not None or self.ignore_index is not None:
-            labels, _, importance = weighed_labels(labels, weight, self.ignore_index)
-            importance = importance.astype(np.promote_types(z.dtype, np.float64))
-            divisor = float(np.sum(importance))
-        factor = 1 / (divisor or 1) if self.reduction == "mean" else 1.0
-        if importance is None and harmless(z):
-            losses = of_few_labels(z, labels, factor, gradient)
-            return self._reduced(losses, divisor, logits), self._shaped(gradient, logits)
+        mean = self.reduction == "mean"
+        if (
+            weight is None
+            and self.ignore_index is None
+            and self.reduction != "none"
+            and harmless(z)
+        ):
+            factor = constants(1 / len(z) if mean else 1.0, len(z))
+            loss = of_few_labels(z, labels, factor, gradient).dot(factor)
+        else:
+            loss = self._of_any_labels(z, labels, weight, gradient)
+            if self.reduction == "none":
+                loss = loss.reshape(target.shape)
+        if gradient is not None and not is_matrix:
+            gradient = from_rows(gradient, logits, (self.axis,))
+        return np.asarray(loss, logits.dtype), gradient
+
+    def _of_any_labels(
+        self, z: Array, labels: Array, weight: Array | None, gradient: Array | None
+    ) -> Any:
         with np.errstate(all="ignore"):
-            if importance is not None:
-                factor = factor * importance
+            labels, _, importance = weighed_labels(labels, weight, self.ignore_index)
+            factor = importance.astype(np.promote_types(z.dtype, np.float64))
+            divisor = np.sum(factor)
+            if self.reduction == "mean":
+                factor /= divisor or 1
             losses = of_labels(z, labels, factor, gradient)
-            if importance is not None:
-                losses = np.where(importance == 0, 0, losses * importance)
-                if gradient is not None:
-                    gradient[importance == 0] = 0
-            return self._reduced(losses, divisor, logits), self._shaped(gradient, logits)
-
-    def _is_matrix(self, logits: Array) -> bool:
-        """Whether the logits are rows as they are."""
-        return logits.ndim == 2 and self.axis in (1, -1)
-
-    def _shaped(self, gradient: Array | None, logits: Array) -> Array | None:
-        if gradient is None or self._is_matrix(logits):
-            return gradient
-        return from_rows(gradient, logits, (self.axis,))
-
-    def _reduced(self, losses: Array, divisor: Any, logits: Array) -> Array:
-        """The loss that was asked for, in the dtype of the logits."""
-        if self.reduction == "none":
-            shape = np.moveaxis(logits, self.axis, -1).shape[:-1]
-            return losses.reshape(shape).astype(logits.dtype)
-        loss = np.add.reduce(losses)
-        if self.reduction == "mean":
-            loss = float(loss) / divisor if divisor else math.nan
-            if math.isinf(loss):  # perhaps only the sum is too large for the dtype
-                loss = np.sum(losses / divisor)
-        return np.asarray(loss, logits.dtype)
+            ignored = factor == 0
+            losses = np.where(ignored, 0, losses * factor)
+            if gradient is not None:
+                gradient[ignored] = 0
+            if self.reduction != "none":
+                losses = np.sum(losses) if divisor or self.reduction == "sum" else np.nan
+            return np.asarray(losses, z.dtype)
 
     def _of_probabilities(
         self, logits: Array, target: Array, weight: Array | None, want_gradient: bool
@@ -335,11 +330,16 @@ class SoftmaxCrossEntropy(Op):
             losses, gradient = of_probabilities(
                 as_rows(logits, axes), as_rows(y, axes), want_gradient
             )
-            if gradient is not None:
-                if self.reduction == "mean":
+            loss = losses.reshape(np.moveaxis(logits, self.axis, -1).shape[:-1])
+            if self.reduction == "mean":
+                loss = np.sum(losses / divisor)
+                if gradient is not None:
                     gradient /= divisor or 1
+            elif self.reduction == "sum":
+                loss = np.sum(losses)
+            if gradient is not None:
                 gradient = from_rows(gradient, logits, axes)
-            return self._reduced(losses, divisor, logits), gradient
+            return np.asarray(loss, logits.dtype), gradient
 
 
 def weighed_labels(

@@ -31,6 +31,7 @@ from microgradx.threads import map_blocks
 __all__ = [
     "Exponentials",
     "as_rows",
+    "constants",
     "exponentials",
     "from_rows",
     "harmless",
@@ -122,25 +123,24 @@ def exponentials(
 
 def harmless(z: Array) -> bool:
     """Whether `of_few_labels` can take these rows: they are few, and nothing can overflow."""
-    return z.size <= _SMALL and bool(np.vdot(z, z) <= _HARMLESS.get(z.dtype, -1))
+    return 0 < z.size <= _SMALL and bool(np.vdot(z, z) <= _HARMLESS.get(z.dtype, -1))
 
 
-def of_few_labels(z: Array, labels: Array, factor: Any, gradient: Array | None) -> Array:
+def of_few_labels(z: Array, labels: Array, factor: Array, gradient: Array | None) -> Array:
     """`of_labels` for harmless rows, with as few calls of NumPy's as can be."""
     e = np.exp(z.astype(np.float64, "C"))
     at_labels = _row_starts(*z.shape) + labels
-    chosen = e.reshape(-1)[at_labels]
+    chosen = e.ravel()[at_labels]
     others = _unshifted(e, at_labels, chosen, factor, gradient, z.dtype != e.dtype)
     return np.log1p(others / chosen)
 
 
-def of_labels(z: Array, labels: Array, factor: Any, gradient: Array | None) -> Array:
+def of_labels(z: Array, labels: Array, factor: Array, gradient: Array | None) -> Array:
     """The loss of each row of logits, whose class is `labels`, in float64.
 
-    Into `gradient`, unless it is None, goes that of the losses, times `factor`: a number, or one
-    for each row. Block by block: the fast way, and the careful one for the rows that it left.
+    Into `gradient`, unless it is None, goes that of the losses, each times its `factor`. Block by
+    block: the fast way, and the careful one for the rows that it left.
     """
-    factor = np.broadcast_to(factor, len(z))
     native = z.size > _SMALL and z.shape[1] >= _FEW
     dtype = np.promote_types(z.dtype, np.float32 if native else np.float64)
     chosen = np.exp(z[np.arange(len(z)), labels], dtype=np.promote_types(dtype, np.float64))
@@ -184,13 +184,13 @@ def _blocks(rows: int, classes: int, itemsize: int) -> list[slice]:
 
 
 def _unshifted(
-    e: Array, at_labels: Array, chosen: Array, factor: Any, gradient: Array | None, wide: bool
+    e: Array, at_labels: Array, chosen: Array, factor: Array, gradient: Array | None, wide: bool
 ) -> Array:
     """O of each row, and into `gradient` the gradient; from e = exp(z), which is used up.
 
     `wide`: e has digits to spare over what will be made of it.
     """
-    vector = e.reshape(-1)
+    vector = e.ravel()
     vector[at_labels] = 0
     others = _row_sums(e, wide)
     if gradient is not None:
@@ -204,11 +204,11 @@ def _row_sums(e: Array, wide: bool) -> Array:
     """Sums of rows. BLAS is fastest, but in which order it adds is its own matter."""
     rows, classes = e.shape
     if wide:
-        return e.dot(_ones(classes, e.dtype))
+        return e.dot(constants(1.0, classes))
     piece = _piece(classes) if e.itemsize < 8 else 0
     if not piece:
         return np.add.reduce(e, axis=1)
-    sums = e.reshape(-1, piece).dot(_ones(piece, e.dtype))
+    sums = e.reshape(-1, piece).dot(constants(1.0, piece, np.float32))
     return np.add.reduce(sums.reshape(rows, -1), axis=1, dtype=np.float64)
 
 
@@ -233,15 +233,16 @@ def _shifted(z: Array, labels: Array, want_gradient: bool) -> tuple[Array, Array
     return losses, gradient
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _row_starts(rows: int, classes: int) -> Array:
     """Where each row begins in the vector of a whole matrix."""
     return np.arange(0, rows * classes, classes)
 
 
-@lru_cache(maxsize=64)
-def _ones(classes: int, dtype: Any) -> Array:
-    return np.ones(classes, dtype)
+@lru_cache(maxsize=32)
+def constants(value: float, count: int, dtype: Any = np.float64) -> Array:
+    """A vector of one value, not to be written to; made once."""
+    return np.full(count, value, dtype)
 
 
 # ---------------------------------------------------------------------------- of probabilities
