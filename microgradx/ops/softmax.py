@@ -198,7 +198,7 @@ class SoftmaxCrossEntropy(Op):
 
     def forward(self, logits: Any, target: Any, weight: Any = None) -> Any:
         if isinstance(logits, np.ndarray):
-            return self._loss_and_gradient(logits, target, weight, want_gradient=False)[0]
+            return self._loss_and_gradient(logits, target, weight, False)[0]
         y, divisor = self.weighed_targets(logits, target, weight)
         each = y * LogSoftmax(self.axis)(logits)
         each = np.where(y == 0, 0, each)  # what is not the target may have a logit of -inf
@@ -264,48 +264,43 @@ class SoftmaxCrossEntropy(Op):
     def forward_and_keep(self, logits: Any, target: Any, weight: Any = None) -> Any:
         if not isinstance(logits, np.ndarray):
             return self.forward(logits, target, weight)
-        loss, self.kept = self._loss_and_gradient(logits, target, weight, want_gradient=True)
+        loss, self.kept = self._loss_and_gradient(logits, target, weight, True)
         return loss
 
     def _gradient_kept(self, g: Array, *inputs: Any) -> Array:
         """What forward kept, times g; given away, and computed again for who asks again."""
         gradient = vars(self).pop("kept", None)  # in one step, so that no two threads get it
         if gradient is None:
-            gradient = self._loss_and_gradient(*inputs, want_gradient=True)[1]
+            gradient = self._loss_and_gradient(*inputs, True)[1]
         if self.reduction == "none":
             return np.multiply(gradient, np.expand_dims(g, self.axis), out=gradient)
         return gradient if g.item() == 1 else np.multiply(gradient, g, out=gradient)
 
     def _loss_and_gradient(
-        self, logits: Array, target: Array, weight: Array | None, *, want_gradient: bool
+        self, logits: Array, target: Array, weight: Array | None, want_gradient: bool
     ) -> tuple[Any, Array | None]:
         if target.ndim == logits.ndim or self.label_smoothing:
             return self._of_probabilities(logits, target, weight, want_gradient)
-        z, labels = logits, target
-        is_matrix = logits.ndim == 2 and self.axis in (1, -1)
-        if not is_matrix:
-            z, labels = as_rows(logits, (self.axis,)), target.reshape(-1)
-        gradient = empty(z.shape, logits.dtype) if want_gradient else None
-        mean = self.reduction == "mean"
-        if (
-            weight is None
-            and self.ignore_index is None
-            and self.reduction != "none"
-            and harmless(z)
-        ):
-            factor = constants(1 / len(z) if mean else 1.0, len(z))
-            loss = of_few_labels(z, labels, factor, gradient).dot(factor)
-        else:
-            loss = self._of_any_labels(z, labels, weight, gradient)
-            if self.reduction == "none":
-                loss = loss.reshape(target.shape)
-        if gradient is not None and not is_matrix:
+        reduction = self.reduction
+        is_plain = weight is None and self.ignore_index is None and reduction != "none"
+        if logits.ndim == 2 and self.axis in (1, -1):
+            if is_plain and harmless(logits):
+                rows = len(logits)
+                factor = constants(1 / rows if reduction == "mean" else 1.0, rows)
+                losses, gradient = of_few_labels(logits, target, factor, want_gradient)
+                return np.asarray(losses.dot(factor), logits.dtype), gradient
+            return self._of_labels(logits, target, weight, want_gradient)
+        z = as_rows(logits, (self.axis,))
+        loss, gradient = self._of_labels(z, target.reshape(-1), weight, want_gradient)
+        if gradient is not None:
             gradient = from_rows(gradient, logits, (self.axis,))
-        return np.asarray(loss, logits.dtype), gradient
+        return loss if reduction != "none" else loss.reshape(target.shape), gradient
 
-    def _of_any_labels(
-        self, z: Array, labels: Array, weight: Array | None, gradient: Array | None
-    ) -> Any:
+    def _of_labels(
+        self, z: Array, labels: Array, weight: Array | None, want_gradient: bool
+    ) -> tuple[Array, Array | None]:
+        """Of rows of logits of any kind and number."""
+        gradient = empty(z.shape, z.dtype) if want_gradient else None
         with np.errstate(all="ignore"):
             labels, _, importance = weighed_labels(labels, weight, self.ignore_index)
             factor = importance.astype(np.promote_types(z.dtype, np.float64))
@@ -317,9 +312,10 @@ class SoftmaxCrossEntropy(Op):
             losses = np.where(ignored, 0, losses * factor)
             if gradient is not None:
                 gradient[ignored] = 0
-            if self.reduction != "none":
-                losses = np.sum(losses) if divisor or self.reduction == "sum" else np.nan
-            return np.asarray(losses, z.dtype)
+            if self.reduction == "mean" and not divisor:
+                return np.asarray(np.nan, z.dtype), gradient
+            loss = losses if self.reduction == "none" else np.sum(losses)
+            return np.asarray(loss, z.dtype), gradient
 
     def _of_probabilities(
         self, logits: Array, target: Array, weight: Array | None, want_gradient: bool

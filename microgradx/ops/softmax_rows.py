@@ -126,13 +126,24 @@ def harmless(z: Array) -> bool:
     return 0 < z.size <= _SMALL and bool(np.vdot(z, z) <= _HARMLESS.get(z.dtype, -1))
 
 
-def of_few_labels(z: Array, labels: Array, factor: Array, gradient: Array | None) -> Array:
+def of_few_labels(
+    z: Array, labels: Array, factor: Array, want_gradient: bool
+) -> tuple[Array, Array | None]:
     """`of_labels` for harmless rows, with as few calls of NumPy's as can be."""
+    rows, classes = z.shape
     e = np.exp(z.astype(np.float64, "C"))
-    at_labels = _row_starts(*z.shape) + labels
-    chosen = e.ravel()[at_labels]
-    others = _unshifted(e, at_labels, chosen, factor, gradient, z.dtype != e.dtype)
-    return np.log1p(others / chosen)
+    vector = e.ravel()
+    at_labels = _row_starts(rows, classes) + labels
+    chosen = vector[at_labels]
+    vector[at_labels] = 0
+    # In which order BLAS adds is its own matter, and matters where there are no digits to spare.
+    others = np.add.reduce(e, 1) if z.itemsize == 8 else e.dot(constants(1.0, classes))
+    losses = np.log1p(others / chosen)
+    if not want_gradient:
+        return losses, None
+    vector[at_labels] = -others
+    vector *= (factor / (others + chosen)).repeat(classes)
+    return losses, e.astype(z.dtype, copy=False)
 
 
 def of_labels(z: Array, labels: Array, factor: Array, gradient: Array | None) -> Array:
@@ -154,8 +165,14 @@ def of_labels(z: Array, labels: Array, factor: Array, gradient: Array | None) ->
         else:
             e = z[rows].astype(dtype, "C")
             np.exp(e, e)
+        vector = e.ravel()
         at_labels = _row_starts(*e.shape) + labels[rows]
-        others[rows] = _unshifted(e, at_labels, chosen[rows], factor[rows], out, z.dtype != dtype)
+        vector[at_labels] = 0
+        others[rows] = sums = _row_sums(e)
+        if out is not None:
+            vector[at_labels] = -sums
+            weight = factor[rows] / (sums + chosen[rows])
+            np.multiply(e, weight.astype(dtype, copy=False)[:, None], out)
 
     def shifted(rows: Array) -> None:
         losses[rows], careful = _shifted(z[rows], labels[rows], gradient is not None)
@@ -183,36 +200,17 @@ def _blocks(rows: int, classes: int, itemsize: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, rows, size)]
 
 
-def _unshifted(
-    e: Array, at_labels: Array, chosen: Array, factor: Array, gradient: Array | None, wide: bool
-) -> Array:
-    """O of each row, and into `gradient` the gradient; from e = exp(z), which is used up.
-
-    `wide`: e has digits to spare over what will be made of it.
-    """
-    vector = e.ravel()
-    vector[at_labels] = 0
-    others = _row_sums(e, wide)
-    if gradient is not None:
-        vector[at_labels] = -others
-        weight = (factor / (others + chosen)).astype(e.dtype, copy=False)
-        np.multiply(e, weight[:, None], gradient)
-    return others
-
-
-def _row_sums(e: Array, wide: bool) -> Array:
-    """Sums of rows. BLAS is fastest, but in which order it adds is its own matter."""
+def _row_sums(e: Array) -> Array:
+    """Sums of rows; of float32 those of short pieces by BLAS, and of these in float64."""
     rows, classes = e.shape
-    if wide:
-        return e.dot(constants(1.0, classes))
-    piece = _piece(classes) if e.itemsize < 8 else 0
+    piece = _piece(classes) if e.itemsize == 4 else 0
     if not piece:
-        return np.add.reduce(e, axis=1)
-    sums = e.reshape(-1, piece).dot(constants(1.0, piece, np.float32))
-    return np.add.reduce(sums.reshape(rows, -1), axis=1, dtype=np.float64)
+        return np.add.reduce(e, 1)
+    sums = e.reshape(-1, piece).dot(constants(1.0, piece, e.dtype))
+    return np.add.reduce(sums.reshape(rows, -1), 1, np.float64)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _piece(classes: int) -> int:
     """Into pieces of which length rows can be cut, so short that any order will do; 0 for none."""
     return max((length for length in range(64, 257) if classes % length == 0), default=0)
