@@ -26,32 +26,33 @@ _spare: list[Array] = []
 
 
 class Loan:
-    """Memory that belongs to one array, and comes back when that and all its views are gone."""
+    """Memory lent to one array. It comes back when the array is gone, and all views of it."""
 
-    def __init__(self, memory: Array, size: int) -> None:
+    def __init__(self, memory: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.memory = memory
-        self.size = size
-
-    @property
-    def __array_interface__(self) -> dict[str, Any]:
-        return self.memory[: self.size].__array_interface__
+        self.__array_interface__ = {
+            "data": memory.__array_interface__["data"],
+            "shape": shape,
+            "typestr": dtype.str,
+            "version": 3,
+        }
 
     def __del__(self) -> None:
         _spare[:] = [self.memory]
 
 
-def empty(shape: tuple[int, ...], dtype: Any) -> Array:
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """`np.empty`, for results that live for a step: if large, where an earlier one has been."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
+    size = math.prod(shape) * dtype.itemsize
     if size < LARGE:
         return np.empty(shape, dtype)
     try:
         memory = _spare.pop()
-    except IndexError:
+    except IndexError:  # none was given back, or another thread was faster
         memory = np.empty(0, np.uint8)
     if not size <= memory.size <= 2 * size:
         memory = np.empty(size, np.uint8)
-    return np.asarray(Loan(memory, size)).view(dtype).reshape(shape)
+    return np.asarray(Loan(memory, shape, dtype))
 
 
 def release_memory() -> None:

@@ -47,7 +47,7 @@ _SMALL = 1 << 14
 _FEW = 64
 
 #: What a block of rows takes, of logits and of gradient: together what a core's own cache holds.
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 19
 
 #: The squared length, as a vector, up to which no exponential of a logit and no probability can
 #: overflow or underflow: no two logits are further apart than √2 times the length.
@@ -207,7 +207,7 @@ def _row_sums(e: Array) -> Array:
     if not piece:
         return np.add.reduce(e, 1)
     sums = e.reshape(-1, piece).dot(constants(1.0, piece, e.dtype))
-    return np.add.reduce(sums.reshape(rows, -1), 1, np.float64)
+    return sums.astype(np.float64).reshape(rows, -1).dot(constants(1.0, classes // piece))
 
 
 @lru_cache(maxsize=32)
