@@ -182,13 +182,14 @@ def of_labels(z: Array, labels: Array, factor: Array, gradient: Array | None) ->
     map_blocks(unshifted, blocks)
     total = chosen + others
     losses = np.log1p(others / chosen)
-    # A weight that underflows has lost digits. So have exponentials, but where they are beside
-    # a total of 1 what they lose counts for nothing.
-    tiny = np.finfo(dtype).tiny
-    trusted = np.isfinite(losses) & ((factor >= tiny * total) | (factor == 0))
-    if not np.all(total >= 1):
+    limits = np.finfo(dtype)
+    weight = np.where(factor == 0, 1, factor / total)
+    trusted = np.isfinite(losses) & (limits.tiny <= weight) & (weight <= limits.max)
+    # What underflowed counts for nothing beside a total of 1, nor does a weight of 1 reveal it.
+    counts = (total < 1) | (weight > 1)
+    if np.any(counts):
         lowest = np.concatenate(map_blocks(lambda rows: np.min(z[rows], axis=1), blocks))
-        trusted &= (total >= 1) | (lowest >= np.log(tiny))
+        trusted &= ~counts | (lowest >= np.log(limits.tiny))
     left = np.flatnonzero(~trusted)
     map_blocks(shifted, [left[rows] for rows in _blocks(len(left), z.shape[1], 8)])
     return losses
