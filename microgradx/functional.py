@@ -9,6 +9,7 @@ import warnings
 from typing import Any, Literal
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from microgradx.array_methods import Array, Axis, as_array, as_floats, implements, plain
 from microgradx.engine import Tensor
@@ -257,21 +258,22 @@ def _checked(
     """Logits, target and class weights that fit one another, of dtypes that fit."""
     _check_reduction(reduction)
     logits = as_floats(logits)
-    if logits.ndim == 0:
+    shape = logits.shape
+    if not shape:
         raise ValueError("logits need an axis of classes, and these are a single number")
     if ignore_index is not None and not isinstance(ignore_index, (int, np.integer)):
         raise TypeError(f"ignore_index is a label, an integer, and not {ignore_index!r}")
-    axis = np.lib.array_utils.normalize_axis_index(axis, logits.ndim)
-    classes = logits.shape[axis]
+    axis = normalize_axis_index(axis, len(shape))
+    classes = shape[axis]
     if classes == 0:
-        raise ValueError(f"logits of shape {logits.shape} have no classes along axis {axis}")
-    rows = logits.shape[:axis] + logits.shape[axis + 1 :]
+        raise ValueError(f"logits of shape {shape} have no classes along axis {axis}")
+    rows = shape[:axis] + shape[axis + 1 :]
     if not isinstance(target, Tensor):
         target = as_array(target)
     values = plain(target)
     if values.shape == rows:
         _check_labels(values, classes, ignore_index)
-    elif values.shape == logits.shape:
+    elif values.shape == shape:
         if ignore_index is not None:
             raise ValueError(
                 "ignore_index is for integer labels; to ignore rows of probabilities, leave them "
@@ -282,8 +284,8 @@ def _checked(
             target = target.astype(logits.dtype)
     else:
         raise ValueError(
-            f"a target of shape {values.shape} does not fit logits of shape {logits.shape} with "
-            f"classes along axis {axis}; labels need shape {rows}, probabilities {logits.shape}"
+            f"a target of shape {values.shape} does not fit logits of shape {shape} with "
+            f"classes along axis {axis}; labels need shape {rows}, probabilities {shape}"
         )
     if weight is not None:
         weight = _as_weight(weight, logits)
@@ -315,6 +317,11 @@ def _check_labels(labels: Array, classes: int, ignore_index: int | None) -> None
             f"labels must be integers, and these are {labels.dtype}; write labels.astype(int), or "
             "give probabilities in the shape of the logits"
         )
+    if isinstance(labels, np.ndarray):
+        # As unsigned integers, negative ones are larger than any number of classes.
+        unsigned = labels.astype(np.uint64)
+        if unsigned.size == 0 or unsigned.item(unsigned.argmax()) < classes:
+            return
     outside = (labels < 0) | (labels >= classes)
     if ignore_index is not None:
         outside &= labels != ignore_index
