@@ -89,6 +89,26 @@ def as_floats(data: Any) -> Array:
     return data if data.dtype.kind == "f" else data.astype(np.float64)
 
 
+class Constant(dict[Any, Array]):
+    """A number as a 0-d array, by dtype: NumPy computes with one twice as fast as with a number.
+
+    >>> one[np.dtype(np.float32)]
+    array(1., dtype=float32)
+    """
+
+    def __init__(self, number: float) -> None:
+        self.number = number
+
+    def __missing__(self, dtype: Any) -> Array:
+        array = np.array(self.number, dtype)
+        array.flags.writeable = False
+        self[dtype] = array
+        return array
+
+
+zero, one = Constant(0), Constant(1)
+
+
 def answering_plainly(function: F) -> F:
     """Enter a NumPy function whose answers have no gradient: it takes and gives plain arrays."""
 

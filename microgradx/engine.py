@@ -8,17 +8,19 @@ each op for the gradients of its inputs. Everything else is the table of derivat
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from copy import copy
 from functools import partial
 from operator import attrgetter
+from sys import getrefcount
 from threading import Lock
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
-from microgradx.array_methods import Array, ArrayMethods, as_array, plain
+from microgradx.array_methods import Array, ArrayMethods, as_array, one, plain
 from microgradx.hooks import RemovableHook
 from microgradx.messages import described, explained, listed
 from microgradx.recording import Scope, enable_grad, numbers, observers, recording
@@ -26,7 +28,12 @@ from microgradx.recording import Scope, enable_grad, numbers, observers, recordi
 __all__ = ["Op", "Tensor", "as_tensor", "free", "history", "seed_of", "summed", "sweep"]
 
 _new = object.__new__
+_as_it_is = nullcontext()
 _accumulating = Lock()  # threads may share leaves
+
+# What getrefcount says of an array that one variable refers to and nothing else. (Newer Pythons
+# may not count its argument; where they do, nothing is ever found to be alone, which is safe.)
+_ONLY_HERE = 2 if sys.version_info < (3, 14) else 1
 
 
 # ---------------------------------------------------------------------------- operations
@@ -84,7 +91,7 @@ class Op:
 
     def __call__(self, *inputs: Any) -> Any:
         """Arrays in, array out; a Tensor anywhere in, a Tensor out, which remembers."""
-        if self.arity and len(inputs) != self.arity:
+        if len(inputs) != self.arity and self.arity:
             raise TypeError(f"{self.name} takes {self.arity} inputs, not {len(inputs)}")
         arrays = []
         wanted = False
@@ -102,12 +109,14 @@ class Op:
             elif self.forward_and_keep is None:
                 out = _make(self.forward(*arrays), self, inputs)
             else:
-                op = copy(self)
+                op = _new(type(self))
+                vars(op).update(vars(self))
                 out = _make(op.forward_and_keep(*arrays), op, inputs)
         except (ValueError, TypeError, IndexError) as error:
             raise explained(error, f"{self!r} of {listed(inputs)}") from error
-        for observer in observers:
-            observer.forward(self, inputs, out)
+        if observers:
+            for observer in observers:
+                observer.forward(self, inputs, out)
         return out
 
     def __repr__(self) -> str:
@@ -315,7 +324,7 @@ class Tensor(ArrayMethods):
         shape, if a leaf was changed after use, or if the graph was freed.
         """
         seed = seed_of(self, gradient, create_graph)
-        with enable_grad() if create_graph else nullcontext():
+        with enable_grad() if create_graph else _as_it_is:
             # First all, then assign: a rule that fails leaves no gradient half accumulated.
             arrived = [
                 (tensor, g)
@@ -323,11 +332,15 @@ class Tensor(ArrayMethods):
                 if tensor.op is None or _retain in tensor._hooks
             ]
             with _accumulating:
-                for tensor, g in arrived:
+                while arrived:
+                    tensor, g = arrived.pop()
                     if tensor.grad is not None:
                         tensor.grad = as_array(tensor.grad + g)
+                    # `grad` shares memory with none: what others may see too, a rule's own array
+                    # or a view, is copied.
+                    elif getrefcount(g) == _ONLY_HERE and type(g) is ndarray and g.flags.carray and g.flags.owndata:
+                        tensor.grad = g
                     else:
-                        # The sweep's arrays may be views, or a rule's own; `grad` shares with none.
                         tensor.grad = g.copy()
         if not retain_graph:
             free(self)
@@ -341,27 +354,29 @@ def history(*outputs: Tensor) -> list[Tensor]:
 
     Raises ValueError if a leaf was changed after it was used, or the graph was freed.
     """
-    found = set(outputs)
-    unvisited = list(outputs)
-    while unvisited:
-        tensor = unvisited.pop()
-        if tensor.op is not None and not tensor.inputs:
+    found = list(dict.fromkeys(outputs))
+    seen = set(found)
+    for tensor in found:  # which grows meanwhile
+        inputs = tensor.inputs
+        number = tensor.number
+        if not inputs and tensor.op is not None:
             raise ValueError(
                 f"the graph behind {described(tensor)} was freed by "
                 "backward(retain_graph=False); keep it, or compute the result again"
             )
-        for x in tensor.inputs:
-            if x.number > tensor.number:
+        for x in inputs:
+            if x.number > number:
                 raise ValueError(
                     f"{described(x)} was changed after {tensor.op!r} had used it, so its gradient "
                     "would be that of values that are gone; call backward() before an optimiser's "
                     "step or `.data = …`, or compute the result again"
                 )
-            if x._requires_grad and x not in found:
-                found.add(x)
-                unvisited.append(x)
+            if x._requires_grad and x not in seen:
+                seen.add(x)
+                found.append(x)
     # Inputs are made before what is computed from them, so this is an order for the sweep.
-    return sorted(found, key=attrgetter("number"), reverse=True)
+    found.sort(key=attrgetter("number"), reverse=True)
+    return found
 
 
 def free(*outputs: Tensor) -> None:
@@ -389,9 +404,10 @@ def sweep(
         if run_hooks and tensor._hooks:
             g = _hooked(tensor, g, create_graph)
         yield tensor, g
-        if tensor.op is None:
+        op = tensor.op
+        if op is None:
             continue
-        op, inputs = tensor.op, tensor.inputs
+        inputs = tensor.inputs
         values = inputs if create_graph else [x._data for x in inputs]
         out = tensor if create_graph else tensor._data
         try:
@@ -399,22 +415,29 @@ def sweep(
             answers = rules or _by_backward(op, g, out, *values)
             if len(answers) < len(inputs):
                 raise ValueError(f"{len(answers)} derivatives for {len(inputs)} inputs")
-            for x, answer in zip(inputs, answers, strict=False):
+            i = -1
+            for x in inputs:  # by hand, as zip would cost as much as a small rule
+                i += 1
+                answer = answers[i]
                 if answer is None or not x._requires_grad:
                     continue
                 gradient = answer(g, out, *values) if rules else answer
-                for observer in observers:
-                    observer.backward(tensor, x, g, gradient)
+                if observers:
+                    for observer in observers:
+                        observer.backward(tensor, x, g, gradient)
                 if create_graph:
                     gradient = as_tensor(gradient)
+                data = x._data
                 if (
-                    type(gradient) is not np.ndarray
-                    or gradient.shape != x._data.shape
-                    or gradient.dtype != x._data.dtype
+                    type(gradient) is not ndarray
+                    or gradient.shape != data.shape
+                    or gradient.dtype is not data.dtype
                 ):
                     gradient = unbroadcast(gradient, x)
                 if x in gradients:
-                    gradient = as_array(gradients[x] + gradient)
+                    gradient = gradients[x] + gradient
+                    if type(gradient) is not ndarray:  # but a scalar of NumPy's
+                        gradient = as_array(gradient)
                 gradients[x] = gradient
         except (ValueError, TypeError, IndexError) as error:
             raise explained(error, f"the backward of {op!r} of {listed(inputs)}") from error
@@ -504,6 +527,8 @@ def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
                 f"backward() of {described(output)} needs a gradient of its shape, since it is "
                 "not a single number; reduce it first, as in t.sum().backward(), or pass one"
             )
+        if type(output._data) is ndarray and not create_graph:
+            return one[output.dtype].reshape(output.shape)
         gradient = np.ones_like(output._data)
     gradient = as_array(gradient)
     if gradient.shape != output.shape:

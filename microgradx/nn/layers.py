@@ -73,8 +73,8 @@ class Linear(Module):
         self.bias = Tensor(np.zeros(out_features, dtype), requires_grad=True) if bias else None
 
     def forward(self, x: Any) -> Tensor:
-        x = as_tensor(x, self.weight.dtype)
-        if x.shape[-1:] != (self.in_features,):
+        x = as_tensor(x, self.weight._data.dtype)
+        if x._data.shape[-1:] != (self.in_features,):
             raise ValueError(
                 f"an input of shape {x.shape} does not fit {self!r}, which has "
                 f"{described(self.weight)}; the input's last axis must have length "
@@ -292,8 +292,9 @@ class Sequential(Module):
             setattr(self, str(i), layer)
 
     def forward(self, x: Any) -> Any:
-        for layer in self:
-            x = layer(x)
+        for name, layer in vars(self).items():
+            if name.isdecimal():
+                x = layer(x)
         return x
 
     def __iter__(self) -> Iterator[Module]:

@@ -79,7 +79,7 @@ class Optimizer:
     def zero_grad(self) -> None:
         """Forget the accumulated gradients of the parameters."""
         for parameter in self.params:
-            parameter.zero_grad()
+            parameter.grad = None
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of settings and state, as plain numbers and arrays, to go on from later."""
