@@ -33,7 +33,7 @@ _accumulating = Lock()  # threads may share leaves
 
 # What getrefcount says of an array that one variable refers to and nothing else. (Newer Pythons
 # may not count its argument; where they do, nothing is ever found to be alone, which is safe.)
-_ONLY_HERE = 2 if sys.version_info < (3, 14) else 1
+ONLY_REFERENCE = 2 if sys.version_info < (3, 14) else 1
 
 
 # ---------------------------------------------------------------------------- operations
@@ -168,7 +168,7 @@ class Tensor(ArrayMethods):
         "_requires_grad",
         "_hooks",  # what is told of its gradient
         "name",  # what drawings and messages call it
-        "scopes",  # the composed functions and modules whose result it is, innermost first
+        "_scopes",  # the composed functions and modules whose result it is, innermost first
         "__weakref__",
     )
     op: Op | None
@@ -176,7 +176,7 @@ class Tensor(ArrayMethods):
     number: int
     grad: Array
     name: str | None
-    scopes: tuple[Scope, ...]
+    _scopes: tuple[tuple[Any, int], ...]
     _hooks: tuple[Callable[[Any], Any], ...]
 
     def __new__(
@@ -257,6 +257,11 @@ class Tensor(ArrayMethods):
         """Whether no op made it, so that gradients end here."""
         return self.op is None
 
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The composed functions and modules whose result it is, innermost first."""
+        return tuple(Scope(what.__name__, start) for what, start in self._scopes)
+
     def retain_grad(self) -> Tensor:
         """Let `backward` fill `grad` here too, though this is not a leaf; gives the Tensor."""
         if not self._requires_grad:
@@ -336,9 +341,9 @@ class Tensor(ArrayMethods):
                     tensor, g = arrived.pop()
                     if tensor.grad is not None:
                         tensor.grad = as_array(tensor.grad + g)
-                    # `grad` shares memory with none: what others may see too, a rule's own array
-                    # or a view, is copied.
-                    elif getrefcount(g) == _ONLY_HERE and type(g) is ndarray and g.flags.carray and g.flags.owndata:
+                    # `grad` shares memory with nothing, so what others might see too is copied: a
+                    # rule's own array, a view, the same gradient of another leaf.
+                    elif getrefcount(g) == ONLY_REFERENCE and _is_whole(g):
                         tensor.grad = g
                     else:
                         tensor.grad = g.copy()
@@ -485,6 +490,11 @@ def _retain(g: Any) -> None:
     """The hook that changes nothing: `backward` fills `grad` where it finds it."""
 
 
+def _is_whole(g: Any) -> bool:
+    """Whether it is a NumPy array that can be written to, with memory of its own."""
+    return type(g) is ndarray and g.base is None and g.flags.carray
+
+
 def _read_only(array: Array) -> Array:
     view = array.view()
     view.flags.writeable = False
@@ -552,7 +562,7 @@ def as_tensor(data: Any, dtype: Any = None) -> Tensor:
     Tensor([1, 2])
     """
     if isinstance(data, Tensor):
-        return data if dtype is None or data.dtype == dtype else data.astype(dtype)
+        return data if dtype is None or data._data.dtype == dtype else data.astype(dtype)
     return _make(as_array(data, dtype))
 
 
@@ -592,5 +602,5 @@ def _make(
     tensor._requires_grad = op is not None
     tensor._hooks = ()
     tensor.name = None
-    tensor.scopes = ()
+    tensor._scopes = ()
     return tensor

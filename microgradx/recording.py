@@ -105,10 +105,13 @@ def enter_scope() -> int:
     return next(numbers)
 
 
-def leave_scope(name: str, start: int, out: Any) -> Any:
-    """Leave, on a result, the mark by which drawings group what was computed inside."""
+def leave_scope(what: Any, start: int, out: Any) -> Any:
+    """Leave, on a result, the mark by which drawings group what was computed inside.
+
+    `what` was called, a function or a module's class, has the scope's name as its `__name__`.
+    """
     if getattr(out, "op", None) is not None and out.number > start:
-        out.scopes += (Scope(name, start),)
+        out._scopes += ((what, start),)
     return out
 
 
@@ -117,7 +120,7 @@ def scope(function: F) -> F:
 
     @functools.wraps(function)
     def scoped(*args: Any, **kwargs: Any) -> Any:
-        start = enter_scope()
-        return leave_scope(function.__name__, start, function(*args, **kwargs))
+        start = next(numbers)
+        return leave_scope(function, start, function(*args, **kwargs))
 
     return scoped  # type: ignore[return-value]

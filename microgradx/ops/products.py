@@ -86,10 +86,13 @@ class Linear(Op):
     )
 
     def forward(self, x: Any, w: Any, b: Any) -> Any:
-        if type(x) is not np.ndarray or x.ndim != 2 or b.shape != w.shape[:1]:
+        if type(x) is not np.ndarray or x.ndim != 2:
             return np.matmul(x, np.transpose(w)) + b
         out = np.dot(x, w.T)
-        return np.add(out, b, out=out if out.dtype == b.dtype else None)
+        if out.dtype is not b.dtype:
+            return out + b
+        out += b
+        return out
 
 
 def _rows(x: Any) -> Any:

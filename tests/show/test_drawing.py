@@ -255,7 +255,7 @@ def test_a_frame_holds_what_its_result_was_computed_from_inside():
     before = mg.exp(x)
     start = enter_scope()
     aside = mg.log(x)  # made inside, but the result does not depend on it
-    out = leave_scope("<b>&", start, mg.tanh(before * 3.0))
+    out = leave_scope(named, start, mg.tanh(before * 3.0))
     parsed = Parsed(mg.draw(out + aside))
     assert parsed.frames[parsed.op("exp")] == parsed.frames[parsed.op("log")] == ()
     assert parsed.frames[parsed.op("multiply")] == parsed.frames[parsed.op("tanh")]
