@@ -341,12 +341,11 @@ class Tensor(ArrayMethods):
                     tensor, g = arrived.pop()
                     if tensor.grad is not None:
                         tensor.grad = as_array(tensor.grad + g)
+                        continue
                     # `grad` shares memory with nothing, so what others might see too is copied: a
                     # rule's own array, a view, the same gradient of another leaf.
-                    elif getrefcount(g) == ONLY_REFERENCE and _is_whole(g):
-                        tensor.grad = g
-                    else:
-                        tensor.grad = g.copy()
+                    is_ours = getrefcount(g) == ONLY_REFERENCE and type(g) is ndarray
+                    tensor.grad = g if is_ours and g.base is None and g.flags.carray else g.copy()
         if not retain_graph:
             free(self)
 
@@ -362,9 +361,11 @@ def history(*outputs: Tensor) -> list[Tensor]:
     found = list(dict.fromkeys(outputs))
     seen = set(found)
     for tensor in found:  # which grows meanwhile
+        if tensor.op is None:
+            continue
         inputs = tensor.inputs
         number = tensor.number
-        if not inputs and tensor.op is not None:
+        if not inputs:
             raise ValueError(
                 f"the graph behind {described(tensor)} was freed by "
                 "backward(retain_graph=False); keep it, or compute the result again"
@@ -413,20 +414,21 @@ def sweep(
         if op is None:
             continue
         inputs = tensor.inputs
-        values = inputs if create_graph else [x._data for x in inputs]
-        out = tensor if create_graph else tensor._data
+        if create_graph:
+            arguments = [g, tensor, *inputs]
+        else:
+            arguments = [g, tensor._data]
+            for x in inputs:
+                arguments.append(x._data)
         try:
             rules = op.derivatives
-            answers = rules or _by_backward(op, g, out, *values)
+            answers = rules or _by_backward(op, arguments)
             if len(answers) < len(inputs):
                 raise ValueError(f"{len(answers)} derivatives for {len(inputs)} inputs")
-            i = -1
-            for x in inputs:  # by hand, as zip would cost as much as a small rule
-                i += 1
-                answer = answers[i]
+            for x, answer in zip(inputs, answers):
                 if answer is None or not x._requires_grad:
                     continue
-                gradient = answer(g, out, *values) if rules else answer
+                gradient = answer(*arguments) if rules else answer
                 if observers:
                     for observer in observers:
                         observer.backward(tensor, x, g, gradient)
@@ -457,13 +459,13 @@ def summed(weights: Iterable[tuple[Tensor, Any]]) -> dict[Tensor, Any]:
     return gradients
 
 
-def _by_backward(op: Op, *arrays: Any) -> Any:
+def _by_backward(op: Op, arguments: list[Any]) -> Any:
     """What the op's `backward` says: a gradient for each input."""
     # A rule may see what others hold too, so it is not to write into it.
-    answer = op.backward(*[_read_only(a) if type(a) is np.ndarray else a for a in arrays])
+    answer = op.backward(*[_read_only(a) if type(a) is ndarray else a for a in arguments])
     answers = answer if isinstance(answer, (tuple, list)) else (answer,)
-    if len(answers) != len(arrays) - 2:
-        raise ValueError(f"{len(answers)} gradients for {len(arrays) - 2} inputs")
+    if len(answers) != len(arguments) - 2:
+        raise ValueError(f"{len(answers)} gradients for {len(arguments) - 2} inputs")
     return answers
 
 
@@ -488,11 +490,6 @@ def _hooked(tensor: Tensor, g: Any, create_graph: bool) -> Any:
 
 def _retain(g: Any) -> None:
     """The hook that changes nothing: `backward` fills `grad` where it finds it."""
-
-
-def _is_whole(g: Any) -> bool:
-    """Whether it is a NumPy array that can be written to, with memory of its own."""
-    return type(g) is ndarray and g.base is None and g.flags.carray
 
 
 def _read_only(array: Array) -> Array:

@@ -111,7 +111,7 @@ def leave_scope(what: Any, start: int, out: Any) -> Any:
     `what` was called, a function or a module's class, has the scope's name as its `__name__`.
     """
     if getattr(out, "op", None) is not None and out.number > start:
-        out._scopes += ((what, start),)
+        out._scopes = (*out._scopes, (what, start))
     return out
 
 
