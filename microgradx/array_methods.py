@@ -192,9 +192,9 @@ class ArrayMethods:
 
     __slots__ = ()
     _data: Array
-    _requires_grad: bool
+    requires_grad: bool
     op: Any
-    name: str | None
+    name: Any
 
     # ------------------------------------------------------------------ NumPy's two protocols
 
@@ -232,7 +232,7 @@ class ArrayMethods:
 
     def numpy(self) -> Array:
         """The array itself, of a Tensor that requires no gradient; others: `detach()` first."""
-        if self._requires_grad:
+        if self.requires_grad:
             raise TypeError(
                 f"{described(self)} requires gradients, and a plain array would drop out of the "
                 "graph unnoticed; call NumPy's functions, np.dot(a, t) and not a.dot(t), join "
@@ -263,7 +263,7 @@ class ArrayMethods:
             parts.append(f"dtype={self.dtype}")
         if self.op is not None:
             parts.append(f"op={self.op!r}")
-        if self._requires_grad:
+        if self.requires_grad:
             parts.append("requires_grad=True")
         if self.name is not None:
             parts.append(f"name={self.name!r}")
@@ -285,7 +285,7 @@ class ArrayMethods:
 
     def _refuse_to_leave(self, kind: str) -> None:
         """Raise in a function that is being differentiated: its gradient would be wrong."""
-        if self._requires_grad and transforming.get():
+        if self.requires_grad and transforming.get():
             raise TypeError(
                 f"{described(self)} was to become a plain {kind}, by {kind}(t), by a function of "
                 "math's, or by an assignment array[i] = t, and would drop out of the gradient "

@@ -12,7 +12,7 @@ import numpy as np
 from microgradx.array_methods import Array, plain
 from microgradx.engine import Tensor
 from microgradx.messages import described
-from microgradx.optim.side_by_side import SideBySide, laid_side_by_side
+from microgradx.optim.side_by_side import laid_side_by_side
 
 __all__ = ["Optimizer"]
 

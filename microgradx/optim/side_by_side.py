@@ -10,12 +10,13 @@ than it saves, so large parameters are updated one by one, where they are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
 from microgradx.array_methods import Array
-from microgradx.engine import ONLY_REFERENCE, Tensor, getrefcount
+from microgradx.engine import ONLY_REFERENCE, Tensor
 from microgradx.recording import numbers
 
 __all__ = ["SideBySide", "laid_side_by_side"]
@@ -38,7 +39,9 @@ class SideBySide:
         self.state: dict[str, Any] = {}
         self._parameters = list(parameters.values())
         places = views(self.gradients, self._parameters)
-        self._members = [(p, p._data, place) for p, place in zip(self._parameters, places)]
+        self._members = [
+            (p, p._data, place) for p, place in zip(self._parameters, places, strict=True)
+        ]
         # What the optimiser's state for each parameter was last time.
         self._published: list[dict[str, Any]] = [{} for _ in parameters]
 
@@ -66,12 +69,14 @@ class SideBySide:
                 if name in self._published[0]:  # as views, which know already
                     continue
                 parts = views(value, self._parameters)
-            for position, published, part in zip(self.positions, self._published, parts):
+            for position, published, part in zip(
+                self.positions, self._published, parts, strict=True
+            ):
                 states[position][name] = published[name] = part
 
     def _is_in_step(self, states: list[dict[str, Any]]) -> bool:
         """Whether the states of the parameters still are what was last published."""
-        for position, published in zip(self.positions, self._published):
+        for position, published in zip(self.positions, self._published, strict=True):
             state = states[position]
             if len(state) != len(published):
                 return False
@@ -85,7 +90,7 @@ class SideBySide:
         own = [states[position] for position in self.positions]
         joined: dict[str, Any] = {}
         for name, first in own[0].items():
-            parts = [state.get(name) for state in own]
+            parts: list[Any] = [state.get(name) for state in own]
             if all(isinstance(part, np.ndarray) for part in parts):
                 joined[name] = np.concatenate([part.ravel() for part in parts])
             elif any(isinstance(part, np.ndarray) or part != first for part in parts):
@@ -137,9 +142,7 @@ def _is_movable(parameter: Tensor) -> bool:
     array = parameter._data
     # It may have one reference more than this variable's: the parameter's.
     return (
-        getrefcount(array) == ONLY_REFERENCE + 1
-        and array.flags.owndata
-        and array.flags.writeable
+        getrefcount(array) == ONLY_REFERENCE + 1 and array.flags.owndata and array.flags.writeable
     )
 
 
