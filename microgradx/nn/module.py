@@ -15,7 +15,7 @@ import numpy as np
 
 from microgradx.array_methods import Array, as_array, plain
 from microgradx.engine import Tensor
-from microgradx.recording import enter_scope, leave_scope
+from microgradx.recording import leave_scope, numbers
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -54,8 +54,8 @@ class Module:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        start = enter_scope()
-        return leave_scope(type(self).__name__, start, self.forward(*args, **kwargs))
+        start = next(numbers)
+        return leave_scope(type(self), start, self.forward(*args, **kwargs))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if _is_parameter(vars(self).get(name)) and not isinstance(value, (Tensor, type(None))):

@@ -40,6 +40,7 @@ class SGD(Optimizer):
 
     hyperparameters = ("lr", "momentum", "dampening", "nesterov", "weight_decay")
     buffers = ("velocity",)
+    elementwise = True
 
     def __init__(
         self,
@@ -72,4 +73,4 @@ class SGD(Optimizer):
                 state["velocity"] += (1 - self.dampening) * g
             v = state["velocity"]
             g = g + self.momentum * v if self.nesterov else v
-        w -= float(self.lr) * g
+        w -= self.lr * g
