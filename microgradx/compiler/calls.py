@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -74,6 +75,10 @@ _REDUCTIONS = {np.max: "maximum", np.min: "minimum", np.prod: "multiply", np.sum
 
 def _write_ufunc(writer: Writer, call: Call, i: int) -> None:
     name = call.function.__name__
+    made_of = getattr(math, name.removesuffix(_MADE_OF), None) if name.endswith(_MADE_OF) else None
+    if made_of is not None:
+        _write_of_numbers(writer, call, made_of.__name__)
+        return
     if getattr(np, name, None) is not call.function:
         raise CaptureError(
             f"{name} is not one of NumPy's functions, which are all that a compiled program can "
@@ -86,6 +91,20 @@ def _write_ufunc(writer: Writer, call: Call, i: int) -> None:
     keywords = "".join(f", {key}={writer.text(x)}" for key, x in call.kwargs.items())
     writer.step(f"{writer.use(name)}({operands}, out={place.name}{keywords})")
     writer.settle(call, place)
+
+
+# What np.frompyfunc appends to the name of a function of numbers.
+_MADE_OF = " (vectorized)"
+
+
+def _write_of_numbers(writer: Writer, call: Call, name: str) -> None:
+    """A function of Python's math, number by number."""
+    helper = f"from math import {name}\n\n{name}_of_numbers = np.frompyfunc({name}, 1, 1)\n"
+    if helper not in writer.written.helpers:
+        writer.written.helpers.append(helper)
+    variable = writer.name(call.name or name)
+    writer.step(f"{variable} = {name}_of_numbers({writer.text(call.args[0])})")
+    writer.settle_fresh(call, variable)
 
 
 def _operand(writer: Writer, x: Any, dtype: Any) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from microgradx.compiler.program import Call, Constant
-from microgradx.ops.cross_entropy import cross_entropy_of_rows
+from microgradx.ops.softmax_rows import of_probabilities
 
 from microgradx.compiler.writer import Writer, fresh
 
@@ -18,8 +18,8 @@ __all__ = ["write_softmax_cross_entropy"]
 
 def _source_of_rows() -> str:
     """The function that serves all logits, without what only type checkers read."""
-    source = inspect.getsource(cross_entropy_of_rows)
-    return re.sub(r"def .*", "def cross_entropy_of_rows(logits, y):", source, count=1)
+    source = inspect.getsource(of_probabilities)
+    return re.sub(r"def .*", "def of_probabilities(logits, y):", source, count=1)
 
 
 _CHECK = '''def check_labels(labels, classes):
@@ -31,7 +31,7 @@ _CHECK = '''def check_labels(labels, classes):
 
 _FAR = '''def far_cross_entropy(logits, one_hot, weights, gradient):
     """The loss, and in `gradient` p - y, of logits whose exponentials could overflow or vanish."""
-    losses, each = cross_entropy_of_rows(logits, one_hot)
+    losses, each = of_probabilities(logits, one_hot)
     np.multiply(each, weights[:, None], out=gradient)
     return np.dot(losses, weights)
 '''
@@ -62,7 +62,11 @@ def write_softmax_cross_entropy(writer: Writer, call: Call) -> None:
         table, float_type = writer.name("identity"), writer.text(dtype)
         writer.setup(f"{table} = np.full(({2 * classes}, {classes}), np.nan, {float_type})  # NaN: no class")
         writer.setup(f"{table}[:{classes}] = {use('eye')}({classes}, dtype={float_type})")
-        step(f"{table}.take({y}, axis=0, out={one_hot})")
+        step("try:")
+        step(f"    {table}.take({y}, axis=0, out={one_hot})")
+        step("except IndexError:")
+        step(f"    check_labels({y}, {classes})")
+        step("    raise")
     else:
         every, hits = writer.name("classes"), writer.buffer((rows, classes), np.bool_, "hits").name
         writer.setup(f"{every} = {use('arange')}({classes})")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from microgradx.array_methods import Array, ArrayMethods
+from microgradx.array_methods import Array, ArrayMethods, UnknownValues
 from microgradx.compiler.program import Call, Constant, Input, Part, Value, mapped, values_in
 from microgradx.compiler.vocabulary import drawn
 from microgradx.messages import callers_frame
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 
-class CaptureError(RuntimeError):
+class CaptureError(UnknownValues):
     """What was to be compiled does something that a captured program cannot repeat."""
 
 
@@ -152,8 +152,8 @@ class Recorder:
     def _recorded(
         self, function: Any, args: Any, kwargs: Any, result: Any, is_unique: bool
     ) -> Call:
-        if isinstance(function, np.ufunc) and not isinstance(result, (np.ndarray, tuple)):
-            result = np.asarray(result)  # one made of a function of Python's may give its number
+        if isinstance(function, np.ufunc) and type(result) in (int, float):
+            result = np.asarray(result, object)  # a function of Python's numbers gives one
         if isinstance(result, (np.ndarray, np.generic)):
             shape, dtype = result.shape, result.dtype
         else:

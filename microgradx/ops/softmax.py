@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array, Axis, plain
-from microgradx.engine import Op
+from microgradx.array_methods import Array, Axis, as_number, plain
+from microgradx.engine import Op, Tensor
 from microgradx.memory import empty
 from microgradx.ops.elementwise import stop_gradient
 from microgradx.ops.reductions import Reduction
@@ -199,17 +199,13 @@ class SoftmaxCrossEntropy(Op):
     def forward(self, logits: Any, target: Any, weight: Any = None) -> Any:
         if isinstance(logits, np.ndarray):
             return self._loss_and_gradient(logits, target, weight, False)[0]
-        y, divisor = self.weighed_targets(logits, target, weight)
-        each = y * LogSoftmax(self.axis)(logits)
-        each = np.where(y == 0, 0, each)  # what is not the target may have a logit of -inf
-        losses = -np.sum(each, axis=self.axis)
-        if self.reduction == "none":
-            return losses
-        return np.sum(losses) / (divisor if self.reduction == "mean" else 1)
+        return self._of_other_arrays(logits, target, weight)[0]
 
     def by_logits(self, g: Any, out: Any, logits: Any, target: Any, weight: Any = None) -> Any:
         if isinstance(g, np.ndarray) and isinstance(logits, np.ndarray):
             return self._gradient_kept(g, logits, target, weight)
+        if self.kept is not None and not isinstance(g, Tensor):
+            return self.kept * (np.expand_dims(g, self.axis) if self.reduction == "none" else g)
         y, divisor = self.weighed_targets(logits, target, weight)
         mass = np.sum(y, axis=self.axis, keepdims=True)
         p = np.where(mass == 0, 0, mass * Softmax(self.axis)(logits))
@@ -244,7 +240,7 @@ class SoftmaxCrossEntropy(Op):
             y, smoothed = y * weight, smoothed * weight
         if divisor is None:
             # A number of Python's: neither summed in float16, nor promoting anything.
-            divisor = float(np.sum(plain(y), dtype=np.float64))
+            divisor = as_number(np.sum(plain(y), dtype=np.float64))
         return smoothed, divisor
 
     def _beside_classes(self, values: Any, logits: Any) -> Any:
@@ -256,16 +252,29 @@ class SoftmaxCrossEntropy(Op):
         """What each row weighs in the final result, in a shape that broadcasts to the logits."""
         if self.reduction == "none":
             return np.expand_dims(g, self.axis)
-        # If every row was ignored, divisor and gradient are 0.
-        return g * (1 / (divisor or 1)) if self.reduction == "mean" else g
-
-    # ------------------------------------------------------------------ for NumPy's: fast and exact
+        return g * _inverse(divisor, g.dtype) if self.reduction == "mean" else g
 
     def forward_and_keep(self, logits: Any, target: Any, weight: Any = None) -> Any:
-        if not isinstance(logits, np.ndarray):
-            return self.forward(logits, target, weight)
-        loss, self.kept = self._loss_and_gradient(logits, target, weight, True)
+        if isinstance(logits, np.ndarray):
+            loss, self.kept = self._loss_and_gradient(logits, target, weight, True)
+        else:
+            loss, self.kept = self._of_other_arrays(logits, target, weight)
         return loss
+
+    def _of_other_arrays(self, logits: Any, target: Any, weight: Any) -> tuple[Any, Any]:
+        """Loss and gradient by what all arrays have in common with NumPy's."""
+        y, divisor = self.weighed_targets(logits, target, weight)
+        axes = (self.axis,)
+        losses, gradient = of_probabilities(as_rows(logits, axes), as_rows(y, axes))
+        loss = np.sum(losses)
+        if self.reduction == "none":
+            loss = np.reshape(losses, np.moveaxis(logits, self.axis, -1).shape[:-1])
+        elif self.reduction == "mean":
+            loss = loss / divisor
+            gradient = gradient * _inverse(divisor, gradient.dtype)
+        return loss.astype(logits.dtype), from_rows(gradient, logits, axes)
+
+    # ------------------------------------------------------------------ for NumPy's: fast and exact
 
     def _gradient_kept(self, g: Array, *inputs: Any) -> Array:
         """What forward kept, times g; given away, and computed again for who asks again."""
@@ -280,7 +289,7 @@ class SoftmaxCrossEntropy(Op):
         self, logits: Array, target: Array, weight: Array | None, want_gradient: bool
     ) -> tuple[Any, Array | None]:
         if target.ndim == logits.ndim or self.label_smoothing:
-            return self._of_probabilities(logits, target, weight, want_gradient)
+            return self._of_probabilities(logits, target, weight)
         reduction = self.reduction
         is_plain = weight is None and self.ignore_index is None and reduction != "none"
         if logits.ndim == 2 and self.axis in (1, -1):
@@ -318,24 +327,26 @@ class SoftmaxCrossEntropy(Op):
             return np.asarray(loss, z.dtype), gradient
 
     def _of_probabilities(
-        self, logits: Array, target: Array, weight: Array | None, want_gradient: bool
-    ) -> tuple[Any, Array | None]:
+        self, logits: Array, target: Array, weight: Array | None
+    ) -> tuple[Any, Array]:
         axes = (self.axis,)
         with np.errstate(all="ignore"):
             y, divisor = self.weighed_targets(logits, target, weight)
-            losses, gradient = of_probabilities(
-                as_rows(logits, axes), as_rows(y, axes), want_gradient
-            )
+            losses, gradient = of_probabilities(as_rows(logits, axes), as_rows(y, axes))
             loss = losses.reshape(np.moveaxis(logits, self.axis, -1).shape[:-1])
             if self.reduction == "mean":
                 loss = np.sum(losses / divisor)
-                if gradient is not None:
-                    gradient /= divisor or 1
+                gradient /= divisor or 1
             elif self.reduction == "sum":
                 loss = np.sum(losses)
-            if gradient is not None:
-                gradient = from_rows(gradient, logits, axes)
-            return np.asarray(loss, logits.dtype), gradient
+            return np.asarray(loss, logits.dtype), from_rows(gradient, logits, axes)
+
+
+def _inverse(divisor: Any, dtype: Any) -> Any:
+    """What a sum is multiplied with for its mean. If every row was ignored, the sum is 0."""
+    if isinstance(divisor, (int, float)):
+        return 1 / (divisor or 1)
+    return (1 / np.where(divisor == 0, 1, divisor)).astype(dtype)
 
 
 def weighed_labels(

@@ -61,7 +61,7 @@ def as_rows(x: Array, axes: tuple[int, ...]) -> Array:
     """`x` as a matrix: a row for each place, with all elements along `axes` at that place."""
     last = np.moveaxis(x, axes, range(-len(axes), 0))
     columns = math.prod(last.shape[x.ndim - len(axes) :])
-    return last.reshape(math.prod(last.shape[: x.ndim - len(axes)]), columns)
+    return np.reshape(last, (math.prod(last.shape[: x.ndim - len(axes)]), columns))
 
 
 def from_rows(rows: Array, x: Array, axes: tuple[int, ...]) -> Array:
@@ -69,7 +69,7 @@ def from_rows(rows: Array, x: Array, axes: tuple[int, ...]) -> Array:
     last = np.moveaxis(x, axes, range(-len(axes), 0))
     with np.errstate(over="ignore"):
         cast = rows.astype(x.dtype, copy=False)
-    return np.moveaxis(cast.reshape(last.shape), range(-len(axes), 0), axes)
+    return np.moveaxis(np.reshape(cast, last.shape), range(-len(axes), 0), axes)
 
 
 # ---------------------------------------------------------------------------- shifted exponentials
@@ -247,26 +247,25 @@ def constants(value: float, count: int, dtype: Any = np.float64) -> Array:
 # ---------------------------------------------------------------------------- of probabilities
 
 
-def of_probabilities(z: Array, y: Array, want_gradient: bool) -> tuple[Array, Array | None]:
-    """Losses of rows of logits and, if wanted, gradients, for weighed target probabilities."""
-    top = np.argmax(z, axis=1)
-    _, differences, e, chosen, others = exponentials(z, top)
-    counted = np.any(y != 0, axis=1)
-    log_p = differences - chosen * np.log1p(others)
-    losses = -np.sum(np.where(y == 0, 0, y * log_p), axis=1)  # a logit of -inf may weigh 0
-    if not want_gradient:
-        return losses, None
-    p = e / (chosen + others)
-    y = y.astype(p.dtype, copy=False)
+def of_probabilities(logits: Array, y: Array) -> tuple[Array, Array]:
+    """Losses Σ y (-ln p) of rows, and their gradients p Σ y - y, for weighed targets y."""
+    z = logits.astype(np.promote_types(logits.dtype, np.float64))
+    largest = np.max(z, axis=1, keepdims=True)
+    difference = z - largest
+    # What the subtraction rounds off, which counts where z is in float64 itself.
+    virtual = z - difference
+    rounded_off = (z - (difference + virtual)) + (virtual - largest)
+    rounded_off = np.where(np.isfinite(difference), rounded_off, 0)
+    e = np.exp(difference) * (1 + rounded_off)
+    # The largest, which is 1, apart from the others: in their sum the small ones would be lost.
+    is_largest = np.arange(z.shape[1]) == np.expand_dims(np.argmax(z, axis=1), 1)
+    one = np.sum(np.where(is_largest, e, 0), axis=1, keepdims=True)
+    others = np.sum(np.where(is_largest, 0, e), axis=1, keepdims=True)
+    log_p = difference + rounded_off - one * np.log1p(others)
+    losses = -np.sum(np.where(y == 0, 0, y * log_p), axis=1)
+    # Where p and y are both nearly 1, their difference is that of what they leave to the others.
     mass = np.sum(y, axis=1, keepdims=True)
-    gradient = p * mass - y
-    # Where the most probable class is also the target's, p and y may both be nearly 1: their
-    # difference is then that of what they leave to the other classes.
-    at_top = np.arange(len(z)), top
-    y_top = y[at_top]
-    y_others = y.copy()
-    y_others[at_top] = 0
-    left = np.sum(y_others, axis=1) - (mass * others / (chosen + others))[:, 0]
-    gradient[at_top] = np.where(y_top > mass[:, 0] / 2, left, gradient[at_top])
-    gradient[~counted] = 0
-    return losses, gradient
+    left = np.sum(np.where(is_largest, 0, y), axis=1, keepdims=True) - mass * others / (one + others)
+    gradient = np.where(is_largest & (y > mass / 2), left, mass * e / (one + others) - y)
+    is_void = np.all(y == 0, axis=1, keepdims=True)
+    return losses, np.where(is_void, 0, gradient)
