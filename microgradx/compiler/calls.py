@@ -32,9 +32,8 @@ def written(program: Program) -> Written:
         if writer.places[value].memory is not writer.places[kept].memory:
             writer.step(f"{writer.use('copyto')}({writer.text(kept)}, {writer.text(value)})")
     for result in program.results:
-        text = writer.text(result)
         is_fresh = result in writer.places and not writer.places[result].memory.is_fixed
-        writer.written.results.append(text if is_fresh else f"{text}.copy()")
+        writer.written.results.append((writer.text(result), not is_fresh))
     return writer.written
 
 

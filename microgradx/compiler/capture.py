@@ -193,7 +193,7 @@ def captured_step(
             start += tensor.size
     rest = {n: t for n, t in (parameters | constants).items() if t not in stand_ins}
     stand_ins |= {tensor: capture.keep(tensor._data, name) for name, tensor in rest.items()}
-    total, gradients = _differentiated(capture, model, loss, stand_ins, X, y)
+    (total, *output), gradients = _differentiated(capture, model, loss, stand_ins, X, y)
     if capture.fingerprint() != first.fingerprint():
         raise CaptureError(
             "the model, or the loss, computes something else each time it is called, with numbers "
@@ -240,7 +240,7 @@ def captured_step(
             else:
                 _check_counter(recorded, before[name], name)
     capture.recorder.claim(Part(f"update: {optimizer!r}".replace("{", "(").replace("}", ")")))
-    captured = capture.captured([total], changed)
+    captured = capture.captured([total, *output], changed)
     for value, (states, name) in counted.items():
         captured.program.counters.append(value)  # type: ignore[arg-type]
         captured.counters += [(state, name) for state in states]
@@ -274,12 +274,13 @@ def _differentiated(
     stand_ins: dict[Tensor, RecordedArray],
     X: Array,
     y: Array,
-) -> tuple[RecordedArray, dict[Tensor, Any]]:
-    """The loss, recorded, and its gradients at the Tensors."""
+) -> tuple[list[RecordedArray], dict[Tensor, Any]]:
+    """The loss and what the model gave, recorded, and the gradients at the Tensors."""
     inputs = capture.argument(X, "X"), capture.argument(y, "y")
     naming = capture.naming
     with _stood_in(stand_ins), capture.recording():
-        total = loss(model(inputs[0]), inputs[1])
+        output = model(inputs[0])
+        total = loss(output, inputs[1])
         if not isinstance(total, Tensor) or total.size != 1 or not total.requires_grad:
             what = f"shape {total.shape}" if isinstance(total, Tensor) else type(total).__name__
             raise ValueError(
@@ -295,7 +296,11 @@ def _differentiated(
             if tensor in stand_ins:
                 gradients[tensor] = g
         naming.after_rules(of)
-        return total._data, gradients
+        total._data.value.name, total._data.value.is_named = "loss", True
+        results = [total._data]
+        if isinstance(output, Tensor) and isinstance(output._data, RecordedArray):
+            results.append(output._data)
+        return results, gradients
 
 
 # ---------------------------------------------------------------------------- a function
@@ -472,7 +477,6 @@ class Naming:
             or not isinstance(target, RecordedArray)
             or (logits.ndim, target.ndim) != (2, 1)
             or not logits.size
-            or op.label_smoothing
             or op.ignore_index is not None
             or op.reduction == "none"
             or op.axis not in (1, -1)
@@ -482,7 +486,7 @@ class Naming:
         logits.value.name = "logits"
         divisor = len(target) if op.reduction == "mean" else 1
         loss, gradient = self.recorder.call(
-            softmax_cross_entropy, (logits, target, float(divisor)), {}
+            softmax_cross_entropy, (logits, target, float(divisor), op.label_smoothing), {}
         )
         loss.value.name, gradient.value.name = "loss", "dlogits"
         out._data.value = loss.value

@@ -53,6 +53,7 @@ class CompiledStep:
         self.optimizer = optimizer
         self._programs: OrderedDict[Any, _StepProgram] = OrderedDict()
         self._latest: _StepProgram | None = None
+        self._output: Array | None = None  # of a step that was not compiled
 
     def __call__(self, X: Any, y: Any) -> float:
         """Take one step on a batch, and give its loss, from before the step."""
@@ -102,6 +103,20 @@ class CompiledStep:
         return total / len(X)
 
     @property
+    def output(self) -> Array:
+        """What the model gave in the latest step (not in an epoch): a copy.
+
+        Raises ValueError before the first step, and where it gives no single array of its own.
+        """
+        output = self._output if self._latest is None else self._latest.output
+        if output is None:
+            raise ValueError(
+                "there is no output to be shown: no step was taken yet, or the model gives "
+                "something else than one Tensor that it computes"
+            )
+        return output.copy()
+
+    @property
     def source(self) -> str:
         """The module that was written for the arrays of the latest call."""
         if self._latest is None:
@@ -118,17 +133,21 @@ class CompiledStep:
 
     def _eager(self, X: Array, y: Array) -> float:
         self.optimizer.zero_grad()
-        total = self.loss(self.model(X), y)
+        output = self.model(X)
+        total = self.loss(output, y)
         total.backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
+        self._output = output.data if isinstance(output, Tensor) else None
         return float(total.item())
 
     def _program(self, X: Array, y: Array) -> _StepProgram | None:
         """The program for arrays like these: one from before that still fits, or a new one."""
-        key = X.shape, X.dtype, y.shape, y.dtype
+        key = X.shape, X.dtype, y.shape, y.dtype, self._situation()
         program = self._programs.get(key)
-        if program is None or not program.fits(X, y):
+        if program is not None and program.is_bound():
+            program.changes = Module.changes
+        else:
             captured = self._captured(X, y)
             if captured is None:
                 return None
@@ -138,6 +157,16 @@ class CompiledStep:
             self._programs.popitem(last=False)
         self._latest = program
         return program
+
+    def _situation(self) -> Any:
+        """What else decides what a step computes: settings of modules and of the optimiser."""
+        optimizer = self.optimizer
+        modules = list(self.model.modules()) if isinstance(self.model, Module) else []
+        return (
+            tuple(getattr(optimizer, name) for name in optimizer.hyperparameters if name != "lr"),
+            tuple(tuple((n, _setting(v)) for n, v in vars(module).items()) for module in modules),
+            tuple(module.training for module in modules),
+        )
 
     def _captured(self, X: Array, y: Array) -> Captured | None:
         named = dict(self.model.named_parameters()) if isinstance(self.model, Module) else {}
@@ -181,32 +210,37 @@ class _StepProgram:
         defaults = {"lr": owner.optimizer.lr}
         self.source, lines = source_of_step(captured.program, title, defaults)
         make = as_module(self.source, "step")["make_step"]
-        self.step, self.epoch = make(*captured.kept, **lines.data)
+        self.step, self.epoch, self.output = make(*captured.kept, **lines.data)
         self.sources = captured.sources
         self.counters = captured.counters
         self.shapes = X.shape, X.dtype, y.shape, y.dtype
         optimizer = self.optimizer = owner.optimizer
         names = [name for name in optimizer.hyperparameters if name != "lr"]
-        self._settings_of = operator.attrgetter("lr", *names, "state")
-        self._settings = self._settings_of(optimizer)[1:]
+        self._settings_of = operator.attrgetter(*names, "__class__")
+        self._settings = self._settings_of(optimizer)
         self._parameters = optimizer.params
         leaves = list(optimizer.params)
         if isinstance(owner.model, Module):
             leaves += [t for _, t in owner.model._named_leaves() if t not in set(leaves)]
         self._leaves = leaves
         self._arrays = [tensor._data for tensor in leaves]
-        self._changes = Module.changes
+        self._states = optimizer.state
+        #: How many changes modules had seen when it last was certain that this still fits.
+        self.changes = Module.changes
 
     def fits(self, X: Array, y: Array) -> bool:
         """Whether arrays, model and optimiser are as they were when it was captured."""
         return (
             (X.shape, X.dtype, y.shape, y.dtype) == self.shapes
-            and Module.changes == self._changes
-            and all(map(operator.is_, map(_array_of, self._leaves), self._arrays))
-            and all(
-                a is b or a == b
-                for a, b in zip(self._settings_of(self.optimizer)[1:], self._settings)
-            )
+            and Module.changes == self.changes
+            and self._settings_of(self.optimizer) == self._settings
+            and self.is_bound()
+        )
+
+    def is_bound(self) -> bool:
+        """Whether the arrays of parameters and states are those that it changes."""
+        return self.optimizer.state is self._states and all(
+            map(operator.is_, map(_array_of, self._leaves), self._arrays)
         )
 
     def after_steps(self, count: int) -> None:
@@ -302,6 +336,12 @@ _NO_SOURCE = (
     "there is no source yet, as it is written for the shapes and dtypes that it is called with; "
     "{} first"
 )
+
+
+def _setting(value: Any) -> Any:
+    """What an attribute of a module is, for a comparison later on."""
+    is_plain = isinstance(value, (bool, int, float, str, type(None)))
+    return value if is_plain else id(value)
 
 
 def _title(owner: CompiledStep, X: Array, y: Array) -> str:

@@ -43,7 +43,7 @@ def write_softmax_cross_entropy(writer: Writer, call: Call) -> None:
     With O the sum of a row's exponentials but the label's, and e that one, the loss is
     ln(1 + O / e) and the gradient at the label -O / (O + e): p - 1 without its cancellation.
     """
-    logits, labels, divisor = call.args
+    logits, labels, divisor, smoothing = call.args
     (rows, classes), dtype = logits.shape, logits.dtype
     z, y = writer.text(logits), writer.text(labels)
     buffers = [writer.buffer((rows, classes), dtype, name) for name in ("p", "one_hot", "at_label")]
@@ -92,8 +92,26 @@ def write_softmax_cross_entropy(writer: Writer, call: Call) -> None:
         f"{use('divide')}({p}, {total_column}, out={p})",
     ):
         step(f"    {line}")
+    target = one_hot
+    if smoothing:
+        target = f"{1 - smoothing!r} * {one_hot} + {smoothing / classes!r}"
+        share = writer.scalar(smoothing / divisor, dtype)
+        each = writer.scalar(smoothing / divisor / classes, dtype)
+        for line in (
+            "# label smoothing: a share of each target is that of all classes",
+            f"{use('divide')}({total}, {scale}, out={total})",
+            f"{use('log')}({total}, out={total})",
+            f"{use('dot')}({z}, {ones}, out={others})",
+            f"{loss} *= {1 - smoothing!r}",
+            f"{loss} += {smoothing!r} * {use('dot')}({total}, {weights})",
+            f"{loss} -= {smoothing / classes!r} * {use('dot')}({others}, {weights})",
+            f"{use('multiply')}({one_hot}, {share}, out={at_label})",
+            f"{use('add')}({p}, {at_label}, out={p})",
+            f"{use('subtract')}({p}, {each}, out={p})",
+        ):
+            step(f"    {line}")
     step("else:")
-    step(f"    {loss} = far_cross_entropy({z}, {one_hot}, {weights}, {p})")
+    step(f"    {loss} = far_cross_entropy({z}, {target}, {weights}, {p})")
     step(f"if not {loss} < np.inf:")
     step(f"    check_labels({y}, {classes})")
     for helper in (_CHECK, _source_of_rows(), _FAR):

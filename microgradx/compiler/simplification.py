@@ -7,12 +7,13 @@ place. Then calls that are equal become one, and those that nothing needs go.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from microgradx.compiler.program import Call, Constant, Value, arguments_of, mapped
-from microgradx.compiler.recording import converted, key_of
+from microgradx.compiler.recording import VIEWS, converted, key_of
 
 __all__ = ["simplified"]
 
@@ -77,10 +78,8 @@ def _simpler(call: Call) -> Value:
         call.function = np.dot  # the same, and faster
     if function is converted and call.args[0].dtype == call.dtype:
         return call.args[0]  # type: ignore[no-any-return]
-    if function in (np.reshape, np.broadcast_to, np.expand_dims, np.squeeze, np.ravel):
-        source = call.args[0]
-        if isinstance(source, Value) and source.shape == call.shape:
-            return source
+    if function in VIEWS and _is_all_of_it(call):
+        return call.args[0]  # type: ignore[no-any-return]
     if function is np.transpose and isinstance(call.args[0], Call):
         inner = call.args[0]
         axes = [_axes_of(c) for c in (call, inner)]
@@ -89,6 +88,22 @@ def _simpler(call: Call) -> Value:
     if function is np.swapaxes and len(call.shape) == 2 and {a % 2 for a in call.args[1:]} == {0, 1}:
         call.function, call.args = np.transpose, call.args[:1]
     return call
+
+
+def _is_all_of_it(call: Call) -> bool:
+    """Whether a view is of the whole array, and in its shape."""
+    source, *rest = call.args
+    if not isinstance(source, Value) or source.dtype is None or source.shape != call.shape:
+        return False
+    if any(isinstance(x, Value) for x in arguments_of(replace(call, args=tuple(rest)))):
+        return False
+    whole = np.empty(source.shape, source.dtype)
+    view = call.function(whole, *rest, **call.kwargs)
+    address = "__array_interface__"
+    return (
+        view.strides == whole.strides
+        and getattr(view, address)["data"] == getattr(whole, address)["data"]
+    )
 
 
 def _folded(call: Call) -> Constant | Value | None:

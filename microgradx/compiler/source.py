@@ -32,27 +32,29 @@ def as_module(text: str, name: str) -> dict[str, Any]:
 def source_of_function(program: Program, title: str) -> tuple[str, Written]:
     """A module with `make_function`, which makes the buffers and gives the function."""
     lines = written(program)
-    results = ", ".join(lines.results) + "," * (len(lines.results) == 1)
-    function = _function("function", lines.arguments, [*lines.body, "", f"return {results or '()'}"])
+    results = "".join(f"{name}.copy(), " if stays else f"{name}, " for name, stays in lines.results)
+    function = _function("function", lines.arguments, [*lines.body, "", f"return {results.rstrip() or '()'}"])
     maker = _maker("function", lines, [function], "return function")
     return _module(title, lines, [maker]), lines
 
 
 def source_of_step(program: Program, title: str, defaults: dict[str, float]) -> tuple[str, Written]:
-    """A module with `make_step`, which makes the buffers and gives the step and a whole epoch.
+    """A module with `make_step`, which makes the buffers, and gives the step, a whole epoch, and
+    the array in which a step leaves what the model gave.
 
     `defaults` are the numbers that the step takes, such as the learning rate, as they were.
     """
     lines = written(program)
-    loss = lines.results[0].removesuffix(".copy()")
+    (loss, _), *outputs = lines.results
+    output = outputs[0][0] if outputs and outputs[0][1] else "None"
     step = _function("step", lines.arguments, [*lines.body, "", f"return float({loss})"])
     if not _has_rows(program):  # of which an epoch could take batches
-        return _module(title, lines, [_maker("step", lines, [step], "return step, None")]), lines
+        return _module(title, lines, [_maker("step", lines, [step], f"return step, None, {output}")]), lines
     batch = "\n".join(
         f"{name}_rows = np.empty({value.shape}, np.{value.dtype})"
         for name, value in zip(lines.arguments[:2], program.arguments[:2], strict=True)
     )
-    parts = [_maker("step", lines, [step, batch, _epoch(program, lines)], "return step, epoch")]
+    parts = [_maker("step", lines, [step, batch, _epoch(program, lines)], f"return step, epoch, {output}")]
     if not lines.data:
         train = _train(program, lines, defaults)
         parts += [_made_up(program, lines), train, 'if __name__ == "__main__":\n    train(*made_up())']
@@ -163,7 +165,7 @@ def _train(program: Program, lines: Written, defaults: dict[str, float]) -> str:
     body = [
         '"""Train, in place; prints, and gives, the mean loss of each epoch."""',
         "generator = np.random.default_rng(0)",
-        f"_, epoch = make_step({', '.join(kept)})",
+        f"_, epoch, _ = make_step({', '.join(kept)})",
         "history = []",
         *(f"{name} = 0" for name in counters),
         "for number in range(1, epochs + 1):",

@@ -81,7 +81,8 @@ class Written:
     constants: list[str] = field(default_factory=list)
     setup: list[str] = field(default_factory=list)
     body: list[str] = field(default_factory=list)
-    results: list[str] = field(default_factory=list)
+    #: The names of the results, and whether each is an array that the next call writes over.
+    results: list[tuple[str, bool]] = field(default_factory=list)
     imports: set[str] = field(default_factory=set)
     #: Functions that the lines call, as text.
     helpers: list[str] = field(default_factory=list)

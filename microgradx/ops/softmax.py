@@ -228,10 +228,12 @@ class SoftmaxCrossEntropy(Op):
             y, counted, divisor = target, 1, target.size / classes
         else:
             labels = np.expand_dims(target, self.axis)
-            counted = (labels != self.ignore_index).astype(logits.dtype)
             hits = labels == self._beside_classes(np.arange(classes), logits)
-            y = hits.astype(logits.dtype) * counted
-            divisor = None
+            y, counted = hits.astype(logits.dtype), 1
+            divisor = target.size if weight is None else None
+            if self.ignore_index is not None:
+                counted = (labels != self.ignore_index).astype(logits.dtype)
+                y, divisor = y * counted, None
         smoothed = y
         if self.label_smoothing:
             smoothed = y * (1 - self.label_smoothing) + counted * (self.label_smoothing / classes)

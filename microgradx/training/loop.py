@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from microgradx.array_methods import Array
+from microgradx.compiler.compiled import CompiledStep
 from microgradx.data import batches
 from microgradx.functional import cross_entropy
 from microgradx.recording import no_grad
@@ -52,6 +53,7 @@ def train(
     decay: Callable[[float], float] | None = None,
     validation: tuple[Array, Array] | None = None,
     generator: np.random.Generator | None = None,
+    compiled: CompiledStep | None = None,
     on_batch: Callable[[], None] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -63,6 +65,8 @@ def train(
     decay: what the learning rate is multiplied with, for the share of the training that is done.
     validation: features and labels that are only measured, after each epoch.
     generator: shuffles the rows, anew in each epoch.
+    compiled: what `microgradx.compile` made of model, loss and optimizer, to take the steps;
+        nothing but the time is another then.
     on_batch, on_epoch: called after each.
     should_stop: asked after each step; the training then ends, with no step half done.
 
@@ -93,20 +97,23 @@ def train(
             if decay is not None:
                 optimizer.lr = full_rate * decay(step / steps)
             with np.errstate(over="ignore", invalid="ignore"):  # judged by the loss, below
-                optimizer.zero_grad()
-                logits = model(x)
-                batch_loss = loss(logits, y)
-                batch_loss.backward(retain_graph=False)
-                optimizer.step()
+                if compiled is not None:
+                    value, logits = compiled(x, y), compiled.output
+                else:
+                    optimizer.zero_grad()
+                    logits = model(x)
+                    batch_loss = loss(logits, y)
+                    batch_loss.backward(retain_graph=False)
+                    optimizer.step()
+                    value, logits = batch_loss.item(), logits.data
             step += 1
-            value = batch_loss.item()
             if not math.isfinite(value):
                 raise FloatingPointError(
                     f"the loss became {value} in epoch {number}: the steps are too large; lower "
                     f"the learning rate, which is {full_rate:g}"
                 )
             lost += value * len(y)
-            right += accuracy(np.argmax(logits.data, axis=1), y) * len(y)
+            right += accuracy(np.argmax(logits, axis=1), y) * len(y)
             met += len(y)
             if on_batch is not None:
                 on_batch()
