@@ -67,7 +67,8 @@ class SGD(Optimizer):
             g = g + self.weight_decay * w
         if self.momentum:
             if "velocity" not in state:
-                state["velocity"] = np.array(g)
+                state["velocity"] = np.zeros_like(w)
+                state["velocity"] += g
             else:
                 state["velocity"] *= self.momentum
                 state["velocity"] += (1 - self.dampening) * g
