@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from microgradx.engine import Op, Tensor, as_tensor
 from microgradx.functional import *
+from microgradx.memory import release_memory
 from microgradx.ops.activations import *
 from microgradx.ops.convolution import *
 from microgradx.ops.elementwise import *
@@ -24,6 +25,7 @@ from microgradx.ops.reductions import *
 from microgradx.ops.shapes import *
 from microgradx.ops.softmax import *
 from microgradx.recording import enable_grad, is_grad_enabled, no_grad
+from microgradx.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
     from microgradx import autograd, data, nn, optim
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 # What is loaded at its first use, and from where.
 _LAZY = {
+    "CaptureError": "microgradx.compiler.recording",
+    "compile": "microgradx.compiler.compiled",
     "AnomalyError": "microgradx.checking.anomaly",
     "detect_anomaly": "microgradx.checking.anomaly",
     "GradcheckError": "microgradx.checking.gradients",

@@ -109,6 +109,26 @@ class Constant(dict[Any, Array]):
 zero, one = Constant(0), Constant(1)
 
 
+class UnknownValues(RuntimeError):
+    """Values were asked for that are not known: of a program that is being captured, say."""
+
+
+def surely(condition: Any) -> bool:
+    """Whether a condition holds; no, where values are not known. For checks of arguments."""
+    try:
+        return bool(condition)
+    except UnknownValues:
+        return False
+
+
+def as_number(x: Any) -> Any:
+    """A 0-d array as a number of Python's, or as it is where its value is not known."""
+    try:
+        return float(x)
+    except UnknownValues:
+        return x
+
+
 def answering_plainly(function: F) -> F:
     """Enter a NumPy function whose answers have no gradient: it takes and gives plain arrays."""
 

@@ -362,9 +362,9 @@ def test_the_kept_gradient_and_the_generic_p_minus_y_are_the_same(generator):
     z, labels = generator.normal(size=(5, 4)), generator.integers(4, size=5)
     logits = mg.Tensor(z, requires_grad=True)
     loss = mg.cross_entropy(logits, labels, weight=[1, 2, 3, 4], ignore_index=2)
+    assert loss.op.kept is not None
     loss.backward()
     kept = logits.grad
-    assert loss.op.kept is not None
     logits.grad = None
     loss.backward(create_graph=True)
     np.testing.assert_allclose(logits.grad.data, kept, rtol=1e-12)

@@ -47,6 +47,8 @@ class Module:
 
     #: Whether it is being trained or used: `Dropout`, for one, is active only in training.
     training: bool = True
+    #: How often an attribute of any module was set: what was made for a model may not fit any more.
+    changes: int = 0
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(
@@ -64,6 +66,7 @@ class Module:
                 f"be trained; set its values with .{name}.data = …, or assign a Tensor"
             )
         super().__setattr__(name, value)
+        Module.changes += 1
         for path, member in _reached(_members(name, value)):
             # A name that the path ends in was given in here, when less of the path was known.
             if _is_parameter(member) and f".{path}".endswith(f".{member.name or path}"):

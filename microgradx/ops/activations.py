@@ -77,14 +77,19 @@ _erf_of_number = np.frompyfunc(math.erf, 1, 1)
 _erfc_of_number = np.frompyfunc(math.erfc, 1, 1)
 
 
+def _as_floats_like(x: Array, numbers: Any) -> Array:
+    """Numbers of Python's, one or an array of them, in the dtype of x."""
+    return np.asarray(numbers, x.dtype) if isinstance(x, np.ndarray) else numbers.astype(x.dtype)
+
+
 def _erf(x: Array) -> Array:
     x = as_floats(x)
-    return np.asarray(_erf_of_number(x), x.dtype)
+    return _as_floats_like(x, _erf_of_number(x))
 
 
 def _erfc(x: Array) -> Array:
     x = as_floats(x)
-    return np.asarray(_erfc_of_number(x), x.dtype)
+    return _as_floats_like(x, _erfc_of_number(x))
 
 
 def _negative_part(x: Any) -> Any:

@@ -1,26 +1,30 @@
 """The fused softmax family: one node each, and as exact as the dtype of the logits allows.
 
-Rows are computed from z - m, with m the row's largest logit, so that no exponential overflows and
-one of them is 1. What a textbook then adds up, s = Σ exp(z - m), is kept here as two parts, one
-exponential and the sum of the others: where the model is confident, the others are tiny, and in
-s = 1 + others they would be rounded away.
-
-float32 and float16 logits are computed in float64. Where that is the logits' own dtype, what the
-subtraction z - m rounds off is added back to the first order (T. J. Dekker, "A floating-point
-technique for extending the available precision", 1971; D. E. Knuth, TAOCP 2, 4.2.2).
+How rows of logits are computed, fast and without losing digits, is in `softmax_rows`.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array, Axis, plain
-from microgradx.engine import Op
+from microgradx.array_methods import Array, Axis, as_number, plain
+from microgradx.engine import Op, Tensor
+from microgradx.memory import empty
 from microgradx.ops.elementwise import stop_gradient
 from microgradx.ops.reductions import Reduction
+from microgradx.ops.softmax_rows import (
+    Exponentials,
+    as_rows,
+    constants,
+    exponentials,
+    from_rows,
+    harmless,
+    of_few_labels,
+    of_labels,
+    of_probabilities,
+)
 
 __all__ = [
     "Softmax",
@@ -28,64 +32,6 @@ __all__ = [
     "LogSumExp",
     "SoftmaxCrossEntropy",
 ]
-
-
-class Exponentials(NamedTuple):
-    """exp(z - shift) of each row of logits, and its sum in two parts."""
-
-    shift: Array  # (rows, 1): the largest logit
-    differences: Array  # (rows, classes): z - shift, divided by the temperature
-    exponentials: Array  # (rows, classes)
-    chosen: Array  # (rows, 1): the exponential of one class ...
-    others: Array  # (rows, 1): ... and the sum of all the others
-
-
-def exponentials(
-    rows: Array, chosen: Array | None = None, temperature: Array | None = None
-) -> Exponentials:
-    """Of (rows, classes) of logits; `chosen` is a class for each row, the largest if not given.
-
-    `temperature`, of the shape of `rows`, divides the differences.
-    """
-    z = rows.astype(np.promote_types(rows.dtype, np.float64), copy=False)
-    row = np.arange(len(z))
-    top = np.argmax(z, axis=1)
-    chosen = top if chosen is None else chosen
-    with np.errstate(all="ignore"):
-        shift = z[row, top][:, None]
-        differences = z - shift
-        rounded_off: Any = 0
-        if z.dtype == rows.dtype:
-            virtual = z - differences
-            rounded_off = (z - (differences + virtual)) + (virtual - shift)
-            rounded_off = np.where(np.isfinite(differences), rounded_off, 0)
-        if temperature is not None:
-            differences = differences / temperature
-            rounded_off = rounded_off / temperature
-        e = np.exp(differences)
-        if z.dtype == rows.dtype:
-            e += e * rounded_off
-        # The largest, which is 1, is added last: each sum with it in it rounds the small ones.
-        e_top, e_chosen = e[row, top], e[row, chosen]
-        e[row, top] = e[row, chosen] = 0
-        others = np.sum(e, axis=1) + np.where(chosen == top, 0, e_top)
-        e[row, top], e[row, chosen] = e_top, e_chosen
-    return Exponentials(shift, differences, e, e_chosen[:, None], others[:, None])
-
-
-def as_rows(x: Array, axes: tuple[int, ...]) -> Array:
-    """`x` as a matrix: a row for each place, with all elements along `axes` at that place."""
-    last = np.moveaxis(x, axes, range(-len(axes), 0))
-    columns = math.prod(last.shape[x.ndim - len(axes) :])
-    return last.reshape(math.prod(last.shape[: x.ndim - len(axes)]), columns)
-
-
-def from_rows(rows: Array, x: Array, axes: tuple[int, ...]) -> Array:
-    """Back from `as_rows` to the shape of `x`, and to its dtype."""
-    last = np.moveaxis(x, axes, range(-len(axes), 0))
-    with np.errstate(over="ignore"):
-        cast = rows.astype(x.dtype, copy=False)
-    return np.moveaxis(cast.reshape(last.shape), range(-len(axes), 0), axes)
 
 
 def _axes(axis: Axis, x: Array) -> tuple[int, ...]:
@@ -252,18 +198,14 @@ class SoftmaxCrossEntropy(Op):
 
     def forward(self, logits: Any, target: Any, weight: Any = None) -> Any:
         if isinstance(logits, np.ndarray):
-            return self._loss_and_gradient(logits, target, weight, want_gradient=False)[0]
-        y, divisor = self.weighed_targets(logits, target, weight)
-        each = y * LogSoftmax(self.axis)(logits)
-        each = np.where(y == 0, 0, each)  # what is not the target may have a logit of -inf
-        losses = -np.sum(each, axis=self.axis)
-        if self.reduction == "none":
-            return losses
-        return np.sum(losses) / (divisor if self.reduction == "mean" else 1)
+            return self._loss_and_gradient(logits, target, weight, False)[0]
+        return self._of_other_arrays(logits, target, weight)[0]
 
     def by_logits(self, g: Any, out: Any, logits: Any, target: Any, weight: Any = None) -> Any:
-        if self.kept is not None and isinstance(g, np.ndarray):
-            return self.kept * self._spread(g, 1)
+        if isinstance(g, np.ndarray) and isinstance(logits, np.ndarray):
+            return self._gradient_kept(g, logits, target, weight)
+        if self.kept is not None and not isinstance(g, Tensor):
+            return self.kept * (np.expand_dims(g, self.axis) if self.reduction == "none" else g)
         y, divisor = self.weighed_targets(logits, target, weight)
         mass = np.sum(y, axis=self.axis, keepdims=True)
         p = np.where(mass == 0, 0, mass * Softmax(self.axis)(logits))
@@ -298,7 +240,7 @@ class SoftmaxCrossEntropy(Op):
             y, smoothed = y * weight, smoothed * weight
         if divisor is None:
             # A number of Python's: neither summed in float16, nor promoting anything.
-            divisor = float(np.sum(plain(y), dtype=np.float64))
+            divisor = as_number(np.sum(plain(y), dtype=np.float64))
         return smoothed, divisor
 
     def _beside_classes(self, values: Any, logits: Any) -> Any:
@@ -310,47 +252,101 @@ class SoftmaxCrossEntropy(Op):
         """What each row weighs in the final result, in a shape that broadcasts to the logits."""
         if self.reduction == "none":
             return np.expand_dims(g, self.axis)
-        # If every row was ignored, divisor and gradient are 0.
-        return g * (1 / (divisor or 1)) if self.reduction == "mean" else g
+        return g * _inverse(divisor, g.dtype) if self.reduction == "mean" else g
+
+    def forward_and_keep(self, logits: Any, target: Any, weight: Any = None) -> Any:
+        if isinstance(logits, np.ndarray):
+            loss, self.kept = self._loss_and_gradient(logits, target, weight, True)
+        else:
+            loss, self.kept = self._of_other_arrays(logits, target, weight)
+        return loss
+
+    def _of_other_arrays(self, logits: Any, target: Any, weight: Any) -> tuple[Any, Any]:
+        """Loss and gradient by what all arrays have in common with NumPy's."""
+        y, divisor = self.weighed_targets(logits, target, weight)
+        axes = (self.axis,)
+        losses, gradient = of_probabilities(as_rows(logits, axes), as_rows(y, axes))
+        loss = np.sum(losses)
+        if self.reduction == "none":
+            loss = np.reshape(losses, np.moveaxis(logits, self.axis, -1).shape[:-1])
+        elif self.reduction == "mean":
+            loss = loss / divisor
+            gradient = gradient * _inverse(divisor, gradient.dtype)
+        return loss.astype(logits.dtype), from_rows(gradient, logits, axes)
 
     # ------------------------------------------------------------------ for NumPy's: fast and exact
 
-    def forward_and_keep(self, logits: Any, target: Any, weight: Any = None) -> Any:
-        if not isinstance(logits, np.ndarray):
-            return self.forward(logits, target, weight)
-        loss, self.kept = self._loss_and_gradient(logits, target, weight, want_gradient=True)
-        return loss
+    def _gradient_kept(self, g: Array, *inputs: Any) -> Array:
+        """What forward kept, times g; given away, and computed again for who asks again."""
+        gradient = vars(self).pop("kept", None)  # in one step, so that no two threads get it
+        if gradient is None:
+            gradient = self._loss_and_gradient(*inputs, True)[1]
+        if self.reduction == "none":
+            return np.multiply(gradient, np.expand_dims(g, self.axis), out=gradient)
+        return gradient if g.item() == 1 else np.multiply(gradient, g, out=gradient)
 
     def _loss_and_gradient(
-        self, logits: Array, target: Array, weight: Array | None, *, want_gradient: bool
+        self, logits: Array, target: Array, weight: Array | None, want_gradient: bool
     ) -> tuple[Any, Array | None]:
-        axes = (self.axis,)
-        z = as_rows(logits, axes)
+        if target.ndim == logits.ndim or self.label_smoothing:
+            return self._of_probabilities(logits, target, weight)
+        reduction = self.reduction
+        is_plain = weight is None and self.ignore_index is None and reduction != "none"
+        if logits.ndim == 2 and self.axis in (1, -1):
+            if is_plain and harmless(logits):
+                rows = len(logits)
+                factor = constants(1 / rows if reduction == "mean" else 1.0, rows)
+                losses, gradient = of_few_labels(logits, target, factor, want_gradient)
+                return np.asarray(losses.dot(factor), logits.dtype), gradient
+            return self._of_labels(logits, target, weight, want_gradient)
+        z = as_rows(logits, (self.axis,))
+        loss, gradient = self._of_labels(z, target.reshape(-1), weight, want_gradient)
+        if gradient is not None:
+            gradient = from_rows(gradient, logits, (self.axis,))
+        return loss if reduction != "none" else loss.reshape(target.shape), gradient
+
+    def _of_labels(
+        self, z: Array, labels: Array, weight: Array | None, want_gradient: bool
+    ) -> tuple[Array, Array | None]:
+        """Of rows of logits of any kind and number."""
+        gradient = empty(z.shape, z.dtype) if want_gradient else None
         with np.errstate(all="ignore"):
-            if target.ndim == logits.ndim or self.label_smoothing:
-                y, divisor = self.weighed_targets(logits, target, weight)
-                losses, gradient = _of_probabilities(z, as_rows(y, axes), want_gradient)
-            else:
-                labels, _, importance = weighed_labels(
-                    target.reshape(-1), weight, self.ignore_index
-                )
-                importance = importance.astype(np.promote_types(z.dtype, np.float64))
-                losses, gradient = _of_labels(z, labels, importance, want_gradient)
-                divisor = np.sum(importance)
-            if self.reduction == "none":
-                shape = np.moveaxis(logits, self.axis, -1).shape[:-1]
-                loss = losses.reshape(shape)
+            labels, _, importance = weighed_labels(labels, weight, self.ignore_index)
+            factor = importance.astype(np.promote_types(z.dtype, np.float64))
+            divisor = np.sum(factor)
+            if self.reduction == "mean":
+                factor /= divisor or 1
+            losses = of_labels(z, labels, factor, gradient)
+            ignored = factor == 0
+            losses = np.where(ignored, 0, losses * factor)
+            if gradient is not None:
+                gradient[ignored] = 0
+            if self.reduction == "mean" and not divisor:
+                return np.asarray(np.nan, z.dtype), gradient
+            loss = losses if self.reduction == "none" else np.sum(losses)
+            return np.asarray(loss, z.dtype), gradient
+
+    def _of_probabilities(
+        self, logits: Array, target: Array, weight: Array | None
+    ) -> tuple[Any, Array]:
+        axes = (self.axis,)
+        with np.errstate(all="ignore"):
+            y, divisor = self.weighed_targets(logits, target, weight)
+            losses, gradient = of_probabilities(as_rows(logits, axes), as_rows(y, axes))
+            loss = losses.reshape(np.moveaxis(logits, self.axis, -1).shape[:-1])
+            if self.reduction == "mean":
+                loss = np.sum(losses / divisor)
+                gradient /= divisor or 1
             elif self.reduction == "sum":
                 loss = np.sum(losses)
-            else:
-                loss = np.sum(losses) / divisor
-                if np.isinf(loss):  # perhaps only the sum is too large for the dtype
-                    loss = np.sum(losses / divisor)
-                if gradient is not None:
-                    gradient /= divisor or 1
-            if gradient is not None:
-                gradient = from_rows(gradient, logits, axes)
-            return np.asarray(loss, logits.dtype), gradient
+            return np.asarray(loss, logits.dtype), from_rows(gradient, logits, axes)
+
+
+def _inverse(divisor: Any, dtype: Any) -> Any:
+    """What a sum is multiplied with for its mean. If every row was ignored, the sum is 0."""
+    if isinstance(divisor, (int, float)):
+        return 1 / (divisor or 1)
+    return (1 / np.where(divisor == 0, 1, divisor)).astype(dtype)
 
 
 def weighed_labels(
@@ -360,50 +356,3 @@ def weighed_labels(
     counted = labels != ignore_index
     labels = np.where(counted, labels, 0)
     return labels, counted, np.where(counted, 1 if weight is None else weight[labels], 0)
-
-
-def _of_labels(
-    z: Array, labels: Array, importance: Array, want_gradient: bool
-) -> tuple[Array, Array | None]:
-    """Losses of rows of logits and, if wanted, gradients, times the importance of the rows."""
-    _, differences, e, chosen, others = exponentials(z, labels)
-    at_labels = np.arange(len(z)), labels
-    total = chosen + others
-    # From -ln(e_label / total). Where the label has the largest logit, e_label is 1.
-    behind = differences[at_labels]
-    losses = np.where(behind == 0, np.log1p(others[:, 0]), np.log(total[:, 0]) - behind)
-    losses = np.where(importance == 0, 0, losses * importance)
-    if not want_gradient:
-        return losses, None
-    gradient = e / total
-    # This is p - y, at the label too: p - 1 is minus the sum of the others' p. As p - 1 it would
-    # round to 0 as soon as p rounds to 1.
-    gradient[at_labels] = -others[:, 0] / total[:, 0]
-    gradient *= importance[:, None]
-    gradient[importance == 0] = 0
-    return losses, gradient
-
-
-def _of_probabilities(z: Array, y: Array, want_gradient: bool) -> tuple[Array, Array | None]:
-    """Losses of rows of logits and, if wanted, gradients, for weighed target probabilities."""
-    top = np.argmax(z, axis=1)
-    _, differences, e, chosen, others = exponentials(z, top)
-    counted = np.any(y != 0, axis=1)
-    log_p = differences - chosen * np.log1p(others)
-    losses = -np.sum(np.where(y == 0, 0, y * log_p), axis=1)  # a logit of -inf may weigh 0
-    if not want_gradient:
-        return losses, None
-    p = e / (chosen + others)
-    y = y.astype(p.dtype, copy=False)
-    mass = np.sum(y, axis=1, keepdims=True)
-    gradient = p * mass - y
-    # Where the most probable class is also the target's, p and y may both be nearly 1: their
-    # difference is then that of what they leave to the other classes.
-    at_top = np.arange(len(z)), top
-    y_top = y[at_top]
-    y_others = y.copy()
-    y_others[at_top] = 0
-    left = np.sum(y_others, axis=1) - (mass * others / (chosen + others))[:, 0]
-    gradient[at_top] = np.where(y_top > mass[:, 0] / 2, left, gradient[at_top])
-    gradient[~counted] = 0
-    return losses, gradient

@@ -67,8 +67,7 @@ class SGD(Optimizer):
             g = g + self.weight_decay * w
         if self.momentum:
             if "velocity" not in state:
-                state["velocity"] = np.zeros_like(w)
-                state["velocity"] += g
+                state["velocity"] = np.copy(g)
             else:
                 state["velocity"] *= self.momentum
                 state["velocity"] += (1 - self.dampening) * g

@@ -56,6 +56,13 @@ class SideBySide:
             if type(g) is not np.ndarray or g.shape != array.shape or parameter._data is not array:
                 return False
             place[...] = g
+        return self._agrees(states)
+
+    def is_together(self, states: list[dict[str, Any]]) -> bool:
+        """Whether the parameters lie in `values` still, with states that agree, in `state`."""
+        return all(p._data is array for p, array, _ in self._members) and self._agrees(states)
+
+    def _agrees(self, states: list[dict[str, Any]]) -> bool:
         return not (self.state or any(states)) or self._is_in_step(states) or self._join(states)
 
     def publish(self, states: list[dict[str, Any]]) -> None:
