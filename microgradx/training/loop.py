@@ -96,17 +96,18 @@ def train(
                 optimizer.zero_grad()
                 logits = model(x)
                 batch_loss = loss(logits, y)
-                batch_loss.backward(retain_graph=False)
+                batch_loss.backward()
                 optimizer.step()
             step += 1
-            value = batch_loss.item()
+            value, predicted = batch_loss.item(), np.argmax(logits.data, axis=1)
+            del batch_loss, logits  # and the graph, before there is that of the next batch
             if not math.isfinite(value):
                 raise FloatingPointError(
                     f"the loss became {value} in epoch {number}: the steps are too large; lower "
                     f"the learning rate, which is {full_rate:g}"
                 )
             lost += value * len(y)
-            right += accuracy(np.argmax(logits.data, axis=1), y) * len(y)
+            right += int(np.count_nonzero(predicted == y))
             met += len(y)
             if on_batch is not None:
                 on_batch()
