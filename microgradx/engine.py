@@ -96,9 +96,8 @@ class Op:
         wanted = False
         for x in inputs:
             if not isinstance(x, Tensor):
-                if not any(isinstance(x, Tensor) for x in inputs):
-                    return self.forward(*inputs)
-                return self(*_as_tensors(inputs))
+                tensors = _as_tensors(inputs)
+                return self(*tensors) if tensors else self.forward(*inputs)
             arrays.append(x._data)
             if x._hooks is not None:
                 wanted = True
@@ -497,19 +496,26 @@ def as_tensor(data: Any, dtype: Any = None) -> Tensor:
     return _make(as_array(data, dtype))
 
 
-def _as_tensors(inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
-    """Inputs of an op as Tensors; Python's numbers take the dtype that the other inputs have."""
-    dtypes = [
-        x.dtype if isinstance(x, Tensor) else as_array(x).dtype
-        for x in inputs
-        if type(x) not in (float, int, bool)
-    ]
-    return tuple(
-        as_tensor(np.asarray(x, np.result_type(*dtypes, x)))
+def _as_tensors(inputs: tuple[Any, ...]) -> list[Tensor] | None:
+    """Inputs of an op as Tensors, if one of them is one; None if it is given plain arrays."""
+    for x in inputs:
+        if isinstance(x, Tensor):
+            break
+    else:
+        return None
+    return [
+        _make(np.asarray(x, _dtype_beside(x, inputs)))
         if type(x) in (float, int, bool)
         else as_tensor(x)
         for x in inputs
-    )
+    ]
+
+
+def _dtype_beside(number: Any, inputs: tuple[Any, ...]) -> Any:
+    """The dtype that a number of Python's takes among other inputs: the one that they have."""
+    dtypes = {as_array(x).dtype for x in inputs if type(x) not in (float, int, bool)}
+    dtype = dtypes.pop()
+    return dtype if not dtypes and dtype.kind == "f" else np.result_type(dtype, *dtypes, number)
 
 
 def _make(

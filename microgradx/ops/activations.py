@@ -108,7 +108,8 @@ sigmoid = Elementwise(
 logsigmoid = Elementwise(
     _logsigmoid, "ln sigmoid x", lambda g, out, x: g * sigmoid(-x), name="logsigmoid")
 softplus = Elementwise(_softplus, "ln(1 + eˣ)", lambda g, out, x: g * sigmoid(x), name="softplus")
-relu = Elementwise(_relu, "max(x, 0)", lambda g, out, x: gated(g, np.greater(out, zero[out.dtype])), name="relu")
+relu = Elementwise(
+    _relu, "max(x, 0)", lambda g, out, x: gated(g, np.greater(out, zero[out.dtype])), name="relu")
 _leaky = Elementwise(
     _leaky_relu, "x if x > 0 else y · x",
     lambda g, out, x, y: np.where(x > 0, g, g * y),

@@ -134,7 +134,7 @@ def laid_side_by_side(parameters: Sequence[Tensor]) -> list[SideBySide]:
         small = {
             i: parameter
             for i, parameter in enumerate(parameters)
-            if parameter.dtype == dtype and parameter.size <= SMALL
+            if parameter.dtype == dtype and 0 < parameter.size <= SMALL
         }
         values = _already(list(small.values()))
         if values is None:

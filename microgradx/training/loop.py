@@ -97,15 +97,10 @@ def train(
             if decay is not None:
                 optimizer.lr = full_rate * decay(step / steps)
             with np.errstate(over="ignore", invalid="ignore"):  # judged by the loss, below
-                if compiled is not None:
-                    value, logits = compiled(x, y), compiled.output
+                if compiled is None:
+                    value, logits = _step(model, loss, optimizer, x, y)
                 else:
-                    optimizer.zero_grad()
-                    logits = model(x)
-                    batch_loss = loss(logits, y)
-                    batch_loss.backward(retain_graph=False)
-                    optimizer.step()
-                    value, logits = batch_loss.item(), logits.data
+                    value, logits = compiled(x, y), compiled.output
             step += 1
             if not math.isfinite(value):
                 raise FloatingPointError(
@@ -113,7 +108,7 @@ def train(
                     f"the learning rate, which is {full_rate:g}"
                 )
             lost += value * len(y)
-            right += accuracy(np.argmax(logits, axis=1), y) * len(y)
+            right += int(np.count_nonzero(np.argmax(logits, axis=1) == y))
             met += len(y)
             if on_batch is not None:
                 on_batch()
@@ -129,6 +124,18 @@ def train(
             break
     optimizer.lr = full_rate
     return history
+
+
+def _step(
+    model: Any, loss: Callable[[Any, Any], Any], optimizer: Any, x: Array, y: Array
+) -> tuple[float, Array]:
+    """One step; gives the loss, and the logits. The graph is gone before that of the next."""
+    optimizer.zero_grad()
+    logits = model(x)
+    batch_loss = loss(logits, y)
+    batch_loss.backward()
+    optimizer.step()
+    return batch_loss.item(), logits.data
 
 
 def evaluate(
