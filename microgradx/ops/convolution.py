@@ -179,6 +179,24 @@ def are_ndarrays(*arrays: Any) -> bool:
     return all(isinstance(array, np.ndarray) for array in arrays)
 
 
+def product(weights: Any, matrices: Any) -> Any:
+    """weights · matrices, for each row of positions; of ndarrays, a few columns at a time.
+
+    A product of up to a million multiplications is one that OpenBLAS does where the operands lie,
+    without rearranging them first: up to twice as fast where there are few weights.
+    """
+    columns = matrices.shape[-1]
+    width = 1_000_000 // math.prod(weights.shape[-2:]) // 32 * 32
+    if not 128 <= width < columns or not are_ndarrays(weights, matrices):
+        return np.matmul(weights, matrices)
+    shape = (*matrices.shape[:-2], weights.shape[-2], columns)
+    out = np.empty(shape, np.result_type(weights, matrices))
+    for start in range(0, columns, width):
+        some = (..., slice(start, start + width))
+        np.matmul(weights, matrices[some], out=out[some])
+    return out
+
+
 class Convolution(Sliding):
     """Every window's product with the weights: x (N, C, …), w (O, C / groups, *kernel), b (O,).
 
@@ -212,7 +230,7 @@ class Convolution(Sliding):
 
     def forward(self, x: Any, w: Any, b: Any = None) -> Any:
         weights = self.weights(w)
-        out = np.matmul(np.reshape(weights, (*weights.shape[:2], -1)), self.seen(x))
+        out = product(np.reshape(weights, (*weights.shape[:2], -1)), self.seen(x))
         if b is not None:
             b = np.reshape(b, (self.groups, -1, 1))
             in_place = are_ndarrays(out, b) and out.dtype == b.dtype
@@ -238,7 +256,7 @@ class Convolution(Sliding):
         weights = np.flip(self.weights(w), 2)
         weights = np.transpose(weights, (0, *range(3, weights.ndim), 2, 1))
         weights = np.reshape(weights, (self.groups, -1, math.prod(weights.shape[-2:])))
-        seen = np.matmul(weights, self.matrices(g, 0))
+        seen = product(weights, self.matrices(g, 0))
         # What is left is to add up what windows saw of the columns.
         widths = [k for k, _, _ in self.columns]
         seen = np.reshape(seen, (height, channels, *widths, *g.shape[3:]))

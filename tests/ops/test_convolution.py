@@ -1,12 +1,13 @@
 """The ops of convolution and pooling by themselves: any settings, any axes, both of their paths.
 
-On ndarrays they view memory and write in place; on Tensors, and on arrays
+On ndarrays they view memory, write in place and cut products into pieces; on Tensors, and on arrays
 of other libraries, they are plain NumPy calls.
 """
 
 import functools
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
@@ -84,6 +85,26 @@ def test_convolution_and_its_gradients_on_both_paths(settings_and_sizes, groups,
         np.testing.assert_allclose(
             np.sum(mine * direction), np.sum(g * change), rtol=1e-9, atol=1e-9
         )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_products_in_pieces_are_products(generator, dtype, monkeypatch):
+    # 16 · 200 weights: pieces of 288 columns, and a last one that is shorter.
+    x = generator.normal(size=(32, 8, 5, 14)).astype(dtype)
+    w = generator.normal(size=(16, 8, 5, 5)).astype(dtype)
+    b = generator.normal(size=16).astype(dtype)
+    settings = ((5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1))
+    out = mg.Convolution(*settings)(x, w, b)
+    assert out.dtype == dtype
+    tolerance = {"rtol": 1e3 * np.finfo(dtype).eps, "atol": 1e3 * np.finfo(dtype).eps}
+    np.testing.assert_allclose(out, convolved(x, w, b, *settings, 1), **tolerance)
+    g = generator.normal(size=out.shape).astype(dtype)
+    in_pieces = gradients(mg.Convolution(*settings), (x, w, b), g)
+    monkeypatch.setattr(convolution, "product", np.matmul)
+    for mine, other in zip(
+        in_pieces, gradients(mg.Convolution(*settings), (x, w, b), g), strict=True
+    ):
+        np.testing.assert_allclose(mine, other, **tolerance)
 
 
 def test_a_bias_of_another_dtype_promotes(generator):
