@@ -182,11 +182,11 @@ def are_ndarrays(*arrays: Any) -> bool:
 def product(weights: Any, matrices: Any) -> Any:
     """weights · matrices, for each row of positions; of ndarrays, a few columns at a time.
 
-    A product of up to a million multiplications is one that OpenBLAS does where the operands lie,
-    without rearranging them first: up to twice as fast where there are few weights.
+    Up to a million multiplications, OpenBLAS takes the operands as they lie, without rearranging
+    them first. That is up to twice as fast, unless it leaves less than 128 columns.
     """
     columns = matrices.shape[-1]
-    width = 1_000_000 // math.prod(weights.shape[-2:]) // 32 * 32
+    width = 1_000_000 // (math.prod(weights.shape[-2:]) or 1) // 32 * 32
     if not 128 <= width < columns or not are_ndarrays(weights, matrices):
         return np.matmul(weights, matrices)
     shape = (*matrices.shape[:-2], weights.shape[-2], columns)
@@ -244,8 +244,8 @@ class Convolution(Sliding):
         return self.forward(x, w, b)
 
     def by_input(self, g: Any, out: Any, x: Any, w: Any, b: Any = None) -> Any:
-        # With zeros between its rows (stride - 1 of them) and around, g has a row for each of x,
-        # which is seen by as many as the kernel has, through the kernel in reverse.
+        # Along the columns, what windows saw of an element is added up. Along the rows, the product
+        # does that: of the kernel in reverse, and g with zeros around and, by stride, between rows.
         (kernel, stride, dilation), (above, below) = self.rows, self.above_and_below
         height, channels, *sizes, _ = rows_first(x).shape
         reach = dilation * (kernel - 1)
@@ -257,7 +257,6 @@ class Convolution(Sliding):
         weights = np.transpose(weights, (0, *range(3, weights.ndim), 2, 1))
         weights = np.reshape(weights, (self.groups, -1, math.prod(weights.shape[-2:])))
         seen = product(weights, self.matrices(g, 0))
-        # What is left is to add up what windows saw of the columns.
         widths = [k for k, _, _ in self.columns]
         seen = np.reshape(seen, (height, channels, *widths, *g.shape[3:]))
         out = add_windows(seen, 2, self.columns, padded_shape(sizes, self.beside))
@@ -278,7 +277,7 @@ class Convolution(Sliding):
     def seen(self, x: Any) -> Any:
         """What windows see, as (rows, groups, kernel height · C / groups · kernel width, columns).
 
-        Rows and columns are those of positions, the batch among the latter.
+        Rows and columns are of positions; the batch counts among the latter.
         """
         if self.kept is not None and isinstance(x, np.ndarray):
             return self.kept
@@ -294,9 +293,10 @@ class Convolution(Sliding):
         return np.reshape(rows_first(g), shape)
 
     def matrices(self, x: Any, kernel_axes: int) -> Any:
-        """(kernel height, rows, C, *kernel width, *columns), in as many axes as it has, as `seen`.
+        """(kernel height, rows, C, *kernel width, *columns) in the shape that `seen` gives.
 
-        A view, if there is one group and no dilation of rows.
+        `kernel_axes` is how many the kernel's width has. With one group, and without dilation of
+        rows, the result is a view.
         """
         height, rows, channels, *others = x.shape
         x = np.reshape(x, (height, rows, self.groups, channels // self.groups, *others))
