@@ -130,7 +130,9 @@ def _start(work: Callable[[], None], count: int) -> list[Future[None]]:
 @cache
 def _executor() -> ThreadPoolExecutor:
     """Made when first needed; it starts threads as they are asked for, and keeps them."""
-    from concurrent.futures import ThreadPoolExecutor  # a tenth of the time that NumPy takes to load
+    from concurrent.futures import (
+        ThreadPoolExecutor,
+    )  # a tenth of the time that NumPy takes to load
 
     return ThreadPoolExecutor(max_workers=1024, thread_name_prefix="microgradx")
 

@@ -48,9 +48,9 @@ def _write(writer: Writer, call: Call, i: int) -> None:
         pass
     elif isinstance(function, np.ufunc) and not call.count:
         _write_ufunc(writer, call, i)
-    elif function is np.where and _write_choice(writer, call, i):
-        pass
-    elif function in _REDUCTIONS and _write_reduction(writer, call, i):
+    elif (function is np.where and _write_choice(writer, call, i)) or (
+        function in _REDUCTIONS and _write_reduction(writer, call, i)
+    ):
         pass
     elif function in _WITH_OUT:
         place = writer.destination(call, i)
@@ -134,7 +134,7 @@ def _write_choice(writer: Writer, call: Call, i: int) -> bool:
         or source is None
         or x.dtype.kind != "f"  # type: ignore[union-attr]
         or (x.shape, x.dtype) != (call.shape, call.dtype)
-        or (condition.shape, condition.dtype) != (call.shape, np.bool_)
+        or (condition.shape, condition.dtype) != (call.shape, np.dtype(bool))
         or not source.memory.is_fixed
         or not source.array.flags.c_contiguous
     ):

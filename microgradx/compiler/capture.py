@@ -16,7 +16,16 @@ from typing import Any
 import numpy as np
 
 from microgradx.array_methods import Array, plain
-from microgradx.compiler.program import Call, Constant, Input, Part, Program, Value, mapped, values_in
+from microgradx.compiler.program import (
+    Call,
+    Constant,
+    Input,
+    Part,
+    Program,
+    Value,
+    mapped,
+    values_in,
+)
 from microgradx.compiler.recording import (
     CaptureError,
     RecordedArray,
@@ -319,7 +328,9 @@ def captured_function(
         with capture.recording(), _names_of_locals(function, capture.number_names):
             result = function(
                 *(mapped(functools.partial(recorded, name), x) for name, x in zip(names, args)),
-                **{name: mapped(functools.partial(recorded, name), x) for name, x in kwargs.items()},
+                **{
+                    name: mapped(functools.partial(recorded, name), x) for name, x in kwargs.items()
+                },
             )
         captures.append((capture, result))
     if captures[0][0].fingerprint() != captures[1][0].fingerprint():
@@ -442,7 +453,9 @@ class Naming:
             self._fuse(op, inputs, out)
         value = data.value
         value.name = value.name or self._name(op)
-        self.recorder.claim(Part(f"{{0}} = {_with_places(op.formula, len(values))}", (value, *values)))
+        self.recorder.claim(
+            Part(f"{{0}} = {_with_places(op.formula, len(values))}", (value, *values))
+        )
 
     def backward(self, tensor: Tensor, x: Tensor, g: Any, gradient: Any) -> None:
         if self.claims_rules and tensor.op is not None:
@@ -502,7 +515,9 @@ def _with_places(formula: str, count: int) -> str:
     text = formula.replace("{", "{{").replace("}", "}}")
     letters = "xyz"[:count]
     pattern = f"(?<![A-Za-z])[{letters or ' '}](?![A-Za-z])"
-    return re.sub(pattern, lambda match: f"{{{letters.find(match[0]) + 1}}}", text) if count else text
+    return (
+        re.sub(pattern, lambda match: f"{{{letters.find(match[0]) + 1}}}", text) if count else text
+    )
 
 
 def _value(x: Tensor) -> Value:

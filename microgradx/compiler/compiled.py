@@ -192,9 +192,7 @@ class CompiledStep:
         for several in optimizer.side_by_side:
             tensors = [optimizer.params[position] for position in several.positions]
             if all(t in names for t in tensors) and several.is_together(optimizer.state):
-                groups.append(
-                    Group({names[t]: t for t in tensors}, several.values, several.state)
-                )
+                groups.append(Group({names[t]: t for t in tensors}, several.values, several.state))
         taken = {t for group in groups for t in group.parameters.values()}
         for tensor, state in zip(optimizer.params, optimizer.state, strict=True):
             if tensor in names and tensor not in taken:

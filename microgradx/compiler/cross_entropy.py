@@ -9,9 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from microgradx.compiler.program import Call, Constant
-from microgradx.ops.softmax_rows import of_probabilities
-
 from microgradx.compiler.writer import Writer, fresh
+from microgradx.ops.softmax_rows import of_probabilities
 
 __all__ = ["write_softmax_cross_entropy"]
 
@@ -47,7 +46,9 @@ def write_softmax_cross_entropy(writer: Writer, call: Call) -> None:
     (rows, classes), dtype = logits.shape, logits.dtype
     z, y = writer.text(logits), writer.text(labels)
     buffers = [writer.buffer((rows, classes), dtype, name) for name in ("p", "one_hot", "at_label")]
-    buffers += [writer.buffer((rows,), dtype, name) for name in ("e_label", "others", "total", "losses")]
+    buffers += [
+        writer.buffer((rows,), dtype, name) for name in ("e_label", "others", "total", "losses")
+    ]
     p, one_hot, at_label, e_label, others, total, losses = (each.name for each in buffers)
     gradient = replace(buffers[0], name=writer.name("dlogits"))
     writer.setup(f"{gradient.name} = {p}  # p - y in its place")
@@ -60,7 +61,9 @@ def write_softmax_cross_entropy(writer: Writer, call: Call) -> None:
     writer.setup(f"{others_column}, {total_column} = {others}[:, None], {total}[:, None]")
     if classes <= 64:
         table, float_type = writer.name("identity"), writer.text(dtype)
-        writer.setup(f"{table} = np.full(({2 * classes}, {classes}), np.nan, {float_type})  # NaN: no class")
+        writer.setup(
+            f"{table} = np.full(({2 * classes}, {classes}), np.nan, {float_type})  # NaN: no class"
+        )
         writer.setup(f"{table}[:{classes}] = {use('eye')}({classes}, dtype={float_type})")
         step("try:")
         step(f"    {table}.take({y}, axis=0, out={one_hot})")

@@ -13,7 +13,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Call", "Constant", "Input", "Part", "Program", "Value", "arguments_of", "mapped", "values_in"]
+__all__ = [
+    "Call",
+    "Constant",
+    "Input",
+    "Part",
+    "Program",
+    "Value",
+    "arguments_of",
+    "mapped",
+    "values_in",
+]
 
 
 @dataclass(eq=False)

@@ -127,15 +127,11 @@ class Recorder:
         if function in VIEWS and isinstance(args[0], RecordedArray):
             args[0].has_views = True
         args, kwargs = mapped(_value, args), mapped(_value, kwargs)
-        if not is_unique and all(
-            isinstance(v, Constant) for v in values_in((args, kwargs))
-        ):
+        if not is_unique and all(isinstance(v, Constant) for v in values_in((args, kwargs))):
             return mapped(self.constant, result)
         value = self._recorded(function, args, kwargs, result, is_unique)
         if isinstance(result, (tuple, list)):
-            items = [
-                self._item(value, i, example) for i, example in enumerate(result)
-            ]
+            items = [self._item(value, i, example) for i, example in enumerate(result)]
             return type(result)(*items) if hasattr(result, "_fields") else type(result)(items)
         if value.is_number:
             return RecordedNumber(self, result, value)
@@ -404,6 +400,9 @@ class RecordedNumber:
             "use arithmetic, such as x**0.5 for math.sqrt(x)",
         )
 
+    def __neg__(self) -> Any:
+        return self.recorder.call(operator.neg, (self,), {})
+
     __bool__ = __float__ = __int__ = __index__ = _leave
     __lt__ = __le__ = __gt__ = __ge__ = _leave
 
@@ -421,4 +420,3 @@ def _arithmetic(function: Any, is_reflected: bool) -> Callable[..., Any]:
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
     setattr(RecordedNumber, f"__{_name}__", _arithmetic(getattr(operator, _name), False))
     setattr(RecordedNumber, f"__r{_name}__", _arithmetic(getattr(operator, _name), True))
-RecordedNumber.__neg__ = lambda self: self.recorder.call(operator.neg, (self,), {})  # type: ignore[attr-defined]

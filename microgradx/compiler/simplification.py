@@ -85,7 +85,11 @@ def _simpler(call: Call) -> Value:
         axes = [_axes_of(c) for c in (call, inner)]
         if inner.function is np.transpose and axes == [None, None]:
             return inner.args[0]  # type: ignore[no-any-return]
-    if function is np.swapaxes and len(call.shape) == 2 and {a % 2 for a in call.args[1:]} == {0, 1}:
+    if (
+        function is np.swapaxes
+        and len(call.shape) == 2
+        and {a % 2 for a in call.args[1:]} == {0, 1}
+    ):
         call.function, call.args = np.transpose, call.args[:1]
     return call
 
@@ -99,11 +103,7 @@ def _is_all_of_it(call: Call) -> bool:
         return False
     whole = np.empty(source.shape, source.dtype)
     view = call.function(whole, *rest, **call.kwargs)
-    address = "__array_interface__"
-    return (
-        view.strides == whole.strides
-        and getattr(view, address)["data"] == getattr(whole, address)["data"]
-    )
+    return bool(view.strides == whole.strides and view.ctypes.data == whole.ctypes.data)
 
 
 def _folded(call: Call) -> Constant | Value | None:

@@ -8,11 +8,10 @@ import math
 from textwrap import indent, wrap
 from typing import Any
 
-import numpy as np
-
 from microgradx.compiler.calls import written
 from microgradx.compiler.program import Program, Value
-from microgradx.compiler.vocabulary import piece, softmax_cross_entropy as _LOSS
+from microgradx.compiler.vocabulary import piece
+from microgradx.compiler.vocabulary import softmax_cross_entropy as _LOSS
 from microgradx.compiler.writer import Written
 
 __all__ = ["as_module", "source_of_function", "source_of_step"]
@@ -33,7 +32,9 @@ def source_of_function(program: Program, title: str) -> tuple[str, Written]:
     """A module with `make_function`, which makes the buffers and gives the function."""
     lines = written(program)
     results = "".join(f"{name}.copy(), " if stays else f"{name}, " for name, stays in lines.results)
-    function = _function("function", lines.arguments, [*lines.body, "", f"return {results.rstrip() or '()'}"])
+    function = _function(
+        "function", lines.arguments, [*lines.body, "", f"return {results.rstrip() or '()'}"]
+    )
     maker = _maker("function", lines, [function], "return function")
     return _module(title, lines, [maker]), lines
 
@@ -49,15 +50,25 @@ def source_of_step(program: Program, title: str, defaults: dict[str, float]) -> 
     output = outputs[0][0] if outputs and outputs[0][1] else "None"
     step = _function("step", lines.arguments, [*lines.body, "", f"return float({loss})"])
     if not _has_rows(program):  # of which an epoch could take batches
-        return _module(title, lines, [_maker("step", lines, [step], f"return step, None, {output}")]), lines
+        return _module(
+            title, lines, [_maker("step", lines, [step], f"return step, None, {output}")]
+        ), lines
     batch = "\n".join(
         f"{name}_rows = np.empty({value.shape}, np.{value.dtype})"
         for name, value in zip(lines.arguments[:2], program.arguments[:2], strict=True)
     )
-    parts = [_maker("step", lines, [step, batch, _epoch(program, lines)], f"return step, epoch, {output}")]
+    parts = [
+        _maker(
+            "step", lines, [step, batch, _epoch(program, lines)], f"return step, epoch, {output}"
+        )
+    ]
     if not lines.data:
         train = _train(program, lines, defaults)
-        parts += [_made_up(program, lines), train, 'if __name__ == "__main__":\n    train(*made_up())']
+        parts += [
+            _made_up(program, lines),
+            train,
+            'if __name__ == "__main__":\n    train(*made_up())',
+        ]
     return _module(title, lines, parts), lines
 
 

@@ -41,8 +41,13 @@ _HIDING = {*dir(builtins)} & {*dir(np)}
 _TAKEN = {*dir(np), *dir(builtins), *keyword.kwlist, "np", "step", "function", "epoch"}
 
 _OPERATORS = {
-    **{operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/"},
-    **{operator.floordiv: "//", operator.mod: "%", operator.pow: "**"},
+    operator.add: "+",
+    operator.sub: "-",
+    operator.mul: "*",
+    operator.truediv: "/",
+    operator.floordiv: "//",
+    operator.mod: "%",
+    operator.pow: "**",
 }
 
 # What an argument is called as an array.
@@ -279,7 +284,8 @@ class Writer:
         dtype = self.text(data.dtype)
         first = data.flat[0].item() if data.size and (data == data.flat[0]).all() else None
         name = self._known[key] = self.name(
-            constant.name or {0: "zeros", 1: f"ones_{data.size}"}.get(first, "constant")
+            constant.name
+            or ("zeros" if first == 0 else f"ones_{data.size}" if first == 1 else "constant")
         )
         if data.size == 0 or first == 0:
             made = f"{self.use('zeros')}({data.shape}, {dtype})"
@@ -376,7 +382,7 @@ class Writer:
         )
 
     def is_free_after(self, value: Value, i: int) -> bool:
-        """Whether a call is the last to read the memory of a value, and the program may write it."""
+        """Whether a call is the last to read the memory of a value, which the program may write."""
         place = self.places.get(value)
         return (
             place is not None
@@ -384,7 +390,7 @@ class Writer:
             and place.memory.is_own
             and place.memory.is_fixed
             and place.memory.readers == 1
-            and place.array.flags.c_contiguous
+            and place.array.flags.carray
         )
 
     def bits_of(self, place: Place, dtype: Any) -> str:

@@ -265,7 +265,9 @@ def of_probabilities(logits: Array, y: Array) -> tuple[Array, Array]:
     losses = -np.sum(np.where(y == 0, 0, y * log_p), axis=1)
     # Where p and y are both nearly 1, their difference is that of what they leave to the others.
     mass = np.sum(y, axis=1, keepdims=True)
-    left = np.sum(np.where(is_largest, 0, y), axis=1, keepdims=True) - mass * others / (one + others)
+    left = np.sum(np.where(is_largest, 0, y), axis=1, keepdims=True) - mass * others / (
+        one + others
+    )
     gradient = np.where(is_largest & (y > mass / 2), left, mass * e / (one + others) - y)
     is_void = np.all(y == 0, axis=1, keepdims=True)
     return losses, np.where(is_void, 0, gradient)

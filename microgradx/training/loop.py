@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from microgradx.array_methods import Array
-from microgradx.compiler.compiled import CompiledStep
 from microgradx.data import batches
 from microgradx.functional import cross_entropy
 from microgradx.recording import no_grad
 from microgradx.training.metrics import accuracy
+
+if TYPE_CHECKING:
+    from microgradx.compiler.compiled import CompiledStep
 
 __all__ = ["Epoch", "History", "cosine_decay", "evaluate", "train"]
 

@@ -106,9 +106,7 @@ def test_blocks_depend_on_nothing_but_the_array():
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("options", [{}, {"reduction": "sum"}, {"ignore_index": 3}])
-def test_results_are_the_same_bits_for_any_number_of_threads(
-    in_blocks, generator, dtype, options
-):
+def test_results_are_the_same_bits_for_any_number_of_threads(in_blocks, generator, dtype, options):
     z = (generator.normal(size=(301, 77)) * np.geomspace(0.1, 1e3, 301)[:, None]).astype(dtype)
     labels = generator.integers(77, size=301)
     results = []
