@@ -44,20 +44,14 @@ def _write(writer: Writer, call: Call, i: int) -> None:
         writer.settle(call, writer.several[call.args[0]][call.args[1]])
     elif function in _WAYS:
         _WAYS[function](writer, call, i)
-    elif (function in VIEWS or function is piece) and _write_view(writer, call):
-        pass
     elif isinstance(function, np.ufunc) and not call.count:
         _write_ufunc(writer, call, i)
-    elif (function is np.where and _write_choice(writer, call, i)) or (
-        function in _REDUCTIONS and _write_reduction(writer, call, i)
+    elif not (
+        ((function in VIEWS or function is piece) and _write_view(writer, call))
+        or (function is np.where and _write_choice(writer, call, i))
+        or (function in _REDUCTIONS and _write_reduction(writer, call, i))
+        or (function in _WITH_OUT and _write_with_out(writer, call, i))
     ):
-        pass
-    elif function in _WITH_OUT:
-        place = writer.destination(call, i)
-        arguments = writer.arguments(call.args, call.kwargs)
-        writer.step(f"{writer.use(_name_of(function))}({arguments}, out={place.name})")
-        writer.settle(call, place)
-    else:
         _write_fresh(writer, call)
 
 
@@ -193,6 +187,14 @@ def _write_reduction(writer: Writer, call: Call, i: int) -> bool:
         settings = f"axis={axis!r}{', keepdims=True' if keepdims else ''}"
         function = writer.use(_REDUCTIONS[call.function])
         writer.step(f"{function}.reduce({writer.text(x)}, {settings}, out={place.name})")
+    writer.settle(call, place)
+    return True
+
+
+def _write_with_out(writer: Writer, call: Call, i: int) -> bool:
+    place = writer.destination(call, i)
+    arguments = writer.arguments(call.args, call.kwargs)
+    writer.step(f"{writer.use(_name_of(call.function))}({arguments}, out={place.name})")
     writer.settle(call, place)
     return True
 

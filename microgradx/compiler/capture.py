@@ -177,6 +177,12 @@ def captured_step(
 
     `group` says how the parameters that receive gradients are updated together.
     """
+    for name, tensor in parameters.items():
+        if tensor._hooks:
+            raise CaptureError(
+                f"{name} has hooks, which a compiled step would not call; remove them, or write "
+                "what they do into the loss"
+            )
     # First to see which parameters do receive gradients, and what differs from call to call.
     first = _Capture()
     stand_ins = {tensor: first.keep(tensor._data, name) for name, tensor in parameters.items()}
@@ -320,17 +326,18 @@ def captured_function(
 ) -> Captured:
     """A function of the arrays among its arguments; all else is the same in every call."""
     captures = []
+    names = _names_of_arguments(function, args, kwargs)
     for _ in range(2):
         capture = _Capture()
         capture.naming.claims_rules = True
-        recorded = functools.partial(_recorded_argument, capture)
-        names = _names_of_arguments(function, args, kwargs)
+
+        def recorded(name: str, x: Any, capture: _Capture = capture) -> Any:
+            return mapped(functools.partial(_recorded_argument, capture, name), x)
+
         with capture.recording(), _names_of_locals(function, capture.number_names):
             result = function(
-                *(mapped(functools.partial(recorded, name), x) for name, x in zip(names, args)),
-                **{
-                    name: mapped(functools.partial(recorded, name), x) for name, x in kwargs.items()
-                },
+                *map(recorded, names, args),
+                **{name: recorded(name, x) for name, x in kwargs.items()},
             )
         captures.append((capture, result))
     if captures[0][0].fingerprint() != captures[1][0].fingerprint():

@@ -21,7 +21,7 @@ from microgradx.files import replacing
 from microgradx.nn.module import Module
 from microgradx.optim.optimizer import Optimizer
 from microgradx.randomness import as_generator
-from microgradx.recording import numbers
+from microgradx.recording import numbers, observers
 
 __all__ = ["CompiledFunction", "CompiledStep", "compile"]
 
@@ -58,6 +58,8 @@ class CompiledStep:
     def __call__(self, X: Any, y: Any) -> float:
         """Take one step on a batch, and give its loss, from before the step."""
         X, y = np.asarray(plain(X)), np.asarray(plain(y))
+        if observers:  # of single ops, of which there are none in a program
+            return self._eager(X, y)
         program = self._latest
         if program is None or not program.fits(X, y):
             program = self._program(X, y)
@@ -201,7 +203,7 @@ class CompiledStep:
 
 
 class _StepProgram:
-    """A program for a step, bound to the arrays of the parameters, and what it was captured with."""
+    """A program for a step, bound to the arrays that it changes, and what it was captured with."""
 
     def __init__(self, owner: CompiledStep, captured: Captured, X: Array, y: Array) -> None:
         title = _title(owner, X, y)

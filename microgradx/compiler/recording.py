@@ -290,7 +290,7 @@ class RecordedArray(NDArrayOperatorsMixin):
 
     @property
     def T(self) -> RecordedArray:
-        return self.recorder.call(np.transpose, (self,), {})  # type: ignore[no-any-return]
+        return self.recorder.call(np.transpose, (self,), {})
 
     def astype(self, dtype: Any, copy: bool = True) -> RecordedArray:
         if self.dtype == dtype and not copy:

@@ -45,7 +45,7 @@ def _needed(calls: Sequence[Call], results: Sequence[Value]) -> list[Call]:
     needed = set(results)
     kept = []
     for call in reversed(calls):
-        if call in needed:
+        if call in needed or call.is_unique:  # what is drawn is missing in the stream
             kept.append(call)
             needed.update(arguments_of(call))
     return kept[::-1]
@@ -102,7 +102,7 @@ def _is_all_of_it(call: Call) -> bool:
     if any(isinstance(x, Value) for x in arguments_of(replace(call, args=tuple(rest)))):
         return False
     whole = np.empty(source.shape, source.dtype)
-    view = call.function(whole, *rest, **call.kwargs)
+    view = np.asarray(call.function(whole, *rest, **call.kwargs))
     return bool(view.strides == whole.strides and view.ctypes.data == whole.ctypes.data)
 
 
@@ -113,9 +113,9 @@ def _folded(call: Call) -> Constant | Value | None:
         with np.errstate(all="ignore"):
             data = np.asarray(call.function(*args, **kwargs))
         return Constant(call.shape, call.dtype, data)
-    if call.function in (np.bitwise_and, np.logical_and) and call.dtype == np.bool_:
-        if any(_number_of(x) is False for x in call.args):
-            return Constant(call.shape, call.dtype, np.zeros(call.shape, np.bool_))
+    is_and = call.function in (np.bitwise_and, np.logical_and) and call.dtype == np.bool_
+    if is_and and any(_number_of(x) is False for x in call.args):
+        return Constant(call.shape, call.dtype, np.zeros(call.shape, np.bool_))
     if call.function is np.where and len(call.args) == 3:
         decided = _number_of(call.args[0])
         if decided is not None:

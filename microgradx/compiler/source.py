@@ -166,7 +166,6 @@ def _drawn(value: Value, rows: int) -> str:
 def _train(program: Program, lines: Written, defaults: dict[str, float]) -> str:
     """A function that trains, for what is not in the file to be found elsewhere."""
     x, y, *others = lines.arguments
-    rows = program.arguments[0].shape[0]
     kept = [*lines.kept, *lines.data]
     counters = _counters(program, lines)
     numbers = [

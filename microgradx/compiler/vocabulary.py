@@ -24,7 +24,7 @@ def piece(array: Array, start: int, shape: tuple[int, ...]) -> Array:
 
 def drawn(generator: np.random.Generator, method: str, *args: Any, **kwargs: Any) -> Array:
     """Random numbers, others in every call."""
-    return getattr(generator, method)(*args, **kwargs)  # type: ignore[no-any-return]
+    return getattr(generator, method)(*args, **kwargs)
 
 
 def softmax_cross_entropy(

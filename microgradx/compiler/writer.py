@@ -119,7 +119,7 @@ class Writer:
     # ------------------------------------------------------------------ before the first line
 
     def prepare(self) -> None:
-        """Find when values are read last, and give names and places to what the program is given."""
+        """Find when values are read last, and give places to what the program is given."""
         program = self.program
         for i, call in enumerate(program.calls):
             self.last_use.update(dict.fromkeys(arguments_of(call), i))
