@@ -32,14 +32,58 @@ PROGRAMS = 8
 
 
 def compile(model: Any, loss: Any = None, optimizer: Any = None) -> Any:
-    """A training step, or a function of arrays, as a program of NumPy calls written for it."""
+    """A training step, or a function of arrays, as a program of NumPy calls written for it.
+
+    `compile(model, loss, optimizer)` gives a `CompiledStep`: `step(X, y)` does what these do,
+
+        optimizer.zero_grad()
+        total = loss(model(X), y)
+        total.backward()
+        optimizer.step()
+
+    and gives the loss as a float. `compile(f)`, of a function of arrays such as
+    `value_and_grad(f)`, gives a `CompiledFunction`, with the arguments and results of `f`.
+
+    At the first call with arrays of some shapes and dtypes, the calls of NumPy's that forward,
+    backward and update make are recorded, simplified, and written as straight lines of Python that
+    reuse a few arrays; from then on only these lines run. `source` is their text. The results are
+    those of eager execution, but for the order in which sums are rounded.
+
+    The lines are the same for all values. So what branches on a value of a Tensor, or takes it out
+    of the arrays by item() or float(), raises CaptureError, which names the line; what is drawn is
+    drawn anew each time, if by microgradx (Dropout) or by a generator that is an argument of `f`.
+    Everything that is neither an argument, nor a parameter or constant of the model, nor of the
+    optimiser, is a constant. Of values, only labels are checked.
+
+    >>> import microgradx as mg
+    >>> slope = mg.compile(mg.grad(lambda x: np.sum(np.sin(x) * x)))
+    >>> slope(np.array([0.0, 1.0]))
+    array([0.        , 1.38177329])
+
+    Raises TypeError for what is no function, model, loss or optimiser.
+    """
     if loss is None and optimizer is None:
         return CompiledFunction(model)
     return CompiledStep(model, loss, optimizer)
 
 
 class CompiledStep:
-    """A training step, `step(X, y)`, that runs as source written for it."""
+    """A training step, `step(X, y)`, that runs as source written for it: see `compile`.
+
+    It changes the arrays of the parameters and of the optimiser's state in place, as an eager
+    step does, so eager and compiled steps may take turns, and settings, learning rates and values
+    may change between them. Gradients are not left in `grad`. One step at a time: it is not for
+    several threads.
+
+    >>> import microgradx as mg
+    >>> model = mg.nn.MLP(2, (8,), 2, generator=np.random.default_rng(0))
+    >>> step = mg.compile(model, mg.cross_entropy, mg.optim.Adam(model.parameters(), lr=0.1))
+    >>> X, y = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0, 1, 1, 0])
+    >>> for _ in range(50):
+    ...     loss = step(X, y)
+    >>> loss < 0.01
+    True
+    """
 
     def __init__(self, model: Any, loss: Callable[[Any, Any], Any], optimizer: Optimizer) -> None:
         if not callable(model) or not callable(loss) or not isinstance(optimizer, Optimizer):
@@ -56,7 +100,11 @@ class CompiledStep:
         self._output: Array | None = None  # of a step that was not compiled
 
     def __call__(self, X: Any, y: Any) -> float:
-        """Take one step on a batch, and give its loss, from before the step."""
+        """Take one step on a batch, and give its loss, as it was before the step.
+
+        Raises CaptureError for what cannot be compiled; IndexError for labels that are no class,
+        before anything is changed; and, in the first call, what eager execution raises.
+        """
         X, y = np.asarray(plain(X)), np.asarray(plain(y))
         if observers:  # of single ops, of which there are none in a program
             return self._eager(X, y)
@@ -72,7 +120,11 @@ class CompiledStep:
     def epoch(
         self, X: Any, y: Any, batch_size: int, generator: np.random.Generator | None = None
     ) -> float:
-        """One step for each batch of all rows, in an order drawn anew; gives their mean loss."""
+        """One step for each batch of all rows, in an order drawn anew; gives the mean loss.
+
+        Batches are those of `microgradx.data.batches(X, y, batch_size, generator)`, and errors its
+        own and those of single steps.
+        """
         rows = batches(X, y, batch_size, generator)
         X, y = rows.X, rows.y
         order = as_generator(generator).permutation(len(X))
@@ -126,7 +178,7 @@ class CompiledStep:
         return self._latest.source
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write `source` to a file, which `python` runs."""
+        """Write `source` to a file, which trains, on numbers that it makes up, when Python runs it."""
         text = self.source
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -255,7 +307,23 @@ class _StepProgram:
 
 
 class CompiledFunction:
-    """A function of arrays that runs as source written for it."""
+    """A function of arrays that runs as source written for it: see `compile`.
+
+    Arrays and random generators among the arguments, also in lists, tuples and dicts, are inputs
+    of the program; anything else, Python's numbers too, is part of it, and another value another
+    program. The latest few programs are kept.
+
+    >>> import microgradx as mg
+    >>> @mg.compile
+    ... def gap(x, y):
+    ...     return np.mean((x - y) ** 2)
+    >>> gap(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+    array(2.)
+    >>> print(gap.source.partition("def function")[2])
+    (x, y):
+            subtract(x, y, out=mean_1)
+    ...
+    """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         if not callable(function) or isinstance(function, (Tensor, Module)):
