@@ -354,6 +354,7 @@ def captured_function(
         if not isinstance(x, RecordedArray):
             return x
         results.append(x)
+        x.value.name = x.value.name or "result"
         return _Result(len(results) - 1)
 
     structure = mapped(placed, result)

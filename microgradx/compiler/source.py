@@ -31,9 +31,9 @@ def as_module(text: str, name: str) -> dict[str, Any]:
 def source_of_function(program: Program, title: str) -> tuple[str, Written]:
     """A module with `make_function`, which makes the buffers and gives the function."""
     lines = written(program)
-    results = "".join(f"{name}.copy(), " if stays else f"{name}, " for name, stays in lines.results)
+    results = ", ".join(f"{name}.copy()" if stays else name for name, stays in lines.results)
     function = _function(
-        "function", lines.arguments, [*lines.body, "", f"return {results.rstrip() or '()'}"]
+        "function", lines.arguments, [*lines.body, "", f"return {results or None}"]
     )
     maker = _maker("function", lines, [function], "return function")
     return _module(title, lines, [maker]), lines
