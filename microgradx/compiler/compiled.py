@@ -76,10 +76,10 @@ class CompiledStep:
     several threads.
 
     >>> import microgradx as mg
-    >>> model = mg.nn.MLP(2, (8,), 2, generator=np.random.default_rng(0))
+    >>> model = mg.nn.MLP(2, (8,), 2, "tanh", generator=np.random.default_rng(0))
     >>> step = mg.compile(model, mg.cross_entropy, mg.optim.Adam(model.parameters(), lr=0.1))
     >>> X, y = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0, 1, 1, 0])
-    >>> for _ in range(50):
+    >>> for _ in range(200):
     ...     loss = step(X, y)
     >>> loss < 0.05
     True

@@ -295,7 +295,10 @@ class RecordedArray(NDArrayOperatorsMixin):
     def astype(self, dtype: Any, copy: bool = True) -> RecordedArray:
         if self.dtype == dtype and not copy:
             return self
-        return self.recorder.call(converted, (self, np.dtype(dtype)), {})  # type: ignore[no-any-return]
+        recorded: RecordedArray = self.recorder.call(converted, (self, np.dtype(dtype)), {})
+        if isinstance(self.value, Input):
+            recorded.value.name = f"{self.value.name}_{recorded.dtype}"
+        return recorded
 
     def copy(self) -> RecordedArray:
         return RecordedArray(self.recorder, self.example, self.value)  # values never change
