@@ -30,8 +30,8 @@ _new = object.__new__
 _as_it_is = nullcontext()
 _accumulating = Lock()  # threads may share leaves
 
-# What getrefcount says of an array that one variable refers to and nothing else. (Newer Pythons
-# may not count its argument; where they do, nothing is ever found to be alone, which is safe.)
+# What getrefcount says of an array that one variable refers to and nothing else. From 3.14 on it
+# may leave out its own argument; where it does not, no array passes for alone, which is safe.
 ONLY_REFERENCE = 2 if sys.version_info < (3, 14) else 1
 
 
@@ -296,8 +296,8 @@ class Tensor(ArrayMethods, GradientHooks, Labels):
                     if tensor.grad is not None:
                         tensor.grad = as_array(tensor.grad + g)
                         continue
-                    # `grad` shares memory with nothing, so what others might see too is copied: a
-                    # rule's own array, a view, the same gradient of another leaf.
+                    # `grad` shares memory with nothing, so what others might see is copied: a
+                    # rule's own array, a view, what is another leaf's gradient too.
                     is_ours = getrefcount(g) == ONLY_REFERENCE and type(g) is ndarray
                     tensor.grad = g if is_ours and g.base is None and g.flags.carray else g.copy()
         if not retain_graph:

@@ -22,11 +22,12 @@ class Optimizer:
 
     `params` are Tensors, or pairs of name and Tensor; a Tensor without a name takes that of its
     pair. `lr`, the learning rate, may be set between steps. The arrays of the parameters are
-    changed in place, and nothing else is kept of them, so several optimisers may share
-    parameters, and `p.data = v` may come between steps.
+    changed in place, so several optimisers may share parameters, and `p.data = v` may come between
+    steps.
 
-    A subclass whose update treats each number by itself, and so may be given many parameters in
-    one array, says so by `elementwise = True`, and its steps take less time.
+    A class whose `update` treats each number by itself may say so by `elementwise = True`. It is
+    then given all small parameters at once, in one array of which theirs become views (if nobody
+    else holds them), and takes less time. What a class says of itself, its subclasses say anew.
 
     >>> import microgradx as mg
     >>> class SignDescent(mg.optim.Optimizer):
@@ -49,7 +50,7 @@ class Optimizer:
     buffers: tuple[str, ...] = ()
     #: ... and integers.
     counters: tuple[str, ...] = ()
-    #: Whether `update` treats each number by itself. Each class that has an `update` says it anew.
+    #: Whether the `update` of this very class treats each number by itself.
     elementwise: bool = False
 
     def __init__(self, params: Iterable[Tensor] | Iterable[tuple[str, Tensor]], lr: float) -> None:
@@ -59,12 +60,9 @@ class Optimizer:
         self.state: list[dict[str, Any]] = [{} for _ in self.params]
         self._lay_side_by_side()
 
-    def __init_subclass__(cls) -> None:
-        if "elementwise" not in vars(cls) and {"update", "descend"} & vars(cls).keys():
-            cls.elementwise = False
-
     def _lay_side_by_side(self) -> None:
-        self.side_by_side = laid_side_by_side(self.params) if self.elementwise else []
+        is_elementwise = vars(type(self)).get("elementwise", False)
+        self.side_by_side = laid_side_by_side(self.params) if is_elementwise else []
         laid = {position for several in self.side_by_side for position in several.positions}
         self._apart = [i for i in range(len(self.params)) if i not in laid]
 

@@ -123,6 +123,8 @@ def test_a_class_must_say_of_its_own_update_that_it_is_elementwise():
         kind([v, w], lr=1.0).step()
         np.testing.assert_allclose(v.data, [-0.6, -0.8])
         np.testing.assert_allclose(w.data, [-1.0])
+    assert not Renamed(parameters_of([np.float32]), 0.1).side_by_side
+    Renamed.elementwise = True
     assert Renamed(parameters_of([np.float32]), 0.1).side_by_side
 
 
