@@ -20,6 +20,7 @@ extending the available precision", 1971; D. E. Knuth, TAOCP 2, 4.2.2).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -35,6 +36,7 @@ __all__ = [
     "exponentials",
     "from_rows",
     "harmless",
+    "in_blocks",
     "of_few_labels",
     "of_labels",
     "of_probabilities",
@@ -65,11 +67,9 @@ def as_rows(x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def from_rows(rows: Array, x: Array, axes: tuple[int, ...]) -> Array:
-    """Back from `as_rows` to the shape of `x`, and to its dtype."""
+    """Back from `as_rows` to the shape of `x`."""
     last = np.moveaxis(x, axes, range(-len(axes), 0))
-    with np.errstate(over="ignore"):
-        cast = rows.astype(x.dtype, copy=False)
-    return np.moveaxis(cast.reshape(last.shape), range(-len(axes), 0), axes)
+    return np.moveaxis(rows.reshape(last.shape), range(-len(axes), 0), axes)
 
 
 # ---------------------------------------------------------------------------- shifted exponentials
@@ -96,26 +96,49 @@ def exponentials(
     row = np.arange(len(z))
     top = np.argmax(z, axis=1)
     chosen = top if chosen is None else chosen
-    with np.errstate(all="ignore"):
-        shift = z[row, top][:, None]
-        differences = z - shift
-        rounded_off: Any = 0
-        if z.dtype == rows.dtype:
-            virtual = z - differences
-            rounded_off = (z - (differences + virtual)) + (virtual - shift)
-            rounded_off = np.where(np.isfinite(differences), rounded_off, 0)
-        if temperature is not None:
-            differences = differences / temperature
-            rounded_off = rounded_off / temperature
-        e = np.exp(differences)
-        if z.dtype == rows.dtype:
-            e += e * rounded_off
-        # The largest, which is 1, is added last: each sum with it in it rounds the small ones.
-        e_top, e_chosen = e[row, top], e[row, chosen]
-        e[row, top] = e[row, chosen] = 0
-        others = np.sum(e, axis=1) + np.where(chosen == top, 0, e_top)
-        e[row, top], e[row, chosen] = e_top, e_chosen
+    shift = z[row, top][:, None]
+    differences = z - shift
+    rounded_off: Any = 0
+    if z.dtype == rows.dtype:
+        virtual = z - differences
+        rounded_off = (z - (differences + virtual)) + (virtual - shift)
+        rounded_off = np.where(np.isfinite(differences), rounded_off, 0)
+    if temperature is not None:
+        differences = differences / temperature
+        rounded_off = rounded_off / temperature
+    e = np.exp(differences)
+    if z.dtype == rows.dtype:
+        e += e * rounded_off
+    # The largest, which is 1, is added last: each sum with it in it rounds the small ones.
+    e_top, e_chosen = e[row, top], e[row, chosen]
+    e[row, top] = e[row, chosen] = 0
+    others = np.sum(e, axis=1) + np.where(chosen == top, 0, e_top)
+    e[row, top], e[row, chosen] = e_top, e_chosen
     return Exponentials(shift, differences, e, e_chosen[:, None], others[:, None])
+
+
+def in_blocks(
+    function: Callable[[Exponentials], Array],
+    z: Array,
+    out: Array,
+    temperature: Array | None = None,
+) -> Array:
+    """`out`, filled row by row with a function of the exponentials; block by block."""
+
+    def block(rows: slice) -> None:
+        divisor = None if temperature is None else temperature[rows]
+        out[rows] = function(exponentials(z[rows], temperature=divisor))
+
+    with np.errstate(all="ignore"):
+        map_blocks(block, _blocks(z.shape, 8))
+    return out
+
+
+def _blocks(shape: tuple[int, int], itemsize: int) -> list[slice]:
+    """Rows that fit the cache together; how many depends on nothing but the array."""
+    rows, classes = shape
+    size = max(1, _BLOCK_BYTES // (classes * itemsize))
+    return [slice(start, start + size) for start in range(0, rows, size)]
 
 
 # ---------------------------------------------------------------------------- losses of labels
@@ -156,7 +179,7 @@ def of_labels(z: Array, labels: Array, factor: Array, gradient: Array | None) ->
     dtype = np.promote_types(z.dtype, np.float32 if native else np.float64)
     chosen = np.exp(z[np.arange(len(z)), labels], dtype=np.promote_types(dtype, np.float64))
     others = np.empty_like(chosen)
-    blocks = _blocks(*z.shape, dtype.itemsize)
+    blocks = _blocks(z.shape, dtype.itemsize)
 
     def unshifted(rows: slice) -> None:
         out = None if gradient is None else gradient[rows]
@@ -191,14 +214,8 @@ def of_labels(z: Array, labels: Array, factor: Array, gradient: Array | None) ->
         lowest = np.concatenate(map_blocks(lambda rows: np.min(z[rows], axis=1), blocks))
         trusted &= ~counts | (lowest >= np.log(limits.tiny))
     left = np.flatnonzero(~trusted)
-    map_blocks(shifted, [left[rows] for rows in _blocks(len(left), z.shape[1], 8)])
+    map_blocks(shifted, [left[rows] for rows in _blocks((len(left), z.shape[1]), 8)])
     return losses
-
-
-def _blocks(rows: int, classes: int, itemsize: int) -> list[slice]:
-    """Rows that fit the cache together; how many depends on nothing but the array."""
-    size = max(1, _BLOCK_BYTES // (classes * itemsize))
-    return [slice(start, start + size) for start in range(0, rows, size)]
 
 
 def _row_sums(e: Array) -> Array:
@@ -217,7 +234,7 @@ def _piece(classes: int) -> int:
     return max((length for length in range(64, 257) if classes % length == 0), default=0)
 
 
-def _shifted(z: Array, labels: Array, want_gradient: bool) -> tuple[Array, Array | None]:
+def _shifted(z: Array, labels: Array, want_gradient: bool) -> tuple[Array, Any]:
     """Losses of rows of any logits, and their gradients if wanted."""
     _, differences, e, chosen, others = exponentials(z, labels)
     at_labels = np.arange(len(z)), labels
@@ -247,8 +264,26 @@ def constants(value: float, count: int, dtype: Any = np.float64) -> Array:
 # ---------------------------------------------------------------------------- of probabilities
 
 
-def of_probabilities(z: Array, y: Array, want_gradient: bool) -> tuple[Array, Array | None]:
-    """Losses of rows of logits and, if wanted, gradients, for weighed target probabilities."""
+def of_probabilities(
+    z: Array, targets: Callable[[slice], Array], factor: float, gradient: Array | None
+) -> Array:
+    """The loss of each row of logits; `targets` gives those of some rows, weighed probabilities.
+
+    Into `gradient`, unless it is None, goes that of the losses, times `factor`.
+    """
+    losses = np.empty(len(z), np.promote_types(z.dtype, np.float64))
+
+    def block(rows: slice) -> None:
+        losses[rows], careful = _of_probabilities(z[rows], targets(rows), gradient is not None)
+        if gradient is not None:
+            gradient[rows] = careful * factor
+
+    map_blocks(block, _blocks(z.shape, 8))
+    return losses
+
+
+def _of_probabilities(z: Array, y: Array, want_gradient: bool) -> tuple[Array, Any]:
+    """Losses of rows of logits for target probabilities, and their gradients if wanted."""
     top = np.argmax(z, axis=1)
     _, differences, e, chosen, others = exponentials(z, top)
     counted = np.any(y != 0, axis=1)

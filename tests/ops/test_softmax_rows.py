@@ -97,18 +97,16 @@ def test_blocks_serve_any_axis_and_layout(in_blocks, generator, axis):
 
 
 def test_blocks_depend_on_nothing_but_the_array():
-    blocks = softmax_rows._blocks(1000, 300, 4)
+    blocks = softmax_rows._blocks((1000, 300), 4)
     assert [row for block in blocks for row in range(1000)[block]] == list(range(1000))
     assert all(len(range(1000)[block]) * 300 * 4 <= 1 << 19 for block in blocks)
-    assert len(softmax_rows._blocks(3, 1 << 20, 4)) == 3  # at least a row
-    assert softmax_rows._blocks(0, 10, 4) == []
+    assert len(softmax_rows._blocks((3, 1 << 20), 4)) == 3  # at least a row
+    assert softmax_rows._blocks((0, 10), 4) == []
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("options", [{}, {"reduction": "sum"}, {"ignore_index": 3}])
-def test_results_are_the_same_bits_for_any_number_of_threads(
-    in_blocks, generator, dtype, options
-):
+def test_results_are_the_same_bits_for_any_number_of_threads(in_blocks, generator, dtype, options):
     z = (generator.normal(size=(301, 77)) * np.geomspace(0.1, 1e3, 301)[:, None]).astype(dtype)
     labels = generator.integers(77, size=301)
     results = []
