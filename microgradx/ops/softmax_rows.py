@@ -156,7 +156,7 @@ def of_few_labels(
     rows, classes = z.shape
     e = np.exp(z.astype(np.float64, "C"))
     vector = e.ravel()
-    at_labels = _row_starts(rows, classes) + labels
+    at_labels = _row_starts(rows, classes) + labels.astype(np.intp, copy=False)
     chosen = vector[at_labels]
     vector[at_labels] = 0
     # In which order BLAS adds is its own matter, and matters where there are no digits to spare.
@@ -175,6 +175,7 @@ def of_labels(z: Array, labels: Array, factor: Array, gradient: Array | None) ->
     Into `gradient`, unless it is None, goes that of the losses, each times its `factor`. Block by
     block: the fast way, and the careful one for the rows that it left.
     """
+    labels = labels.astype(np.intp, copy=False)  # those of uint64 would be added up as floats
     native = z.size > _SMALL and z.shape[1] >= _FEW
     dtype = np.promote_types(z.dtype, np.float32 if native else np.float64)
     chosen = np.exp(z[np.arange(len(z)), labels], dtype=np.promote_types(dtype, np.float64))

@@ -255,6 +255,22 @@ def test_few_rows_and_many_meet(generator):
         np.testing.assert_allclose(grad, gradient / len(z), rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.parametrize("small", [0, 1 << 14])
+@pytest.mark.parametrize("dtype", "bBhHiIlLqQ")
+def test_labels_may_be_integers_of_any_kind(monkeypatch, generator, dtype, small):
+    monkeypatch.setattr(softmax_rows, "_SMALL", small)
+    z, labels = (
+        generator.normal(size=(30, 100)).astype(np.float32),
+        generator.integers(100, size=30),
+    )
+    expected = loss_and_gradient(z, labels)
+    for ours, theirs in zip(loss_and_gradient(z, labels.astype(dtype)), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    labels[3] = 100 if dtype in "BHILQ" else -1
+    with pytest.raises(IndexError, match=f"label {labels[3]} in row 3"):
+        mg.cross_entropy(z, labels.astype(dtype))
+
+
 # ---------------------------------------------------------------------------- giving away
 
 
