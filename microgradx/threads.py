@@ -84,8 +84,12 @@ def map_blocks(function: Callable[[Block], Result], blocks: Iterable[Block]) -> 
     whether gradients are recorded. If `function` raises, no further block is begun, those begun are
     finished, and the error of the first block that failed reaches the caller.
     """
+    blocks = list(blocks)
+    workers = min(get_num_threads(), len(blocks))
+    if workers <= 1:
+        return [function(block) for block in blocks]
     pending = deque(enumerate(blocks))
-    results: list[Any] = [None] * len(pending)
+    results: list[Any] = [None] * len(blocks)
     errors: list[tuple[int, BaseException]] = []
 
     def work() -> None:
@@ -101,7 +105,7 @@ def map_blocks(function: Callable[[Block], Result], blocks: Iterable[Block]) -> 
             pending.clear()
             errors.append((index, error))
 
-    helpers = _start(work, min(get_num_threads(), len(pending)) - 1)
+    helpers = _start(work, workers - 1)
     work()
     for helper in helpers:
         # What has not begun by now has nothing left to do. Waiting for it might be for ever, where
@@ -130,9 +134,8 @@ def _start(work: Callable[[], None], count: int) -> list[Future[None]]:
 @cache
 def _executor() -> ThreadPoolExecutor:
     """Made when first needed; it starts threads as they are asked for, and keeps them."""
-    from concurrent.futures import (
-        ThreadPoolExecutor,
-    )  # a tenth of the time that NumPy takes to load
+    # Loaded here, since it takes milliseconds, and most programs need no threads.
+    from concurrent.futures import ThreadPoolExecutor
 
     return ThreadPoolExecutor(max_workers=1024, thread_name_prefix="microgradx")
 

@@ -10,15 +10,15 @@ import numpy as np
 
 from microgradx.compiler.program import Call, Constant
 from microgradx.compiler.writer import Writer, fresh
-from microgradx.ops.softmax_rows import of_probabilities
+from microgradx.ops.softmax_rows import losses_and_gradients
 
 __all__ = ["write_softmax_cross_entropy"]
 
 
 def _source_of_rows() -> str:
     """The function that serves all logits, without what only type checkers read."""
-    source = inspect.getsource(of_probabilities)
-    return re.sub(r"def .*", "def of_probabilities(logits, y):", source, count=1)
+    source = inspect.getsource(losses_and_gradients)
+    return re.sub(r"def .*", "def losses_and_gradients(logits, y):", source, count=1)
 
 
 _CHECK = '''def check_labels(labels, classes):
@@ -30,7 +30,7 @@ _CHECK = '''def check_labels(labels, classes):
 
 _FAR = '''def far_cross_entropy(logits, one_hot, weights, gradient):
     """The loss, and in `gradient` p - y, of logits whose exponentials could overflow or vanish."""
-    losses, each = of_probabilities(logits, one_hot)
+    losses, each = losses_and_gradients(logits, one_hot)
     np.multiply(each, weights[:, None], out=gradient)
     return np.dot(losses, weights)
 '''

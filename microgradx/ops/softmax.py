@@ -5,6 +5,7 @@ How rows of logits are computed, fast and without losing digits, is in `softmax_
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from microgradx.ops.softmax_rows import (
     Exponentials,
     as_rows,
     constants,
-    exponentials,
     from_rows,
     harmless,
+    losses_and_gradients,
+    in_blocks,
     of_few_labels,
     of_labels,
     of_probabilities,
@@ -78,10 +80,16 @@ class Normalisation(Op):
         z = np.where(np.isfinite(x), cooled(x, self.axis), 0)
         return -gradient * z / (y * y)
 
-    def exponentials(self, x: Array, y: Array | None) -> Exponentials:
+    def of_rows(
+        self, x: Array, y: Array | None, function: Callable[[Exponentials], Array]
+    ) -> Array:
+        """What `function` makes of the exponentials of each row."""
+        if x.size == 0:
+            return np.zeros_like(x)
         axes = _axes(self.axis, x)
+        z = as_rows(x, axes)
         temperature = None if y is None else as_rows(np.broadcast_to(y, x.shape), axes)
-        return exponentials(as_rows(x, axes), temperature=temperature)
+        return from_rows(in_blocks(function, z, np.empty(z.shape, x.dtype), temperature), x, axes)
 
 
 class Softmax(Normalisation):
@@ -97,10 +105,7 @@ class Softmax(Normalisation):
         if not isinstance(x, np.ndarray):
             e = np.exp(cooled(x, self.axis, y))
             return e / np.sum(e, axis=self.axis, keepdims=True)
-        if x.size == 0:
-            return np.zeros_like(x)
-        _, _, e, chosen, others = self.exponentials(x, y)
-        return from_rows(e / (chosen + others), x, _axes(self.axis, x))
+        return self.of_rows(x, y, lambda e: e.exponentials / (e.chosen + e.others))
 
     def by_shifted(self, g: Any, out: Any) -> Any:
         return out * (g - np.sum(g * out, axis=self.axis, keepdims=True))
@@ -120,11 +125,8 @@ class LogSoftmax(Normalisation):
         if not isinstance(x, np.ndarray):
             z = cooled(x, self.axis, y)
             return z - np.log(np.sum(np.exp(z), axis=self.axis, keepdims=True))
-        if x.size == 0:
-            return np.zeros_like(x)
-        _, differences, _, chosen, others = self.exponentials(x, y)
         # `chosen` is exactly 1, or NaN in a row that has no softmax.
-        return from_rows(differences - chosen * np.log1p(others), x, _axes(self.axis, x))
+        return self.of_rows(x, y, lambda e: e.differences - e.chosen * np.log1p(e.others))
 
     def by_shifted(self, g: Any, out: Any) -> Any:
         return g - np.exp(out) * np.sum(g, axis=self.axis, keepdims=True)
@@ -145,17 +147,17 @@ class LogSumExp(Reduction):
             out = np.log(np.sum(np.exp(x - shift), axis=self.axis, keepdims=True)) + shift
             return out if self.keepdims else np.squeeze(out, self.axis)
         axes = _axes(self.axis, x)
-        logits = as_rows(x, axes)
-        rows: Array
-        if logits.shape[1] == 0:
-            rows = np.full(len(logits), -np.inf)  # the logarithm of an empty sum
-        else:
-            shift, _, _, _, others = exponentials(logits)
-            with np.errstate(invalid="ignore"):
-                rows = np.where(np.isfinite(shift), shift + np.log1p(others), shift)
+        z = as_rows(x, axes)
+        rows = np.full((len(z), 1), -np.inf, x.dtype)  # the logarithm of an empty sum
+        if z.size:
+            in_blocks(self.of_exponentials, z, rows)
         remaining = np.moveaxis(x, axes, range(-len(axes), 0)).shape[: x.ndim - len(axes)]
-        out = rows.astype(x.dtype, copy=False).reshape(remaining)
+        out = rows.reshape(remaining)
         return np.expand_dims(out, axes) if self.keepdims else out
+
+    @staticmethod
+    def of_exponentials(e: Exponentials) -> Array:
+        return np.where(np.isfinite(e.shift), e.shift + np.log1p(e.others), e.shift)
 
     def backward(self, g: Any, out: Any, x: Any) -> Any:
         return self.expand(g, x) * Softmax(self.axis)(x)
@@ -267,81 +269,86 @@ class SoftmaxCrossEntropy(Op):
         """Loss and gradient by what all arrays have in common with NumPy's."""
         y, divisor = self.weighed_targets(logits, target, weight)
         axes = (self.axis,)
-        losses, gradient = of_probabilities(as_rows(logits, axes), as_rows(y, axes))
+        losses, gradient = losses_and_gradients(as_rows(logits, axes), as_rows(y, axes))
         loss = np.sum(losses)
         if self.reduction == "none":
             loss = np.reshape(losses, np.moveaxis(logits, self.axis, -1).shape[:-1])
         elif self.reduction == "mean":
             loss = loss / divisor
             gradient = gradient * _inverse(divisor, gradient.dtype)
-        return loss.astype(logits.dtype), from_rows(gradient, logits, axes)
+        return loss.astype(logits.dtype), from_rows(gradient.astype(logits.dtype), logits, axes)
 
     # ------------------------------------------------------------------ for NumPy's: fast and exact
 
-    def _gradient_kept(self, g: Array, *inputs: Any) -> Array:
+    def _gradient_kept(self, g: Array, logits: Array, target: Array, weight: Any) -> Array:
         """What forward kept, times g; given away, and computed again for who asks again."""
         gradient = vars(self).pop("kept", None)  # in one step, so that no two threads get it
         if gradient is None:
-            gradient = self._loss_and_gradient(*inputs, True)[1]
+            gradient = self._loss_and_gradient(logits, target, weight, True)[1]
         if self.reduction == "none":
             return np.multiply(gradient, np.expand_dims(g, self.axis), out=gradient)
         return gradient if g.item() == 1 else np.multiply(gradient, g, out=gradient)
 
     def _loss_and_gradient(
         self, logits: Array, target: Array, weight: Array | None, want_gradient: bool
-    ) -> tuple[Any, Array | None]:
-        if target.ndim == logits.ndim or self.label_smoothing:
-            return self._of_probabilities(logits, target, weight)
-        reduction = self.reduction
-        is_plain = weight is None and self.ignore_index is None and reduction != "none"
-        if logits.ndim == 2 and self.axis in (1, -1):
-            if is_plain and harmless(logits):
-                rows = len(logits)
-                factor = constants(1 / rows if reduction == "mean" else 1.0, rows)
-                losses, gradient = of_few_labels(logits, target, factor, want_gradient)
-                return np.asarray(losses.dot(factor), logits.dtype), gradient
-            return self._of_labels(logits, target, weight, want_gradient)
-        z = as_rows(logits, (self.axis,))
-        loss, gradient = self._of_labels(z, target.reshape(-1), weight, want_gradient)
-        if gradient is not None:
-            gradient = from_rows(gradient, logits, (self.axis,))
-        return loss if reduction != "none" else loss.reshape(target.shape), gradient
-
-    def _of_labels(
-        self, z: Array, labels: Array, weight: Array | None, want_gradient: bool
     ) -> tuple[Array, Array | None]:
-        """Of rows of logits of any kind and number."""
-        gradient = empty(z.shape, z.dtype) if want_gradient else None
+        axis, are_rows = self.axis, logits.ndim == 2 and self.axis in (1, -1)
+        if (
+            are_rows
+            and target.ndim == 1
+            and weight is None
+            and self.ignore_index is None
+            and not self.label_smoothing
+            and self.reduction != "none"
+            and harmless(logits)
+        ):
+            rows = len(logits)
+            factor = constants(1 / rows if self.reduction == "mean" else 1.0, rows)
+            losses, gradient = of_few_labels(logits, target, factor, want_gradient)
+            return np.asarray(losses.dot(factor), logits.dtype), gradient
         with np.errstate(all="ignore"):
-            labels, _, importance = weighed_labels(labels, weight, self.ignore_index)
-            factor = importance.astype(np.promote_types(z.dtype, np.float64))
-            divisor = np.sum(factor)
-            if self.reduction == "mean":
-                factor /= divisor or 1
-            losses = of_labels(z, labels, factor, gradient)
+            if are_rows:
+                return self._of_rows(logits, target, weight, want_gradient)
+            of_classes = target.ndim == logits.ndim
+            loss, gradient = self._of_rows(
+                as_rows(logits, (axis,)),
+                as_rows(target, (axis,)) if of_classes else target.reshape(-1),
+                weight,
+                want_gradient,
+            )
+        if gradient is not None:
+            gradient = from_rows(gradient, logits, (axis,))
+        if self.reduction == "none":
+            loss = loss.reshape(np.moveaxis(logits, axis, -1).shape[:-1])
+        return loss, gradient
+
+    def _of_rows(
+        self, z: Array, target: Array, weight: Array | None, want_gradient: bool
+    ) -> tuple[Array, Array | None]:
+        """Loss and gradient of rows of logits, of any kind and number."""
+        gradient = empty(z.shape, z.dtype) if want_gradient else None
+        importance: Any = np.ones(len(z))
+        if target.ndim == 1:
+            labels, _, importance = weighed_labels(target, weight, self.ignore_index)
+        divisor = float(np.sum(importance, dtype=np.float64))
+        scale = 1 / (divisor or 1) if self.reduction == "mean" else 1.0
+        if target.ndim == 1 and not self.label_smoothing:
+            factor = importance.astype(np.promote_types(z.dtype, np.float64)) * scale
             ignored = factor == 0
-            losses = np.where(ignored, 0, losses * factor)
+            losses = np.where(ignored, 0, of_labels(z, labels, factor, gradient) * factor)
             if gradient is not None:
                 gradient[ignored] = 0
-            if self.reduction == "mean" and not divisor:
-                return np.asarray(np.nan, z.dtype), gradient
-            loss = losses if self.reduction == "none" else np.sum(losses)
-            return np.asarray(loss, z.dtype), gradient
+        else:
+            by_rows = SoftmaxCrossEntropy(-1, self.label_smoothing, self.ignore_index)
 
-    def _of_probabilities(
-        self, logits: Array, target: Array, weight: Array | None
-    ) -> tuple[Any, Array]:
-        axes = (self.axis,)
-        with np.errstate(all="ignore"):
-            y, divisor = self.weighed_targets(logits, target, weight)
-            losses, gradient = of_probabilities(as_rows(logits, axes), as_rows(y, axes))
-            loss = losses.reshape(np.moveaxis(logits, self.axis, -1).shape[:-1])
-            if self.reduction == "mean":
-                loss = np.sum(losses / divisor)
-                gradient /= divisor or 1
-            elif self.reduction == "sum":
-                loss = np.sum(losses)
-            return np.asarray(loss, logits.dtype), from_rows(gradient, logits, axes)
+            def targets(rows: slice) -> Array:
+                return by_rows.weighed_targets(z[rows], target[rows], weight)[0]
+
+            losses = of_probabilities(z, targets, scale, gradient) * scale
+        if self.reduction != "none":
+            no_mean = self.reduction == "mean" and not divisor
+            losses = np.asarray(np.nan if no_mean else np.sum(losses))
+        return losses.astype(z.dtype, copy=False), gradient
 
 
 def _inverse(divisor: Any, dtype: Any) -> Any:

@@ -20,6 +20,7 @@ extending the available precision", 1971; D. E. Knuth, TAOCP 2, 4.2.2).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -35,6 +36,8 @@ __all__ = [
     "exponentials",
     "from_rows",
     "harmless",
+    "losses_and_gradients",
+    "in_blocks",
     "of_few_labels",
     "of_labels",
     "of_probabilities",
@@ -65,11 +68,9 @@ def as_rows(x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def from_rows(rows: Array, x: Array, axes: tuple[int, ...]) -> Array:
-    """Back from `as_rows` to the shape of `x`, and to its dtype."""
+    """Back from `as_rows` to the shape of `x`."""
     last = np.moveaxis(x, axes, range(-len(axes), 0))
-    with np.errstate(over="ignore"):
-        cast = rows.astype(x.dtype, copy=False)
-    return np.moveaxis(np.reshape(cast, last.shape), range(-len(axes), 0), axes)
+    return np.moveaxis(np.reshape(rows, last.shape), range(-len(axes), 0), axes)
 
 
 # ---------------------------------------------------------------------------- shifted exponentials
@@ -96,26 +97,49 @@ def exponentials(
     row = np.arange(len(z))
     top = np.argmax(z, axis=1)
     chosen = top if chosen is None else chosen
-    with np.errstate(all="ignore"):
-        shift = z[row, top][:, None]
-        differences = z - shift
-        rounded_off: Any = 0
-        if z.dtype == rows.dtype:
-            virtual = z - differences
-            rounded_off = (z - (differences + virtual)) + (virtual - shift)
-            rounded_off = np.where(np.isfinite(differences), rounded_off, 0)
-        if temperature is not None:
-            differences = differences / temperature
-            rounded_off = rounded_off / temperature
-        e = np.exp(differences)
-        if z.dtype == rows.dtype:
-            e += e * rounded_off
-        # The largest, which is 1, is added last: each sum with it in it rounds the small ones.
-        e_top, e_chosen = e[row, top], e[row, chosen]
-        e[row, top] = e[row, chosen] = 0
-        others = np.sum(e, axis=1) + np.where(chosen == top, 0, e_top)
-        e[row, top], e[row, chosen] = e_top, e_chosen
+    shift = z[row, top][:, None]
+    differences = z - shift
+    rounded_off: Any = 0
+    if z.dtype == rows.dtype:
+        virtual = z - differences
+        rounded_off = (z - (differences + virtual)) + (virtual - shift)
+        rounded_off = np.where(np.isfinite(differences), rounded_off, 0)
+    if temperature is not None:
+        differences = differences / temperature
+        rounded_off = rounded_off / temperature
+    e = np.exp(differences)
+    if z.dtype == rows.dtype:
+        e += e * rounded_off
+    # The largest, which is 1, is added last: each sum with it in it rounds the small ones.
+    e_top, e_chosen = e[row, top], e[row, chosen]
+    e[row, top] = e[row, chosen] = 0
+    others = np.sum(e, axis=1) + np.where(chosen == top, 0, e_top)
+    e[row, top], e[row, chosen] = e_top, e_chosen
     return Exponentials(shift, differences, e, e_chosen[:, None], others[:, None])
+
+
+def in_blocks(
+    function: Callable[[Exponentials], Array],
+    z: Array,
+    out: Array,
+    temperature: Array | None = None,
+) -> Array:
+    """`out`, filled row by row with a function of the exponentials; block by block."""
+
+    def block(rows: slice) -> None:
+        divisor = None if temperature is None else temperature[rows]
+        out[rows] = function(exponentials(z[rows], temperature=divisor))
+
+    with np.errstate(all="ignore"):
+        map_blocks(block, _blocks(z.shape, 8))
+    return out
+
+
+def _blocks(shape: tuple[int, int], itemsize: int) -> list[slice]:
+    """Rows that fit the cache together; how many depends on nothing but the array."""
+    rows, classes = shape
+    size = max(1, _BLOCK_BYTES // (classes * itemsize))
+    return [slice(start, start + size) for start in range(0, rows, size)]
 
 
 # ---------------------------------------------------------------------------- losses of labels
@@ -133,7 +157,7 @@ def of_few_labels(
     rows, classes = z.shape
     e = np.exp(z.astype(np.float64, "C"))
     vector = e.ravel()
-    at_labels = _row_starts(rows, classes) + labels
+    at_labels = _row_starts(rows, classes) + labels.astype(np.intp, copy=False)
     chosen = vector[at_labels]
     vector[at_labels] = 0
     # In which order BLAS adds is its own matter, and matters where there are no digits to spare.
@@ -152,11 +176,12 @@ def of_labels(z: Array, labels: Array, factor: Array, gradient: Array | None) ->
     Into `gradient`, unless it is None, goes that of the losses, each times its `factor`. Block by
     block: the fast way, and the careful one for the rows that it left.
     """
+    labels = labels.astype(np.intp, copy=False)  # those of uint64 would be added up as floats
     native = z.size > _SMALL and z.shape[1] >= _FEW
     dtype = np.promote_types(z.dtype, np.float32 if native else np.float64)
     chosen = np.exp(z[np.arange(len(z)), labels], dtype=np.promote_types(dtype, np.float64))
     others = np.empty_like(chosen)
-    blocks = _blocks(*z.shape, dtype.itemsize)
+    blocks = _blocks(z.shape, dtype.itemsize)
 
     def unshifted(rows: slice) -> None:
         out = None if gradient is None else gradient[rows]
@@ -191,14 +216,8 @@ def of_labels(z: Array, labels: Array, factor: Array, gradient: Array | None) ->
         lowest = np.concatenate(map_blocks(lambda rows: np.min(z[rows], axis=1), blocks))
         trusted &= ~counts | (lowest >= np.log(limits.tiny))
     left = np.flatnonzero(~trusted)
-    map_blocks(shifted, [left[rows] for rows in _blocks(len(left), z.shape[1], 8)])
+    map_blocks(shifted, [left[rows] for rows in _blocks((len(left), z.shape[1]), 8)])
     return losses
-
-
-def _blocks(rows: int, classes: int, itemsize: int) -> list[slice]:
-    """Rows that fit the cache together; how many depends on nothing but the array."""
-    size = max(1, _BLOCK_BYTES // (classes * itemsize))
-    return [slice(start, start + size) for start in range(0, rows, size)]
 
 
 def _row_sums(e: Array) -> Array:
@@ -217,7 +236,7 @@ def _piece(classes: int) -> int:
     return max((length for length in range(64, 257) if classes % length == 0), default=0)
 
 
-def _shifted(z: Array, labels: Array, want_gradient: bool) -> tuple[Array, Array | None]:
+def _shifted(z: Array, labels: Array, want_gradient: bool) -> tuple[Array, Any]:
     """Losses of rows of any logits, and their gradients if wanted."""
     _, differences, e, chosen, others = exponentials(z, labels)
     at_labels = np.arange(len(z)), labels
@@ -247,8 +266,29 @@ def constants(value: float, count: int, dtype: Any = np.float64) -> Array:
 # ---------------------------------------------------------------------------- of probabilities
 
 
-def of_probabilities(logits: Array, y: Array) -> tuple[Array, Array]:
-    """Losses Σ y (-ln p) of rows, and their gradients p Σ y - y, for weighed targets y."""
+def of_probabilities(
+    z: Array, targets: Callable[[slice], Array], factor: float, gradient: Array | None
+) -> Array:
+    """The loss of each row of logits; `targets` gives those of some rows, weighed probabilities.
+
+    Into `gradient`, unless it is None, goes that of the losses, times `factor`.
+    """
+    losses = np.empty(len(z), np.promote_types(z.dtype, np.float64))
+
+    def block(rows: slice) -> None:
+        losses[rows], careful = losses_and_gradients(z[rows], targets(rows))
+        if gradient is not None:
+            gradient[rows] = careful * factor
+
+    map_blocks(block, _blocks(z.shape, 8))
+    return losses
+
+
+def losses_and_gradients(logits: Array, y: Array) -> tuple[Array, Array]:
+    """Losses Σ y (-ln p) of rows, and their gradients p Σ y - y, for weighed targets y.
+
+    It is all in plain calls of NumPy's, for arrays of any kind.
+    """
     z = logits.astype(np.promote_types(logits.dtype, np.float64))
     largest = np.max(z, axis=1, keepdims=True)
     difference = z - largest
@@ -261,13 +301,12 @@ def of_probabilities(logits: Array, y: Array) -> tuple[Array, Array]:
     is_largest = np.arange(z.shape[1]) == np.expand_dims(np.argmax(z, axis=1), 1)
     one = np.sum(np.where(is_largest, e, 0), axis=1, keepdims=True)
     others = np.sum(np.where(is_largest, 0, e), axis=1, keepdims=True)
+    total = one + others
     log_p = difference + rounded_off - one * np.log1p(others)
-    losses = -np.sum(np.where(y == 0, 0, y * log_p), axis=1)
+    losses = -np.sum(np.where(y == 0, 0, y * log_p), axis=1)  # a logit of -inf may weigh 0
     # Where p and y are both nearly 1, their difference is that of what they leave to the others.
     mass = np.sum(y, axis=1, keepdims=True)
-    left = np.sum(np.where(is_largest, 0, y), axis=1, keepdims=True) - mass * others / (
-        one + others
-    )
-    gradient = np.where(is_largest & (y > mass / 2), left, mass * e / (one + others) - y)
+    left = np.sum(np.where(is_largest, 0, y), axis=1, keepdims=True) - mass * others / total
+    gradient = np.where(is_largest & (y > mass / 2), left, mass * e / total - y)
     is_void = np.all(y == 0, axis=1, keepdims=True)
     return losses, np.where(is_void, 0, gradient)

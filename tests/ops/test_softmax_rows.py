@@ -97,11 +97,11 @@ def test_blocks_serve_any_axis_and_layout(in_blocks, generator, axis):
 
 
 def test_blocks_depend_on_nothing_but_the_array():
-    blocks = softmax_rows._blocks(1000, 300, 4)
+    blocks = softmax_rows._blocks((1000, 300), 4)
     assert [row for block in blocks for row in range(1000)[block]] == list(range(1000))
     assert all(len(range(1000)[block]) * 300 * 4 <= 1 << 19 for block in blocks)
-    assert len(softmax_rows._blocks(3, 1 << 20, 4)) == 3  # at least a row
-    assert softmax_rows._blocks(0, 10, 4) == []
+    assert len(softmax_rows._blocks((3, 1 << 20), 4)) == 3  # at least a row
+    assert softmax_rows._blocks((0, 10), 4) == []
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -253,6 +253,22 @@ def test_few_rows_and_many_meet(generator):
         loss, grad = loss_and_gradient(z, labels)
         np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-6)
         np.testing.assert_allclose(grad, gradient / len(z), rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("small", [0, 1 << 14])
+@pytest.mark.parametrize("dtype", "bBhHiIlLqQ")
+def test_labels_may_be_integers_of_any_kind(monkeypatch, generator, dtype, small):
+    monkeypatch.setattr(softmax_rows, "_SMALL", small)
+    z, labels = (
+        generator.normal(size=(30, 100)).astype(np.float32),
+        generator.integers(100, size=30),
+    )
+    expected = loss_and_gradient(z, labels)
+    for ours, theirs in zip(loss_and_gradient(z, labels.astype(dtype)), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    labels[3] = 100 if dtype in "BHILQ" else -1
+    with pytest.raises(IndexError, match=f"label {labels[3]} in row 3"):
+        mg.cross_entropy(z, labels.astype(dtype))
 
 
 # ---------------------------------------------------------------------------- giving away
