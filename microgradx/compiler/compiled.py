@@ -105,7 +105,8 @@ class CompiledStep:
         Raises CaptureError for what cannot be compiled; IndexError for labels that are no class,
         before anything is changed; and, in the first call, what eager execution raises.
         """
-        X, y = np.asarray(plain(X)), np.asarray(plain(y))
+        if type(X) is not np.ndarray or type(y) is not np.ndarray:
+            X, y = np.asarray(plain(X)), np.asarray(plain(y))
         if observers:  # of single ops, of which there are none in a program
             return self._eager(X, y)
         program = self._latest
@@ -283,7 +284,10 @@ class _StepProgram:
     def fits(self, X: Array, y: Array) -> bool:
         """Whether arrays, model and optimiser are as they were when it was captured."""
         return (
-            (X.shape, X.dtype, y.shape, y.dtype) == self.shapes
+            X.shape == self.shapes[0]
+            and X.dtype is self.shapes[1]
+            and y.shape == self.shapes[2]
+            and y.dtype is self.shapes[3]
             and Module.changes == self.changes
             and self._settings_of(self.optimizer) == self._settings
             and self.is_bound()
@@ -300,10 +304,11 @@ class _StepProgram:
         number = next(numbers)
         for parameter in self._parameters:
             parameter.number = number
-        for state, name in self.counters:
-            state[name] += count
-        for several in self.optimizer.side_by_side:
-            several.publish(self.optimizer.state)
+        if self.counters:
+            for state, name in self.counters:
+                state[name] += count
+            for several in self.optimizer.side_by_side:
+                several.publish(self.optimizer.state)
 
 
 class CompiledFunction:

@@ -198,7 +198,7 @@ def _key(structure: Any) -> Any:
 class RecordedArray(NDArrayOperatorsMixin):
     """An array of a program that is being captured."""
 
-    __hash__ = object.__hash__  # type: ignore[assignment]
+    __hash__ = object.__hash__
 
     def __init__(self, recorder: Recorder, example: Array, value: Value) -> None:
         self.recorder = recorder
@@ -290,7 +290,7 @@ class RecordedArray(NDArrayOperatorsMixin):
 
     @property
     def T(self) -> RecordedArray:
-        return self.recorder.call(np.transpose, (self,), {})
+        return self.recorder.call(np.transpose, (self,), {})  # type: ignore[no-any-return]
 
     def astype(self, dtype: Any, copy: bool = True) -> RecordedArray:
         if self.dtype == dtype and not copy:
@@ -357,7 +357,7 @@ def _into(out: Any, result: RecordedArray) -> Any:
             "make a new array instead",
         )
     if result.shape != out.shape:
-        result = np.broadcast_to(result, out.shape)  # type: ignore[assignment, arg-type, call-overload]
+        result = np.broadcast_to(result, out.shape)  # type: ignore[assignment]
     return out.become(result if result.dtype == out.dtype else result.astype(out.dtype))
 
 
