@@ -21,6 +21,7 @@ from numpy import ndarray
 
 from microgradx.array_methods import Array, ArrayMethods, as_array, one, plain
 from microgradx.hooks import GradientHooks, hooked, retain
+from microgradx.memory import Loan
 from microgradx.messages import described, explained, listed
 from microgradx.recording import Labels, enable_grad, numbers, observers, recording
 
@@ -299,7 +300,10 @@ class Tensor(ArrayMethods, GradientHooks, Labels):
                     # `grad` shares memory with nothing, so what others might see is copied: a
                     # rule's own array, a view, what is another leaf's gradient too.
                     is_ours = getrefcount(g) == ONLY_REFERENCE and type(g) is ndarray
-                    tensor.grad = g if is_ours and g.base is None and g.flags.carray else g.copy()
+                    if is_ours and (g.base is None or type(g.base) is Loan) and g.flags.carray:
+                        tensor.grad = g
+                    else:
+                        tensor.grad = g.copy()
         if not retain_graph:
             free(self)
 

@@ -6,6 +6,7 @@ Each takes arrays or Tensors. Arrays in, arrays out; a Tensor anywhere in, a Ten
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ from microgradx.array_methods import (
     plain,
     surely,
 )
-from microgradx.engine import Tensor
+from microgradx.engine import Tensor, as_tensor
 from microgradx.messages import callers_frame
 from microgradx.ops.activations import softplus
 from microgradx.ops.elementwise import exp, log
@@ -162,8 +163,10 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must be from 0 to 1, not {label_smoothing}")
     _warn_of_probabilities(logits)
+    if isinstance(logits, Tensor):
+        target = as_tensor(target)
     inputs = (logits, target) if weight is None else (logits, target, weight)
-    op = SoftmaxCrossEntropy(axis, label_smoothing, ignore_index, reduction)
+    op = _op(axis, label_smoothing, ignore_index, reduction)
     if fused:
         return op(*inputs)
     log_p = log_softmax(logits, axis, fused=False)
@@ -174,6 +177,9 @@ def cross_entropy(
     is_void = (plain(y) == 0) & ~np.isfinite(log_p)
     losses = -sum(y * np.where(is_void, 0, log_p), axis=axis)
     return _reduced(losses, divisor, reduction)
+
+
+_op = lru_cache(maxsize=64)(SoftmaxCrossEntropy)  # the same settings are the same op
 
 
 @scope
@@ -366,7 +372,7 @@ def _warn_of_probabilities(logits: Any) -> None:
     """Warn, at the caller's line, where logits are in truth the output of a softmax."""
     if not isinstance(logits, Tensor):
         return
-    if isinstance(logits.op, Softmax) or any(scope.name == "softmax" for scope in logits.scopes):
+    if isinstance(logits.op, Softmax) or logits.is_result_of("softmax"):
         frame = callers_frame()
         warnings.warn_explicit(
             "cross_entropy was given the output of a softmax, and applies softmax itself: the "

@@ -127,6 +127,10 @@ class Labels:
             Scope(called.__name__, start) for called, start in self._labels if start is not None
         )
 
+    def is_result_of(self, name: str) -> bool:
+        """Whether it is the result of a scope of that name."""
+        return any(start is not None and called.__name__ == name for called, start in self._labels)
+
 
 def enter_scope() -> int:
     """The number to hand to `leave_scope`; all Tensors made from now on have larger ones."""
