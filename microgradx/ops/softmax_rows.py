@@ -209,11 +209,10 @@ def of_labels(z: Array, labels: Array, factor: Array, gradient: Array | None) ->
     limits = np.finfo(dtype)
     weight = np.where(factor == 0, 1, factor / total)
     trusted = np.isfinite(losses) & (limits.tiny <= weight) & (weight <= limits.max)
-    # What underflowed counts for nothing beside a total of 1, nor does a weight of 1 reveal it.
-    counts = (total < 1) | (weight > 1)
-    if np.any(counts):
+    # What underflowed is less than any normal number still, unless a weight above 1 lifts it.
+    if np.any(weight > 1):
         lowest = np.concatenate(map_blocks(lambda rows: np.min(z[rows], axis=1), blocks))
-        trusted &= ~counts | (lowest >= np.log(limits.tiny))
+        trusted &= (weight <= 1) | (lowest >= np.log(limits.tiny))
     left = np.flatnonzero(~trusted)
     map_blocks(shifted, [left[rows] for rows in _blocks((len(left), z.shape[1]), 8)])
     return losses

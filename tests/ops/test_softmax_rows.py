@@ -88,12 +88,18 @@ def test_blocks_serve_any_axis_and_layout(in_blocks, generator, axis):
         close(grad, gradient, np.float32)
         op = mg.SoftmaxCrossEntropy(axis)
         close(op(layout, labels), loss, np.float32)
-    matrix = z.reshape(42, 80)
-    labels = generator.integers(80, size=42)
-    _, expected = loss_and_gradient(matrix, labels)
-    op = mg.SoftmaxCrossEntropy()
-    op.forward_and_keep(np.asfortranarray(matrix), labels)
-    np.testing.assert_array_equal(op.kept, expected)
+
+
+@pytest.mark.parametrize("small", [0, 1 << 14])
+def test_the_layout_of_a_matrix_changes_no_result(monkeypatch, generator, small):
+    monkeypatch.setattr(softmax_rows, "_SMALL", small)
+    z, labels = generator.normal(size=(42, 60)).astype(np.float32), generator.integers(60, size=42)
+    assert softmax_rows.harmless(z) == (small > 0)
+    loss, gradient = loss_and_gradient(z, labels)
+    for layout in (np.asfortranarray(z), np.repeat(z, 2, axis=1)[:, ::2], z[::-1][::-1]):
+        op = mg.SoftmaxCrossEntropy()
+        np.testing.assert_array_equal(op.forward_and_keep(layout, labels), loss)
+        np.testing.assert_array_equal(op.kept, gradient)
 
 
 def test_blocks_depend_on_nothing_but_the_array():
