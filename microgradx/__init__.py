@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 # What is loaded at its first use, and from where.
 _LAZY = {
+    "CaptureError": "microgradx.compiler.recording",
+    "compile": "microgradx.compiler.compiled",
     "AnomalyError": "microgradx.checking.anomaly",
     "detect_anomaly": "microgradx.checking.anomaly",
     "GradcheckError": "microgradx.checking.gradients",

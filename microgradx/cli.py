@@ -162,6 +162,12 @@ def _parser() -> argparse.ArgumentParser:
         "below 1 more (default: %(default)s)",
     )
     add(
+        "--compile",
+        action="store_true",
+        help="take the training steps as NumPy source that is written for them, which is faster, "
+        "and keep it: step.py in DIR",
+    )
+    add(
         "--seed",
         type=_seed,
         default=0,
@@ -286,6 +292,13 @@ def _train(arguments: argparse.Namespace) -> int:
 
     batches = math.ceil(len(y) / arguments.batch_size)
     epochs = arguments.epochs or max(EPOCHS, math.ceil(STEPS / batches))
+    loss_of_training = partial(cross_entropy, label_smoothing=arguments.label_smoothing)
+    optimizer = _optimizer(classifier, arguments)
+    compiled = None
+    if arguments.compile:
+        from microgradx.compiler.compiled import CompiledStep
+
+        compiled = CompiledStep(classifier.model, loss_of_training, optimizer)
     with (
         progress_on(sys.stdout, epochs, batches) as progress,
         _interruptible() as interrupted,
@@ -294,10 +307,11 @@ def _train(arguments: argparse.Namespace) -> int:
             classifier.model,
             x,
             y,
-            optimizer=_optimizer(classifier, arguments),
+            optimizer=optimizer,
             epochs=epochs,
             batch_size=arguments.batch_size,
-            loss=partial(cross_entropy, label_smoothing=arguments.label_smoothing),
+            loss=loss_of_training,
+            compiled=compiled,
             decay=cosine_decay,
             validation=(x_held_out, y_held_out),
             generator=for_batches,
@@ -323,6 +337,9 @@ def _train(arguments: argparse.Namespace) -> int:
     print(_confusion(y_held_out, predicted, table.label_names))
 
     written = [(model_file, "the model: weights, standardisation, label names")]
+    if compiled is not None:
+        compiled.save(out / "step.py")
+        written.append((out / "step.py", "a training step as NumPy source, which trains when run"))
     written += _draw(classifier, table, held_out, history.epochs, (x, y), arguments)
     print("\nWritten:")
     width = max(len(str(path)) for path, _ in written)

@@ -8,25 +8,31 @@ each op for the gradients of its inputs. Everything else is the table of derivat
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from copy import copy
-from functools import partial
 from operator import attrgetter
+from sys import getrefcount
 from threading import Lock
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
-from microgradx.array_methods import Array, ArrayMethods, as_array, plain
-from microgradx.hooks import RemovableHook
+from microgradx.array_methods import Array, ArrayMethods, as_array, one, plain
+from microgradx.hooks import GradientHooks, hooked, retain
 from microgradx.messages import described, explained, listed
-from microgradx.recording import Scope, enable_grad, numbers, observers, recording
+from microgradx.recording import Labels, enable_grad, numbers, observers, recording
 
 __all__ = ["Op", "Tensor", "as_tensor", "free", "history", "seed_of", "summed", "sweep"]
 
 _new = object.__new__
+_as_it_is = nullcontext()
 _accumulating = Lock()  # threads may share leaves
+
+# What getrefcount says of an array that one variable refers to and nothing else. From 3.14 on it
+# may leave out its own argument; where it does not, no array passes for alone, which is safe.
+ONLY_REFERENCE = 2 if sys.version_info < (3, 14) else 1
 
 
 # ---------------------------------------------------------------------------- operations
@@ -84,17 +90,16 @@ class Op:
 
     def __call__(self, *inputs: Any) -> Any:
         """Arrays in, array out; a Tensor anywhere in, a Tensor out, which remembers."""
-        if self.arity and len(inputs) != self.arity:
+        if len(inputs) != self.arity and self.arity:
             raise TypeError(f"{self.name} takes {self.arity} inputs, not {len(inputs)}")
         arrays = []
         wanted = False
         for x in inputs:
             if not isinstance(x, Tensor):
-                if not any(isinstance(x, Tensor) for x in inputs):
-                    return self.forward(*inputs)
-                return self(*_as_tensors(inputs))
+                tensors = _as_tensors(inputs)
+                return self(*tensors) if tensors else self.forward(*inputs)
             arrays.append(x._data)
-            if x._requires_grad:
+            if x._hooks is not None:
                 wanted = True
         try:
             if not (wanted and recording.get()):
@@ -102,12 +107,14 @@ class Op:
             elif self.forward_and_keep is None:
                 out = _make(self.forward(*arrays), self, inputs)
             else:
-                op = copy(self)
+                op = _new(type(self))
+                vars(op).update(vars(self))
                 out = _make(op.forward_and_keep(*arrays), op, inputs)
         except (ValueError, TypeError, IndexError) as error:
             raise explained(error, f"{self!r} of {listed(inputs)}") from error
-        for observer in observers:
-            observer.forward(self, inputs, out)
+        if observers:
+            for observer in observers:
+                observer.forward(self, inputs, out)
         return out
 
     def __repr__(self) -> str:
@@ -125,7 +132,7 @@ class Op:
 # ---------------------------------------------------------------------------- tensors
 
 
-class Tensor(ArrayMethods):
+class Tensor(ArrayMethods, GradientHooks, Labels):
     """An array that remembers how it was computed, so that gradients can be.
 
     `data` (numbers, lists, an array; floats if it shall require gradients) is copied. Functions
@@ -156,19 +163,14 @@ class Tensor(ArrayMethods):
         "inputs",  # the Tensors that op was given
         "number",  # when it was made, or, for a leaf, last changed
         "grad",  # a leaf's accumulated gradient
-        "_requires_grad",
-        "_hooks",  # what is told of its gradient
-        "name",  # what drawings and messages call it
-        "scopes",  # the composed functions and modules whose result it is, innermost first
+        "_hooks",  # what is told of its gradient; None if it requires none
+        "_labels",  # its name, and the functions and modules whose result it is
         "__weakref__",
     )
     op: Op | None
     inputs: tuple[Tensor, ...]
     number: int
     grad: Array
-    name: str | None
-    scopes: tuple[Scope, ...]
-    _hooks: tuple[Callable[[Any], Any], ...]
 
     def __new__(
         cls, data: Any, requires_grad: bool = False, *, dtype: Any = None, name: str | None = None
@@ -206,7 +208,7 @@ class Tensor(ArrayMethods):
                 f"data of shape {value.shape} cannot replace that of {described(self)}; the shape "
                 "must stay as it is: make a new Tensor for another shape"
             )
-        if not self._requires_grad:
+        if self._hooks is None:
             self._data = self._data.copy()
         np.copyto(self._data, value, casting="same_kind")
         self.mark_changed()
@@ -218,14 +220,14 @@ class Tensor(ArrayMethods):
     @property
     def requires_grad(self) -> bool:
         """Whether gradients are computed for it, and for what is computed from it."""
-        return self._requires_grad
+        return self._hooks is not None
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         self.requires_grad_(value)
 
     def requires_grad_(self, value: bool = True) -> Tensor:
-        """Set whether a leaf requires gradients; gives the Tensor itself."""
+        """Set whether a leaf requires gradients, and False, end its hooks; gives the Tensor."""
         if not isinstance(value, (bool, np.bool_)):
             raise TypeError(
                 f"requires_grad must be True or False, not {value!r}; a dtype is given by dtype="
@@ -240,48 +242,14 @@ class Tensor(ArrayMethods):
                 f"only floats can require gradients, and {described(self)} is not of floats; "
                 "write 2.0 instead of 2, or pass dtype=float (np.float32, np.float64)"
             )
-        self._requires_grad = bool(value)
+        if value != self.requires_grad:
+            self._hooks = () if value else None
         return self
 
     @property
     def is_leaf(self) -> bool:
         """Whether no op made it, so that gradients end here."""
         return self.op is None
-
-    def retain_grad(self) -> Tensor:
-        """Let `backward` fill `grad` here too, though this is not a leaf; gives the Tensor."""
-        if not self._requires_grad:
-            raise ValueError(f"{described(self)} requires no gradient, so it cannot retain one")
-        if _retain not in self._hooks:
-            self._hooks += (_retain,)
-        return self
-
-    def register_hook(self, hook: Callable[[Any], Any]) -> RemovableHook:
-        """Call `hook` with the gradient of this Tensor, whenever one has been computed.
-
-        That is once in each `backward` or `autograd.grad`, when all contributions are added up.
-        What the hook gives, unless None, goes on in the gradient's place, in its shape; the
-        gradient itself is not to be written to. `remove()` of the result ends it. Drawings and
-        gradcheck run no hooks.
-
-        >>> import microgradx as mg
-        >>> w = mg.Tensor([3.0, 4.0], requires_grad=True)
-        >>> handle = w.register_hook(lambda g: g / 10)
-        >>> w.sum().backward()
-        >>> w.grad
-        array([0.1, 0.1])
-        >>> handle.remove()
-
-        Raises ValueError if this requires no gradient, TypeError if `hook` cannot be called.
-        """
-        if not self._requires_grad:
-            raise ValueError(f"{described(self)} requires no gradient, so no hook is ever called")
-        if not callable(hook):
-            raise TypeError(f"a hook is a function of the gradient, not {hook!r}")
-        # Wrapped, so that a function registered twice is two hooks.
-        registered = partial(hook)
-        self._hooks += (registered,)
-        return RemovableHook(self, registered)
 
     def zero_grad(self) -> None:
         """Forget the accumulated gradient: `grad` is None again."""
@@ -294,7 +262,7 @@ class Tensor(ArrayMethods):
     def __reduce__(self) -> Any:
         # Copying and pickling keep data and flags. The graph stays behind: it would be followed
         # recursively, and a copy of it would not be the one that the other Tensors are in.
-        return type(self), (self._data, self._requires_grad), (None, {"name": self.name})
+        return type(self), (self._data, self.requires_grad), (None, {"name": self.name})
 
     # ------------------------------------------------------------------ backward
 
@@ -315,20 +283,23 @@ class Tensor(ArrayMethods):
         shape, if a leaf was changed after use, or if the graph was freed.
         """
         seed = seed_of(self, gradient, create_graph)
-        with enable_grad() if create_graph else nullcontext():
+        with enable_grad() if create_graph else _as_it_is:
             # First all, then assign: a rule that fails leaves no gradient half accumulated.
             arrived = [
                 (tensor, g)
                 for tensor, g in sweep({self: seed}, create_graph=create_graph, run_hooks=True)
-                if tensor.op is None or _retain in tensor._hooks
+                if tensor.op is None or retain in tensor._hooks  # type: ignore[operator]
             ]
             with _accumulating:
-                for tensor, g in arrived:
+                while arrived:
+                    tensor, g = arrived.pop()
                     if tensor.grad is not None:
                         tensor.grad = as_array(tensor.grad + g)
-                    else:
-                        # The sweep's arrays may be views, or a rule's own; `grad` shares with none.
-                        tensor.grad = g.copy()
+                        continue
+                    # `grad` shares memory with nothing, so what others might see is copied: a
+                    # rule's own array, a view, what is another leaf's gradient too.
+                    is_ours = getrefcount(g) == ONLY_REFERENCE and type(g) is ndarray
+                    tensor.grad = g if is_ours and g.base is None and g.flags.carray else g.copy()
         if not retain_graph:
             free(self)
 
@@ -341,27 +312,31 @@ def history(*outputs: Tensor) -> list[Tensor]:
 
     Raises ValueError if a leaf was changed after it was used, or the graph was freed.
     """
-    found = set(outputs)
-    unvisited = list(outputs)
-    while unvisited:
-        tensor = unvisited.pop()
-        if tensor.op is not None and not tensor.inputs:
+    found = list(dict.fromkeys(outputs))
+    seen = set(found)
+    for tensor in found:  # which grows meanwhile
+        if tensor.op is None:
+            continue
+        inputs = tensor.inputs
+        number = tensor.number
+        if not inputs:
             raise ValueError(
                 f"the graph behind {described(tensor)} was freed by "
                 "backward(retain_graph=False); keep it, or compute the result again"
             )
-        for x in tensor.inputs:
-            if x.number > tensor.number:
+        for x in inputs:
+            if x.number > number:
                 raise ValueError(
                     f"{described(x)} was changed after {tensor.op!r} had used it, so its gradient "
                     "would be that of values that are gone; call backward() before an optimiser's "
                     "step or `.data = …`, or compute the result again"
                 )
-            if x._requires_grad and x not in found:
-                found.add(x)
-                unvisited.append(x)
+            if x._hooks is not None and x not in seen:
+                seen.add(x)
+                found.append(x)
     # Inputs are made before what is computed from them, so this is an order for the sweep.
-    return sorted(found, key=attrgetter("number"), reverse=True)
+    found.sort(key=attrgetter("number"), reverse=True)
+    return found
 
 
 def free(*outputs: Tensor) -> None:
@@ -387,34 +362,45 @@ def sweep(
         if g is None:  # no rule passed anything on to it
             continue
         if run_hooks and tensor._hooks:
-            g = _hooked(tensor, g, create_graph)
+            g = hooked(tensor, g, create_graph)
+            if create_graph:
+                g = as_tensor(g)
         yield tensor, g
-        if tensor.op is None:
+        op = tensor.op
+        if op is None:
             continue
-        op, inputs = tensor.op, tensor.inputs
-        values = inputs if create_graph else [x._data for x in inputs]
-        out = tensor if create_graph else tensor._data
+        inputs = tensor.inputs
+        if create_graph:
+            arguments = [g, tensor, *inputs]
+        else:
+            arguments = [g, tensor._data]
+            for x in inputs:
+                arguments.append(x._data)
         try:
             rules = op.derivatives
-            answers = rules or _by_backward(op, g, out, *values)
+            answers = rules or _by_backward(op, arguments)
             if len(answers) < len(inputs):
                 raise ValueError(f"{len(answers)} derivatives for {len(inputs)} inputs")
-            for x, answer in zip(inputs, answers, strict=False):
-                if answer is None or not x._requires_grad:
+            for x, answer in zip(inputs, answers):  # noqa: B905 (strict= takes as long as a sum)
+                if answer is None or x._hooks is None:
                     continue
-                gradient = answer(g, out, *values) if rules else answer
-                for observer in observers:
-                    observer.backward(tensor, x, g, gradient)
+                gradient = answer(*arguments) if rules else answer
+                if observers:
+                    for observer in observers:
+                        observer.backward(tensor, x, g, gradient)
                 if create_graph:
                     gradient = as_tensor(gradient)
+                data = x._data
                 if (
-                    type(gradient) is not np.ndarray
-                    or gradient.shape != x._data.shape
-                    or gradient.dtype != x._data.dtype
+                    type(gradient) is not ndarray
+                    or gradient.shape != data.shape
+                    or gradient.dtype is not data.dtype
                 ):
                     gradient = unbroadcast(gradient, x)
                 if x in gradients:
-                    gradient = as_array(gradients[x] + gradient)
+                    gradient = gradients[x] + gradient
+                    if type(gradient) is not ndarray:  # but a scalar of NumPy's
+                        gradient = as_array(gradient)
                 gradients[x] = gradient
         except (ValueError, TypeError, IndexError) as error:
             raise explained(error, f"the backward of {op!r} of {listed(inputs)}") from error
@@ -424,42 +410,19 @@ def summed(weights: Iterable[tuple[Tensor, Any]]) -> dict[Tensor, Any]:
     """What a sweep starts from: an output that occurs several times weighs as much as all."""
     gradients: dict[Tensor, Any] = {}
     for out, weight in weights:
-        if out._requires_grad:
+        if out.requires_grad:
             gradients[out] = as_array(gradients[out] + weight) if out in gradients else weight
     return gradients
 
 
-def _by_backward(op: Op, *arrays: Any) -> Any:
+def _by_backward(op: Op, arguments: list[Any]) -> Any:
     """What the op's `backward` says: a gradient for each input."""
     # A rule may see what others hold too, so it is not to write into it.
-    answer = op.backward(*[_read_only(a) if type(a) is np.ndarray else a for a in arrays])
+    answer = op.backward(*[_read_only(a) if type(a) is ndarray else a for a in arguments])
     answers = answer if isinstance(answer, (tuple, list)) else (answer,)
-    if len(answers) != len(arrays) - 2:
-        raise ValueError(f"{len(answers)} gradients for {len(arrays) - 2} inputs")
+    if len(answers) != len(arguments) - 2:
+        raise ValueError(f"{len(answers)} gradients for {len(arguments) - 2} inputs")
     return answers
-
-
-def _hooked(tensor: Tensor, g: Any, create_graph: bool) -> Any:
-    """The gradient of a Tensor after its hooks."""
-    for hook in tensor._hooks:
-        answer = hook(g)
-        if answer is None:
-            continue
-        if np.shape(plain(answer)) != tensor.shape:
-            raise ValueError(
-                f"a hook of {described(tensor)} gave a gradient of shape "
-                f"{np.shape(plain(answer))}; it must have the Tensor's shape"
-            )
-        g = (
-            as_tensor(answer, tensor.dtype)
-            if create_graph
-            else as_array(plain(answer), tensor.dtype)
-        )
-    return g
-
-
-def _retain(g: Any) -> None:
-    """The hook that changes nothing: `backward` fills `grad` where it finds it."""
 
 
 def _read_only(array: Array) -> Array:
@@ -493,7 +456,7 @@ def unbroadcast(gradient: Any, x: Tensor) -> Any:
 
 def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
     """What the sweep starts from at `output`, of its shape and dtype: ones, or what was given."""
-    if not output._requires_grad:
+    if not output.requires_grad:
         raise ValueError(
             f"{described(output)} does not require gradients, so there is nothing to compute; "
             "was an input made with requires_grad=True, and outside no_grad()?"
@@ -504,6 +467,8 @@ def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
                 f"backward() of {described(output)} needs a gradient of its shape, since it is "
                 "not a single number; reduce it first, as in t.sum().backward(), or pass one"
             )
+        if type(output._data) is ndarray and not create_graph:
+            return one[output.dtype].reshape(output.shape)
         gradient = np.ones_like(output._data)
     gradient = as_array(gradient)
     if gradient.shape != output.shape:
@@ -527,23 +492,30 @@ def as_tensor(data: Any, dtype: Any = None) -> Tensor:
     Tensor([1, 2])
     """
     if isinstance(data, Tensor):
-        return data if dtype is None or data.dtype == dtype else data.astype(dtype)
+        return data if dtype is None or data._data.dtype == dtype else data.astype(dtype)
     return _make(as_array(data, dtype))
 
 
-def _as_tensors(inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
-    """Inputs of an op as Tensors; Python's numbers take the dtype that the other inputs have."""
-    dtypes = [
-        x.dtype if isinstance(x, Tensor) else as_array(x).dtype
-        for x in inputs
-        if type(x) not in (float, int, bool)
-    ]
-    return tuple(
-        as_tensor(np.asarray(x, np.result_type(*dtypes, x)))
+def _as_tensors(inputs: tuple[Any, ...]) -> list[Tensor] | None:
+    """Inputs of an op as Tensors, if one of them is one; None if it is given plain arrays."""
+    for x in inputs:
+        if isinstance(x, Tensor):
+            break
+    else:
+        return None
+    return [
+        _make(np.asarray(x, _dtype_beside(x, inputs)))
         if type(x) in (float, int, bool)
         else as_tensor(x)
         for x in inputs
-    )
+    ]
+
+
+def _dtype_beside(number: Any, inputs: tuple[Any, ...]) -> Any:
+    """The dtype that a number of Python's takes among other inputs: the one that they have."""
+    dtypes = {as_array(x).dtype for x in inputs if type(x) not in (float, int, bool)}
+    dtype = dtypes.pop()
+    return dtype if not dtypes and dtype.kind == "f" else np.result_type(dtype, *dtypes, number)
 
 
 def _make(
@@ -564,8 +536,6 @@ def _make(
     tensor.inputs = inputs
     tensor.number = next(numbers)
     tensor.grad = None
-    tensor._requires_grad = op is not None
-    tensor._hooks = ()
-    tensor.name = None
-    tensor.scopes = ()
+    tensor._hooks = None if op is None else ()
+    tensor._labels = ()
     return tensor

@@ -11,7 +11,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from microgradx.array_methods import Array, Axis, as_array, as_floats, implements, plain
+from microgradx.array_methods import (
+    Array,
+    Axis,
+    as_array,
+    as_floats,
+    as_number,
+    implements,
+    plain,
+    surely,
+)
 from microgradx.engine import Tensor
 from microgradx.messages import callers_frame
 from microgradx.ops.activations import softplus
@@ -103,7 +112,7 @@ def _checked_temperature(temperature: Any, x: Any) -> Any:
     values = as_array(plain(temperature))
     with np.errstate(over="ignore"):
         cast = values.astype(x.dtype)
-    if not np.all(cast > 0):
+    if surely(~np.all(cast > 0)):
         raise ValueError(
             f"temperature must be positive in {x.dtype}, not {values}; towards 0 softmax picks "
             "the largest logit, so for that use argmax"
@@ -219,7 +228,7 @@ def binary_cross_entropy_with_logits(
         raise ValueError(
             f"logits of shape {logits.shape} and target of shape {y.shape}; they must be the same"
         )
-    if np.any((plain(y) < 0) | (plain(y) > 1)):
+    if surely(np.any((plain(y) < 0) | (plain(y) > 1))):
         raise ValueError("the target must hold probabilities, from 0 to 1, of the answer yes")
     positive = y * softplus(-logits)
     if pos_weight is not None:
@@ -239,7 +248,7 @@ def _nll(
     index.insert(axis % log_p.ndim, labels)
     importance = importance.astype(log_p.dtype)
     losses = np.where(counted, -log_p[tuple(index)], 0) * importance
-    return _reduced(losses, float(np.sum(importance, dtype=np.float64)), reduction)
+    return _reduced(losses, as_number(np.sum(importance, dtype=np.float64)), reduction)
 
 
 def _reduced(losses: Any, divisor: Any, reduction: str) -> Any:
@@ -248,6 +257,8 @@ def _reduced(losses: Any, divisor: Any, reduction: str) -> Any:
     total = sum(losses)
     if reduction == "sum":
         return total
+    if not isinstance(divisor, (int, float)):
+        return total / np.where(divisor == 0, np.nan, divisor).astype(total.dtype)
     # If no row counts there is no mean, but the gradients are known: 0.
     return total / divisor if divisor else total + np.nan
 
@@ -301,7 +312,7 @@ def _as_weight(weight: Any, logits: Any) -> Array:
     if isinstance(weight, Tensor) and weight.requires_grad:
         raise ValueError("weights are constants for a loss: pass weight.detach()")
     weight = as_array(plain(weight)).astype(logits.dtype, copy=False)
-    if np.any(weight < 0):
+    if surely(np.any(weight < 0)):
         raise ValueError("weights must be 0 or more: a negative one would reward mistakes")
     return weight
 
@@ -325,7 +336,7 @@ def _check_labels(labels: Array, classes: int, ignore_index: int | None) -> None
     outside = (labels < 0) | (labels >= classes)
     if ignore_index is not None:
         outside &= labels != ignore_index
-    if np.any(outside):
+    if surely(np.any(outside)):
         row, named = _first(outside)
         raise IndexError(
             f"label {labels[row]} in row {named} is not one of the "
@@ -337,7 +348,7 @@ def _check_probabilities(values: Array, axis: int) -> None:
     totals = np.sum(values, axis)
     # Rows of zeros are left: they count for nothing, as ignored ones do.
     wrong = np.any(values < 0, axis) | ((np.abs(totals - 1) > 1e-2) & (totals != 0))
-    if np.any(wrong):
+    if surely(np.any(wrong)):
         raise ValueError(
             f"row {_first(wrong)[1]} of the target, which has the logits' shape, "
             "does not hold probabilities: they must be 0 or more, and add up to 1; divide them by "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,11 @@ import numpy as np
 __all__ = ["manual_seed", "default_generator", "as_generator"]
 
 _default = np.random.default_rng()
+
+# While a program is captured: what stands there for a generator, and records what is drawn.
+standing_in: ContextVar[Callable[[np.random.Generator], Any] | None] = ContextVar(
+    "standing_in", default=None
+)
 
 
 def manual_seed(seed: int) -> np.random.Generator:
@@ -47,10 +54,11 @@ def as_generator(generator: Any) -> np.random.Generator:
     True
     """
     if generator is None:
-        return _default
+        generator = _default
     if not isinstance(generator, np.random.Generator):
         raise TypeError(
             f"generator must be a numpy.random.Generator, not {generator!r}; "
             "np.random.default_rng(0) makes one from the seed 0"
         )
-    return generator
+    stand_in = standing_in.get()
+    return generator if stand_in is None else stand_in(generator)

@@ -100,15 +100,46 @@ class Scope(NamedTuple):
     start: int
 
 
+class Labels:
+    """What a Tensor is called by, and in: its name, and the scopes whose result it is.
+
+    Most have neither, so both share one place: pairs of what was called and when, or of the name
+    and None.
+    """
+
+    __slots__ = ()
+    _labels: tuple[tuple[Any, int | None], ...]
+
+    @property
+    def name(self) -> str | None:
+        """What drawings and messages call it."""
+        return next((label for label, start in self._labels if start is None), None)
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        scopes = tuple(label for label in self._labels if label[1] is not None)
+        self._labels = scopes if name is None else (*scopes, (name, None))  # type: ignore[misc]
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The composed functions and modules whose result it is, innermost first."""
+        return tuple(
+            Scope(called.__name__, start) for called, start in self._labels if start is not None
+        )
+
+
 def enter_scope() -> int:
     """The number to hand to `leave_scope`; all Tensors made from now on have larger ones."""
     return next(numbers)
 
 
-def leave_scope(name: str, start: int, out: Any) -> Any:
-    """Leave, on a result, the mark by which drawings group what was computed inside."""
+def leave_scope(called: Any, start: int, out: Any) -> Any:
+    """Leave, on a result, the mark by which drawings group what was computed inside.
+
+    What was called, a function or the class of a module, is the scope's name by its `__name__`.
+    """
     if getattr(out, "op", None) is not None and out.number > start:
-        out.scopes += (Scope(name, start),)
+        out._labels = (*out._labels, (called, start))
     return out
 
 
@@ -117,7 +148,7 @@ def scope(function: F) -> F:
 
     @functools.wraps(function)
     def scoped(*args: Any, **kwargs: Any) -> Any:
-        start = enter_scope()
-        return leave_scope(function.__name__, start, function(*args, **kwargs))
+        start = next(numbers)
+        return leave_scope(function, start, function(*args, **kwargs))
 
     return scoped  # type: ignore[return-value]

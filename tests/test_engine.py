@@ -23,6 +23,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import microgradx as mg
 from microgradx import Op, Tensor
 from microgradx.engine import history, sweep
+from microgradx.recording import observers
 
 
 def leaf(data, **options):
@@ -559,6 +560,109 @@ def test_a_grad_shares_memory_with_no_array_of_a_rule(backwards):
     assert_array_equal(seed, [10.0, 20.0])
 
 
+def test_a_gradient_that_nobody_else_can_see_is_not_copied():
+    made = []
+
+    def rule(self, g, out, x):
+        gradient = g * 2
+        made.append(id(gradient))
+        return gradient
+
+    x = leaf([1.0, 2.0])
+    op_with(rule)(x).backward([1.0, 1.0])
+    assert [id(x.grad)] == made
+    assert_owned(x.grad)
+
+
+def kept(g):
+    KEPT.append(g)
+    return g
+
+
+def a_view(g):
+    KEPT.append(g[:1])
+    return g
+
+
+def of_kept(g):
+    KEPT.append(g)
+    return g[:]
+
+
+def a_buffer(g):
+    KEPT.append(np.asarray(memoryview(g)))
+    return g
+
+
+def frozen(g):
+    g.flags.writeable = False
+    return g
+
+
+def of_another_order(g):
+    return np.asfortranarray(g)
+
+
+KEPT = []
+
+
+@pytest.mark.parametrize("seen_by", [kept, a_view, of_kept, a_buffer, frozen, of_another_order])
+def test_a_gradient_that_somebody_sees_is_copied(seen_by):
+    KEPT.clear()
+    x = leaf([[1.0, 2.0], [3.0, 4.0]])
+    op_with(lambda self, g, out, x: seen_by(g * 2.0))(x).backward(np.ones((2, 2)))
+    assert_owned(x.grad, *KEPT)
+    assert x.grad.flags.c_contiguous
+    assert_array_equal(x.grad, np.full((2, 2), 2.0))
+
+
+def test_a_gradient_that_a_hook_or_an_observer_keeps_is_copied():
+    x, seen = leaf([1.0, 2.0]), []
+
+    class Observer:
+        def forward(self, op, inputs, out):
+            pass
+
+        def backward(self, out, x, g, gradient):
+            seen.append(gradient)
+
+    x.register_hook(seen.append)
+    (x * 2.0).backward([1.0, 1.0])
+    assert len(seen) == 1
+    assert_owned(x.grad, *seen)
+    x = leaf([1.0, 2.0])
+    observers.append(Observer())
+    try:
+        (x * 2.0).backward([1.0, 1.0])
+    finally:
+        observers.pop()
+    assert len(seen) == 2
+    assert_owned(x.grad, *seen)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_what_a_sweep_starts_from_is_shared_and_cannot_be_written_to(shape):
+    x = leaf(np.zeros(shape))
+    x.backward()
+    assert_owned(x.grad)
+    x.grad += 5
+    x.grad = None
+    x.backward()
+    assert_array_equal(x.grad, np.ones(shape), strict=True)
+
+    def spoil(g, out, x):
+        g *= 2
+
+    class Spoil(Op):
+        derivatives = (spoil,)
+
+        def forward(self, x):
+            return x * 1
+
+    with pytest.raises(ValueError, match="read-only"):
+        Spoil()(leaf(np.zeros(shape))).backward()
+
+
 def test_adding_up_gradients_writes_into_no_array_of_a_rule():
     saved = np.array([7.0, 8.0])
     constant = op_with(lambda self, g, out, x: saved)
@@ -942,7 +1046,7 @@ def test_a_graph_can_be_freed_early_and_says_so_afterwards():
 
 def test_freeing_lets_go_of_what_forward_kept():
     x = leaf([[1.0, 2.0, 3.0]])
-    loss = mg.cross_entropy(x, [0])
+    loss = mg.cross_entropy(x * 1.0, [0])  # of a leaf itself, it would become the gradient
     kept = weakref.ref(loss.op.kept)
     loss.backward(retain_graph=False)
     assert kept() is None

@@ -161,7 +161,7 @@ class Watch:
 
     def forward(self, op: Op, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         for i, x in enumerate(inputs):
-            if x.op is None and x._requires_grad and not is_finite(x._data):
+            if x.op is None and x.requires_grad and not is_finite(x._data):
                 what = (
                     f"the forward of {op!r} met {_input_name(i, x)}, a parameter, which was "
                     f"already {_extent(x._data)}"

@@ -162,7 +162,7 @@ def _largest_leaf(case: Case) -> tuple[Tensor | None, float]:
 
 def _grew(case: Case) -> bool:
     leaf, largest = _largest_leaf(case)
-    return leaf is not None and leaf._requires_grad and largest >= 100
+    return leaf is not None and leaf.requires_grad and largest >= 100
 
 
 def _overflowed(case: Case) -> bool:

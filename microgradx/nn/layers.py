@@ -73,16 +73,16 @@ class Linear(Module):
         self.bias = Tensor(np.zeros(out_features, dtype), requires_grad=True) if bias else None
 
     def forward(self, x: Any) -> Tensor:
-        x = as_tensor(x, self.weight.dtype)
-        if x.shape[-1:] != (self.in_features,):
+        weight, bias = self.weight, self.bias
+        x = as_tensor(x, weight._data.dtype)
+        if x._data.shape[-1:] != weight._data.shape[1:]:
             raise ValueError(
                 f"an input of shape {x.shape} does not fit {self!r}, which has "
-                f"{described(self.weight)}; the input's last axis must have length "
-                f"{self.in_features}"
+                f"{described(weight)}; the input's last axis must have length {self.in_features}"
             )
-        if self.bias is None:
-            return matmul(x, self.weight.T)  # type: ignore[no-any-return]
-        return linear(x, self.weight, self.bias)  # type: ignore[no-any-return]
+        if bias is None:
+            return matmul(x, weight.T)  # type: ignore[no-any-return]
+        return linear(x, weight, bias)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         return (
@@ -292,8 +292,9 @@ class Sequential(Module):
             setattr(self, str(i), layer)
 
     def forward(self, x: Any) -> Any:
-        for layer in self:
-            x = layer(x)
+        for name, layer in vars(self).items():
+            if name.isdecimal():
+                x = layer(x)
         return x
 
     def __iter__(self) -> Iterator[Module]:

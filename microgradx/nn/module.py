@@ -15,7 +15,7 @@ import numpy as np
 
 from microgradx.array_methods import Array, as_array, plain
 from microgradx.engine import Tensor
-from microgradx.recording import enter_scope, leave_scope
+from microgradx.recording import leave_scope, numbers
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -47,6 +47,8 @@ class Module:
 
     #: Whether it is being trained or used: `Dropout`, for one, is active only in training.
     training: bool = True
+    #: How often an attribute of any module was set: what was made for a model may not fit any more.
+    changes: int = 0
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(
@@ -54,8 +56,8 @@ class Module:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        start = enter_scope()
-        return leave_scope(type(self).__name__, start, self.forward(*args, **kwargs))
+        start = next(numbers)
+        return leave_scope(type(self), start, self.forward(*args, **kwargs))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if _is_parameter(vars(self).get(name)) and not isinstance(value, (Tensor, type(None))):
@@ -64,6 +66,7 @@ class Module:
                 f"be trained; set its values with .{name}.data = …, or assign a Tensor"
             )
         super().__setattr__(name, value)
+        Module.changes += 1
         for path, member in _reached(_members(name, value)):
             # A name that the path ends in was given in here, when less of the path was known.
             if _is_parameter(member) and f".{path}".endswith(f".{member.name or path}"):

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from microgradx.array_methods import Array, as_floats, implements
-from microgradx.ops.elementwise import Elementwise, documented, exp, tanh, where
+from microgradx.array_methods import Array, as_floats, implements, zero
+from microgradx.ops.elementwise import Elementwise, documented, exp, gated, tanh, where
 from microgradx.recording import scope
 
 __all__ = [
@@ -48,7 +48,7 @@ def _logsigmoid(x: Array) -> Array:
 
 
 def _relu(x: Array) -> Array:
-    return np.maximum(x, 0)
+    return np.maximum(x, zero[x.dtype] if type(x) is np.ndarray else 0)
 
 
 def _leaky_relu(x: Array, y: Array) -> Array:
@@ -77,14 +77,19 @@ _erf_of_number = np.frompyfunc(math.erf, 1, 1)
 _erfc_of_number = np.frompyfunc(math.erfc, 1, 1)
 
 
+def _as_floats_like(x: Array, numbers: Any) -> Array:
+    """Numbers of Python's, one or an array of them, in the dtype of x."""
+    return np.asarray(numbers, x.dtype) if isinstance(x, np.ndarray) else numbers.astype(x.dtype)
+
+
 def _erf(x: Array) -> Array:
     x = as_floats(x)
-    return np.asarray(_erf_of_number(x), x.dtype)
+    return _as_floats_like(x, _erf_of_number(x))
 
 
 def _erfc(x: Array) -> Array:
     x = as_floats(x)
-    return np.asarray(_erfc_of_number(x), x.dtype)
+    return _as_floats_like(x, _erfc_of_number(x))
 
 
 def _negative_part(x: Any) -> Any:
@@ -103,7 +108,8 @@ sigmoid = Elementwise(
 logsigmoid = Elementwise(
     _logsigmoid, "ln sigmoid x", lambda g, out, x: g * sigmoid(-x), name="logsigmoid")
 softplus = Elementwise(_softplus, "ln(1 + eˣ)", lambda g, out, x: g * sigmoid(x), name="softplus")
-relu = Elementwise(_relu, "max(x, 0)", lambda g, out, x: np.where(out > 0, g, 0), name="relu")
+relu = Elementwise(
+    _relu, "max(x, 0)", lambda g, out, x: gated(g, np.greater(out, zero[out.dtype])), name="relu")
 _leaky = Elementwise(
     _leaky_relu, "x if x > 0 else y · x",
     lambda g, out, x, y: np.where(x > 0, g, g * y),
@@ -114,9 +120,9 @@ _exponential_linear = Elementwise(
     lambda g, out, x, y: np.where(x > 0, 0, g * np.expm1(_negative_part(x))), name="elu")
 _hard_tanh = Elementwise(
     np.clip, "min(max(x, y), z)",
-    lambda g, out, x, y, z: np.where((x > y) & (x < z), g, 0),
-    lambda g, out, x, y, z: np.where(x <= y, g, 0),
-    lambda g, out, x, y, z: np.where(x >= z, g, 0), name="hardtanh")
+    lambda g, out, x, y, z: gated(g, (x > y) & (x < z)),
+    lambda g, out, x, y, z: gated(g, x <= y),
+    lambda g, out, x, y, z: gated(g, x >= z), name="hardtanh")
 silu = Elementwise(
     _silu, "x sigmoid x", lambda g, out, x: g * sigmoid(x) * (1 + x * sigmoid(-x)), name="silu")
 mish = Elementwise(

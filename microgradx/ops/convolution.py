@@ -1,32 +1,38 @@
 """Convolution and pooling: what slides a window over an image, or along a signal.
 
-Everything here is made of `Windows`, which lays out what the window sees at each of its positions,
-and of its adjoint, `AddWindows`. A convolution is then one product of matrices, in the manner of
-K. Chellapilla, S. Puri and P. Simard, "High performance convolutional neural networks for document
-processing", 2006; sizes are those of V. Dumoulin and F. Visin, "A guide to convolution arithmetic
-for deep learning", 2016.
+Arrays come and go as PyTorch has them, (batch, channels, …), with any number of spatial axes.
+Sizes are those of V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning",
+2016.
 
-Arrays come and go as PyTorch has them, (batch, channels, …), with any number of spatial axes. In
-memory the batch is last: so the product is one for the whole batch, and every loop of NumPy's
-runs over long stretches. What is handed out is a view of that with its axes in PyTorch's order,
-and what comes in is taken over without copying if it is such a view.
+A convolution is a product of matrices, once what each window sees is a column of one (K.
+Chellapilla, S. Puri and P. Simard, "High performance convolutional neural networks for document
+processing", 2006). To copy all that would make the array larger by the size of the kernel, and
+memory is what takes the time. So in memory, images are (height, channels, width, batch), and only
+the columns of windows are copied, to (height, channels, kernel width, positions, batch). As many
+rows of this as the kernel has are one piece of memory, and the matrix for one row of positions.
+The next row's begins one row further down, and overlaps it.
+
+What is handed out is a view of such an array, with its axes in PyTorch's order, and what comes in
+as such a view is not copied. Pooling takes one place of all windows at a time, which is a slice,
+and leaves the order in memory as it is.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from microgradx.array_methods import Array
 from microgradx.engine import Op
+from microgradx.ops.indexing import AddAt
 
 __all__ = [
-    "Windows",
-    "AddWindows",
     "Convolution",
     "MaxPool",
     "AveragePool",
@@ -35,22 +41,15 @@ __all__ = [
 #: One number for each spatial axis.
 Sizes = tuple[int, ...]
 
-#: How much is added before and after, for each spatial axis.
+#: How much is added before and after, for each axis.
 Padding = tuple[tuple[int, int], ...]
 
-
-def batch_last(x: Any) -> Any:
-    """(N, C, …) as (C, …, N)."""
-    return np.transpose(x, (*range(1, x.ndim), 0))
-
-
-def batch_first(x: Any) -> Any:
-    """(C, …, N) as (N, C, …)."""
-    return np.transpose(x, (x.ndim - 1, *range(x.ndim - 1)))
+#: How windows lie along each axis: size of the kernel, stride and dilation.
+Axes = Sequence[tuple[int, int, int]]
 
 
 class Sliding(Op):
-    """What ops over windows share: their settings, and which elements a window sees."""
+    """What ops over windows share: their settings."""
 
     def __init__(
         self, kernel_size: Sizes, stride: Sizes, padding: Padding, dilation: Sizes
@@ -59,141 +58,149 @@ class Sliding(Op):
         self.stride = stride
         self.padding = padding
         self.dilation = dilation
-
-    @property
-    def sliding(self) -> tuple[Sizes, Sizes, Padding, Sizes]:
-        """The settings, for another op over the same windows."""
-        return self.kernel_size, self.stride, self.padding, self.dilation
+        self.axes = tuple(zip(kernel_size, stride, dilation, strict=True))
 
     def positions(self, shape: Sizes) -> Sizes:
         """How many positions the window has along each spatial axis of (N, C, …)."""
-        return tuple(
-            (size + before + after - d * (k - 1) - 1) // s + 1
-            for size, k, s, (before, after), d in zip(shape[2:], *self.sliding, strict=True)
-        )
-
-    def padded(self, x: Array, value: float = 0.0) -> Array:
-        """(N, C, …) as (C, …, N), contiguous, with padding around it."""
-        x = batch_last(x)
-        if not any(map(any, self.padding)):
-            return np.ascontiguousarray(x)
-        whole = np.full(self.padded_shape(x.shape), value, x.dtype)
-        whole[self.inside(x.shape)] = x
-        return whole
-
-    def padded_shape(self, shape: Sizes) -> Sizes:
-        """Of (C, …, N) without the padding."""
-        widths = ((0, 0), *self.padding, (0, 0))
-        return tuple(size + sum(width) for size, width in zip(shape, widths, strict=True))
-
-    def inside(self, shape: Sizes) -> tuple[slice, ...]:
-        """Where (C, …, N) stands within the padding."""
-        starts = (0, *(before for before, _ in self.padding), 0)
-        return tuple(slice(i, i + size) for i, size in zip(starts, shape, strict=True))
-
-    def places(self, positions: Sizes) -> Iterator[tuple[Any, Any]]:
-        """For each place in the kernel, what all windows see there: an index into windows, (C,
-        *kernel, *positions, N), and one into what they are windows of."""
-        for place in np.ndindex(*self.kernel_size):
-            seen = (
-                slice(i * d, i * d + s * (n - 1) + 1, s)
-                for i, d, s, n in zip(place, self.dilation, self.stride, positions, strict=True)
-            )
-            yield (slice(None), *place), (slice(None), *seen)
-
-    def reduced(self, function: Any, padded: Array, positions: Sizes) -> Array:
-        """What a ufunc makes of all that each window sees, as (N, C, …)."""
-        (_, first), *others = self.places(positions)
-        out = padded[first].copy()
-        for _, place in others:
-            function(out, padded[place], out=out)
-        return batch_first(out)
-
-    @property
-    def kernel_axes(self) -> Sizes:
-        """Which axes of windows are the kernel's."""
-        return tuple(range(1, len(self.kernel_size) + 1))
-
-    def beside_windows(self, out: Any) -> Any:
-        """(N, C, *positions) in a shape that broadcasts to that of windows."""
-        return np.expand_dims(batch_last(out), self.kernel_axes)
+        return positions_in(padded_shape(shape[2:], self.padding), self.axes)
 
 
-class Windows(Sliding):
-    """What each window sees: (N, C, …) becomes (C, *kernel, *positions, N), a view.
+# ---------------------------------------------------------------------------- windows
 
-    >>> x = np.array([[[1, 2, 3]]])
-    >>> Windows((2,), (1,), ((0, 0),), (1,))(x)[0, ..., 0]
-    array([[1, 2],
-           [2, 3]])
+
+def positions_in(sizes: Sequence[int], axes: Axes) -> Sizes:
+    """How many positions a window has along each of the axes, of these sizes with padding."""
+    return tuple(
+        (size - d * (k - 1) - 1) // s + 1 for size, (k, s, d) in zip(sizes, axes, strict=True)
+    )
+
+
+def places_in(positions: Sizes, axes: Axes) -> list[tuple[slice, ...]]:
+    """For each place in the kernel, where windows at all their positions have it."""
+    along_axes = (
+        [slice(i * d, i * d + s * (n - 1) + 1, s) for i in range(k)]
+        for n, (k, s, d) in zip(positions, axes, strict=True)
+    )
+    return list(itertools.product(*along_axes))
+
+
+def windows(x: Any, first: int, axes: Axes) -> Any:
+    """What windows see: (…, *sizes, …), from the first axis on, as (…, *kernel, *positions, …).
+
+    Of an ndarray it is a view.
     """
-
-    formula = "windows of x"
-
-    def __init__(
-        self,
-        kernel_size: Sizes,
-        stride: Sizes,
-        padding: Padding,
-        dilation: Sizes,
-        padded_with: float = 0.0,
-    ) -> None:
-        super().__init__(kernel_size, stride, padding, dilation)
-        self.padded_with = padded_with
-
-    def forward(self, x: Array) -> Array:
-        whole = self.padded(x, self.padded_with)
-        of_channel, *of_space, of_batch = whole.strides
-        return as_strided(
-            whole,
-            (whole.shape[0], *self.kernel_size, *self.positions(x.shape), whole.shape[-1]),
-            (
-                of_channel,
-                *(stride * d for stride, d in zip(of_space, self.dilation, strict=True)),
-                *(stride * s for stride, s in zip(of_space, self.stride, strict=True)),
-                of_batch,
-            ),
-            writeable=False,
-        )
-
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
-        return AddWindows(*self.sliding, x.shape)(g)
+    end = first + len(axes)
+    kernel, stride, dilation = zip(*axes, strict=True)
+    positions = positions_in(x.shape[first:end], axes)
+    shape = (*x.shape[:first], *kernel, *positions, *x.shape[end:])
+    if isinstance(x, np.ndarray):
+        before, steps, behind = x.strides[:first], x.strides[first:end], x.strides[end:]
+        within, between = map(operator.mul, steps, dilation), map(operator.mul, steps, stride)
+        strides = (*before, *within, *between, *behind)
+        return np.ndarray(shape, x.dtype, x, strides=strides)  # checked, unlike as_strided
+    whole = (slice(None),) * first
+    seen = [x[whole + place] for place in places_in(positions, axes)]
+    return np.reshape(np.stack(seen, first), shape)
 
 
-class AddWindows(Sliding):
-    """The adjoint of `Windows`: each element is the sum of what windows see of it.
+def add_windows(x: Any, first: int, axes: Axes, sizes: Sizes) -> Any:
+    """The adjoint of `windows`: each element is the sum of what windows see of it."""
+    middle, end = first + len(axes), first + 2 * len(axes)
+    whole = (slice(None),) * first
+    parts = [x[whole + place] for place in np.ndindex(*x.shape[first:middle])]
+    places = [whole + place for place in places_in(x.shape[middle:end], axes)]
+    return add_at_places(parts, places, (*x.shape[:first], *sizes, *x.shape[end:]), x)
 
-    >>> windows = np.array([[1, 2], [2, 3]])[None, ..., None]
-    >>> AddWindows((2,), (1,), ((0, 0),), (1,), (1, 1, 3))(windows)
-    array([[[1, 4, 3]]])
+
+def add_at_places(
+    parts: Iterable[Any],
+    places: list[tuple[Any, ...]],
+    shape: Sizes,
+    like: Any,
+    apart: bool = False,
+) -> Any:
+    """Zeros to which each part is added at its place; `apart` if no two places overlap.
+
+    In memory, the axes are in the order of those of `like`.
     """
+    pairs = zip(parts, places, strict=True)
+    if not isinstance(like, np.ndarray):
+        return reduce(operator.add, [AddAt(place, shape)(part) for part, place in pairs])
+    out = np.zeros_like(like, shape=shape)
+    for part, place in pairs:
+        if apart:
+            out[place] = part
+        else:
+            out[place] += part
+    return out
 
-    name = "add_windows"
-    formula = "Σ of windows x"
 
-    def __init__(
-        self, kernel_size: Sizes, stride: Sizes, padding: Padding, dilation: Sizes, shape: Sizes
-    ) -> None:
-        super().__init__(kernel_size, stride, padding, dilation)
-        self.shape = shape
+def padded(x: Any, padding: Padding, value: float = 0.0) -> Any:
+    """With a margin around it; in memory, the order of its axes stays."""
+    if not any(map(any, padding)):
+        return x
+    if not isinstance(x, np.ndarray):
+        return np.pad(x, padding, constant_values=value)
+    out = np.full_like(x, value, shape=padded_shape(x.shape, padding))
+    cropped(out, padding)[...] = x
+    return out
 
-    def forward(self, x: Array) -> Array:
-        shape = (*self.shape[1:], self.shape[0])
-        out = np.zeros(self.padded_shape(shape), x.dtype)
-        for in_windows, in_padded in self.places(self.positions(self.shape)):
-            out[in_padded] += x[in_windows]
-        return batch_first(out[self.inside(shape)])
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
-        return Windows(*self.sliding)(g)
+def padded_shape(shape: Sequence[int], padding: Sequence[tuple[int, int]]) -> Sizes:
+    return tuple(size + sum(width) for size, width in zip(shape, padding, strict=True))
+
+
+def cropped(x: Any, padding: Padding) -> Any:
+    """Without the margin."""
+    edges = zip(x.shape, padding, strict=True)
+    return x[tuple(slice(before, size - after) for size, (before, after) in edges)]
+
+
+# ---------------------------------------------------------------------------- convolution
+
+
+def rows_first(x: Any) -> Any:
+    """(N, C, H, …, W) as (H, C, …, W, N). A signal, (N, C, L), is an image of one row."""
+    if x.ndim == 3:
+        x = np.expand_dims(x, 2)
+    return np.transpose(x, (2, 1, *range(3, x.ndim), 0))
+
+
+def batch_first(x: Any) -> Any:
+    """(H, C, …, W, N) as (N, C, H, …, W)."""
+    return np.transpose(x, (x.ndim - 1, 1, 0, *range(2, x.ndim - 1)))
+
+
+def contiguous(x: Any) -> Any:
+    return np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x
+
+
+def are_ndarrays(*arrays: Any) -> bool:
+    return all(isinstance(array, np.ndarray) for array in arrays)
+
+
+def product(weights: Any, matrices: Any) -> Any:
+    """weights · matrices, for each row of positions; of ndarrays, a few columns at a time.
+
+    Up to a million multiplications, OpenBLAS takes the operands as they lie, without rearranging
+    them first. That is up to twice as fast, unless it leaves less than 128 columns.
+    """
+    columns = matrices.shape[-1]
+    width = 1_000_000 // (math.prod(weights.shape[-2:]) or 1) // 32 * 32
+    if not 128 <= width < columns or not are_ndarrays(weights, matrices):
+        return np.matmul(weights, matrices)
+    shape = (*matrices.shape[:-2], weights.shape[-2], columns)
+    out = np.empty(shape, np.result_type(weights, matrices))
+    for start in range(0, columns, width):
+        some = (..., slice(start, start + width))
+        np.matmul(weights, matrices[some], out=out[some])
+    return out
 
 
 class Convolution(Sliding):
     """Every window's product with the weights: x (N, C, …), w (O, C / groups, *kernel), b (O,).
 
-    `kernel_size` is that of the weights; b may be left out. As matrices, one for each group, all
-    of these are: what the windows see (C · kernel, positions · N), the weights (O, C · kernel),
-    and the output, or a gradient that arrives there, (O, positions · N).
+    `kernel_size` is that of the weights; b may be left out.
 
     >>> smooth = Convolution((2,), (1,), ((0, 0),), (1,))
     >>> smooth(np.array([[[1.0, 3.0, 5.0]]]), np.array([[[0.5, 0.5]]]))
@@ -213,56 +220,122 @@ class Convolution(Sliding):
         super().__init__(kernel_size, stride, padding, dilation)
         self.groups = groups
         self.name = f"conv{len(kernel_size)}d"
+        is_signal = len(kernel_size) == 1
+        self.rows, *self.columns = ((1, 1, 1),) * is_signal + self.axes
+        self.above_and_below, *self.beside = ((0, 0),) * is_signal + padding
 
     @property
     def derivatives(self) -> tuple[Any, ...]:  # type: ignore[override]
         return self.by_input, self.by_weight, self.by_bias
 
     def forward(self, x: Any, w: Any, b: Any = None) -> Any:
-        out = np.matmul(self.weights(w), self.seen(x))
+        weights = self.weights(w)
+        out = product(np.reshape(weights, (*weights.shape[:2], -1)), self.seen(x))
         if b is not None:
-            out = out + np.reshape(b, (self.groups, -1, 1))
-        return batch_first(np.reshape(out, (w.shape[0], *self.positions(x.shape), x.shape[0])))
+            b = np.reshape(b, (self.groups, -1, 1))
+            in_place = are_ndarrays(out, b) and out.dtype == b.dtype
+            out = np.add(out, b, out=out) if in_place else out + b
+        batch, channels, (rows, *columns) = x.shape[0], w.shape[0], self.positions(x.shape)
+        out = np.reshape(out, (out.shape[0], channels, *(columns or [rows]), batch))
+        return np.reshape(batch_first(out), (batch, channels, rows, *columns))
 
     def forward_and_keep(self, x: Any, w: Any, b: Any = None) -> Any:
         self.kept = self.seen(x)
         return self.forward(x, w, b)
 
     def by_input(self, g: Any, out: Any, x: Any, w: Any, b: Any = None) -> Any:
-        windows = np.matmul(np.swapaxes(self.weights(w), 1, 2), self.arriving(g))  # wᵀ g
-        shape = (x.shape[1], *self.kernel_size, *g.shape[2:], x.shape[0])
-        return AddWindows(*self.sliding, x.shape)(np.reshape(windows, shape))
+        # Along the columns, what windows saw of an element is added up. Along the rows, the product
+        # does that: of the kernel in reverse, and g with zeros around and, by stride, between rows.
+        (kernel, stride, dilation), (above, below) = self.rows, self.above_and_below
+        height, channels, *sizes, _ = rows_first(x).shape
+        reach = dilation * (kernel - 1)
+        g = contiguous(rows_first(g))
+        place = (slice(reach, reach + stride * (g.shape[0] - 1) + 1, stride),)
+        g = AddAt(place, (reach + above + height + below, *g.shape[1:]))(g)
+        g = windows(g, 0, ((kernel, 1, dilation),))[:, above : above + height]
+        weights = np.flip(self.weights(w), 2)
+        weights = np.transpose(weights, (0, *range(3, weights.ndim), 2, 1))
+        weights = np.reshape(weights, (self.groups, -1, math.prod(weights.shape[-2:])))
+        seen = product(weights, self.matrices(g, 0))
+        widths = [k for k, _, _ in self.columns]
+        seen = np.reshape(seen, (height, channels, *widths, *g.shape[3:]))
+        out = add_windows(seen, 2, self.columns, padded_shape(sizes, self.beside))
+        out = cropped(out, ((0, 0), (0, 0), *self.beside, (0, 0)))
+        return np.reshape(batch_first(out), x.shape)
 
     def by_weight(self, g: Any, out: Any, x: Any, w: Any, b: Any = None) -> Any:
         # x gᵀ and not g xᵀ, its transpose: BLAS is faster at it.
-        transposed = np.matmul(self.seen(x), np.swapaxes(self.arriving(g), 1, 2))
-        return np.reshape(np.swapaxes(transposed, 1, 2), w.shape)
+        products = np.matmul(self.seen(x), np.swapaxes(self.arriving(g), -1, -2))
+        transposed = np.swapaxes(np.sum(products, axis=0), -1, -2)
+        return np.reshape(np.swapaxes(np.reshape(transposed, self.weights(w).shape), 2, 3), w.shape)
 
     def by_bias(self, g: Any, out: Any, x: Any, w: Any, b: Any) -> Any:
-        return np.sum(g, axis=(0, *range(2, g.ndim)))
+        g = self.arriving(g)
+        sums = np.matmul(g, np.ones(g.shape[-1], g.dtype))  # faster than np.sum along two axes
+        return np.reshape(np.sum(sums, axis=0), b.shape)
 
     def seen(self, x: Any) -> Any:
+        """What windows see, as (rows, groups, kernel height · C / groups · kernel width, columns).
+
+        Rows and columns are of positions; the batch counts among the latter.
+        """
         if self.kept is not None and isinstance(x, np.ndarray):
             return self.kept
-        return self.matrices(Windows(*self.sliding)(x), x.shape[1] * math.prod(self.kernel_size))
-
-    def weights(self, w: Any) -> Any:
-        return self.matrices(w, w.shape[0])
+        x = contiguous(rows_first(x))
+        x = padded(x, (self.above_and_below, (0, 0), *self.beside, (0, 0)))
+        x = contiguous(windows(x, 2, self.columns))
+        return self.matrices(windows(x, 0, (self.rows,)), len(self.columns))
 
     def arriving(self, g: Any) -> Any:
-        return self.matrices(batch_last(g), g.shape[1])
+        """The gradient as (rows, groups, O / groups, columns)."""
+        rows, channels, *columns = rows_first(g).shape
+        shape = (rows, self.groups, channels // self.groups, math.prod(columns))
+        return np.reshape(rows_first(g), shape)
 
-    def matrices(self, x: Any, rows: int) -> Any:
-        """Leading axes as `rows`, shared out among the groups, and the others as columns."""
-        columns = math.prod(x.shape) // rows  # -1 would not do: of an empty batch there are none
-        return np.reshape(x, (self.groups, rows // self.groups, columns))
+    def matrices(self, x: Any, kernel_axes: int) -> Any:
+        """(kernel height, rows, C, *kernel width, *columns) in the shape that `seen` gives.
+
+        `kernel_axes` is how many the kernel's width has. With one group, and without dilation of
+        rows, the result is a view.
+        """
+        height, rows, channels, *others = x.shape
+        x = np.reshape(x, (height, rows, self.groups, channels // self.groups, *others))
+        x = np.transpose(x, (1, 2, 0, *range(3, x.ndim)))
+        size = height * channels // self.groups * math.prod(others[:kernel_axes])
+        return np.reshape(x, (rows, self.groups, size, math.prod(others[kernel_axes:])))
+
+    def weights(self, w: Any) -> Any:
+        """As (groups, O / groups, kernel height, C / groups, *kernel width)."""
+        kernel = [k for k, _, _ in (self.rows, *self.columns)]
+        w = np.reshape(w, (self.groups, w.shape[0] // self.groups, w.shape[1], *kernel))
+        return np.swapaxes(w, 2, 3)
 
 
-class MaxPool(Sliding):
+# ---------------------------------------------------------------------------- pooling
+
+
+class Pooling(Sliding):
+    """What one number is made of for each window."""
+
+    @property
+    def margin(self) -> Padding:
+        return ((0, 0), (0, 0), *self.padding)
+
+    def places(self, x: Any) -> list[tuple[Any, ...]]:
+        """For each place in the kernel, where in padded x all windows have it."""
+        return [(..., *place) for place in places_in(self.positions(x.shape), self.axes)]
+
+    def put_back(self, parts: Iterable[Any], x: Any) -> Any:
+        """To each element, the sum of what there is for it at the places of windows."""
+        apart = all(s > d * (k - 1) for k, s, d in self.axes)
+        shape = padded_shape(x.shape, self.margin)
+        return cropped(add_at_places(parts, self.places(x), shape, x, apart), self.margin)
+
+
+class MaxPool(Pooling):
     """The largest that each window sees. What ties for it shares its gradient equally.
 
-    Padding never wins, and NaN always does. As in `microgradx.max`, no gradient goes to the
-    elements of a window with NaN.
+    Padding never wins, and NaN always does. No gradient goes to the elements of a window with NaN.
 
     >>> MaxPool((2,), (2,), ((0, 0),), (1,))(np.array([[[1.0, 3.0, 5.0, 4.0]]]))
     array([[[3., 5.]]])
@@ -277,25 +350,36 @@ class MaxPool(Sliding):
         self.name = f"max_pool{len(kernel_size)}d"
 
     def forward(self, x: Array) -> Array:
-        return self.reduced(np.maximum, self.padded(x, -np.inf), self.positions(x.shape))
+        whole = padded(x, self.margin, -np.inf)
+        return reduce(np.maximum, [whole[place] for place in self.places(x)])
 
     def backward(self, g: Any, out: Any, x: Any) -> Any:
         # NaN, which equals nothing, pads here: padding of -inf would tie with elements of -inf.
-        windows = Windows(*self.sliding, padded_with=np.nan)(x)
-        is_largest = np.equal(windows, self.beside_windows(out), order="C")
-        ties = np.sum(is_largest, axis=self.kernel_axes, keepdims=True, dtype=x.dtype)
-        share = self.beside_windows(g) / np.maximum(ties, 1)
-        return AddWindows(*self.sliding, x.shape)(_chosen(is_largest, share))
+        whole = padded(x, self.margin, np.nan)
+        are_largest = [np.equal(whole[place], out) for place in self.places(x)]
+        counting = np.uint8 if len(are_largest) < 256 else x.dtype
+        ties = sum(are_largest, np.zeros_like(out, dtype=counting))
+        share = laid_out_like(out, g) / np.maximum(ties, 1)
+        return self.put_back(chosen(are_largest, share), x)
 
 
-def _chosen(mask: Any, g: Any) -> Any:
-    """np.where(mask, g, 0), as a product where that is the same: several times faster."""
+def chosen(masks: list[Any], g: Any) -> Iterator[Any]:
+    """np.where(mask, g, 0) for each, as a product where that is the same: several times faster."""
     if isinstance(g, np.ndarray) and np.all(np.isfinite(g)):
-        return mask * g
-    return np.where(mask, g, 0)
+        return (mask * g for mask in masks)
+    return (np.where(mask, g, 0) for mask in masks)
 
 
-class AveragePool(Sliding):
+def laid_out_like(x: Any, g: Any) -> Any:
+    """g with its axes in the order in memory that those of x have; to mix orders is slow."""
+    if not are_ndarrays(x, g) or g.strides == x.strides:
+        return g
+    out = np.empty_like(x, dtype=g.dtype)
+    out[...] = g
+    return out
+
+
+class AveragePool(Pooling):
     """The sum of what each window sees, divided by n: how much it covers, or `divisor`.
 
     `counted` says how much of the padding counts as covered.
@@ -320,25 +404,23 @@ class AveragePool(Sliding):
         self.name = f"avg_pool{len(kernel_size)}d"
 
     def forward(self, x: Array) -> Array:
-        total = self.reduced(np.add, self.padded(x), self.positions(x.shape))
-        return batch_first(batch_last(total) / self.covered(x))
+        whole = padded(x, self.margin)
+        return reduce(np.add, [whole[place] for place in self.places(x)]) / self.covered(x)
 
     def backward(self, g: Any, out: Any, x: Any) -> Any:
-        share = np.expand_dims(batch_last(g) / self.covered(x), self.kernel_axes)
-        shape = (x.shape[1], *self.kernel_size, *g.shape[2:], x.shape[0])
-        return AddWindows(*self.sliding, x.shape)(np.broadcast_to(share, shape))
+        share = laid_out_like(out, g) / self.covered(x)
+        return self.put_back(itertools.repeat(share, math.prod(self.kernel_size)), x)
 
     def covered(self, x: Any) -> Any:
-        """The divisor, or one for each position, in a shape that broadcasts to (C, …, N)."""
+        """The divisor, or one for each position."""
         if self.divisor is not None:
             return self.divisor
-        lengths = zip(x.shape[2:], self.counted, strict=True)
-        ones = np.ones((1, 1, *(size + sum(width) for size, width in lengths)), x.dtype)
-        uncounted = tuple(
-            (before - counted_before, after - counted_after)
-            for (before, after), (counted_before, counted_after) in zip(
-                self.padding, self.counted, strict=True
-            )
-        )
-        windows = Windows(self.kernel_size, self.stride, uncounted, self.dilation)(ones)
-        return np.sum(windows, axis=self.kernel_axes)
+        if not any(map(any, self.padding)):
+            return math.prod(self.kernel_size)
+        counts = []
+        for size, n, (k, s, _), (start, _), (before, after) in zip(
+            x.shape[2:], self.positions(x.shape), self.axes, self.padding, self.counted, strict=True
+        ):
+            starts = s * np.arange(n) - start
+            counts.append(np.minimum(starts + k, size + after) - np.maximum(starts, -before))
+        return reduce(np.multiply.outer, counts).astype(x.dtype)

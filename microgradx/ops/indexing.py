@@ -116,11 +116,11 @@ def _filled_in(template: tuple[Any, ...], arrays: Sequence[Any]) -> tuple[Any, .
 def _taken_apart(index: Any) -> tuple[tuple[Any, ...], list[Array]]:
     """An index as a template, and the arrays that fill it in."""
     parts = index if isinstance(index, tuple) else (index,)
-    is_array = [isinstance(part, (list, np.ndarray, Tensor)) for part in parts]
+    is_array = [isinstance(part, list) or hasattr(part, "__array_function__") for part in parts]
     template = tuple(_ARRAY if yes else part for part, yes in zip(parts, is_array, strict=True))
     arrays = [
         # An empty list is an array of floats to NumPy, but as an index it means no elements.
-        np.asarray(plain(part), int if isinstance(part, list) and not part else None)
+        np.asarray(plain(part), None if part else int) if isinstance(part, list) else plain(part)
         for part, yes in zip(parts, is_array, strict=True)
         if yes
     ]
@@ -238,7 +238,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     """
     if axis is None:
         arr, axis = ravel(arr), 0
-    arr, indices = as_array(arr), np.asarray(plain(indices))
+    arr, indices = as_array(arr), as_array(plain(indices))
     if indices.ndim != arr.ndim:
         raise ValueError(
             f"indices of shape {indices.shape} for an array of shape {arr.shape}; they need as "

@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microgradx.array_methods import Axis, answering_plainly, as_array, as_floats, implements, plain
+from microgradx.array_methods import (
+    Axis,
+    answering_plainly,
+    as_array,
+    as_floats,
+    implements,
+    plain,
+    surely,
+)
 from microgradx.engine import Op
 from microgradx.ops.elementwise import where
 from microgradx.ops.indexing import sort
@@ -402,7 +410,7 @@ def average(
         in_order = moveaxis(weights, range(len(axes)), np.argsort(np.argsort(axes)).tolist())
         weights = reshape(in_order, [n if i in axes else 1 for i, n in enumerate(a.shape)])
     total = sum(weights * np.ones_like(plain(a)), axis, keepdims=keepdims)
-    if np.any(plain(total) == 0):
+    if surely(np.any(plain(total) == 0)):
         raise ZeroDivisionError("the weights of an average add up to 0, so they cannot be shares")
     result = sum(a * weights, axis, keepdims=keepdims) / total
     return (result, total) if returned else result
@@ -427,7 +435,7 @@ def nanmean(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     """
     a = as_floats(a)
     count = np.sum(~np.isnan(a), axis=axis, keepdims=keepdims)
-    return nansum(a, axis, keepdims=keepdims) / np.asarray(count, a.dtype)
+    return nansum(a, axis, keepdims=keepdims) / count.astype(a.dtype)
 
 
 # ---------------------------------------------------------------------------- without a gradient

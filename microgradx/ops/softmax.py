@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array, Axis, plain
-from microgradx.engine import Op
+from microgradx.array_methods import Array, Axis, as_number, plain
+from microgradx.engine import Op, Tensor
 from microgradx.memory import empty
 from microgradx.ops.elementwise import stop_gradient
 from microgradx.ops.reductions import Reduction
@@ -22,6 +22,7 @@ from microgradx.ops.softmax_rows import (
     from_rows,
     harmless,
     in_blocks,
+    losses_and_gradients,
     of_few_labels,
     of_labels,
     of_probabilities,
@@ -200,17 +201,13 @@ class SoftmaxCrossEntropy(Op):
     def forward(self, logits: Any, target: Any, weight: Any = None) -> Any:
         if isinstance(logits, np.ndarray):
             return self._loss_and_gradient(logits, target, weight, False)[0]
-        y, divisor = self.weighed_targets(logits, target, weight)
-        each = y * LogSoftmax(self.axis)(logits)
-        each = np.where(y == 0, 0, each)  # what is not the target may have a logit of -inf
-        losses = -np.sum(each, axis=self.axis)
-        if self.reduction == "none":
-            return losses
-        return np.sum(losses) / (divisor if self.reduction == "mean" else 1)
+        return self._of_other_arrays(logits, target, weight)[0]
 
     def by_logits(self, g: Any, out: Any, logits: Any, target: Any, weight: Any = None) -> Any:
         if isinstance(g, np.ndarray) and isinstance(logits, np.ndarray):
             return self._gradient_kept(g, logits, target, weight)
+        if self.kept is not None and not isinstance(g, Tensor):
+            return self.kept * (np.expand_dims(g, self.axis) if self.reduction == "none" else g)
         y, divisor = self.weighed_targets(logits, target, weight)
         mass = np.sum(y, axis=self.axis, keepdims=True)
         p = np.where(mass == 0, 0, mass * Softmax(self.axis)(logits))
@@ -233,10 +230,12 @@ class SoftmaxCrossEntropy(Op):
             y, counted, divisor = target, 1, target.size / classes
         else:
             labels = np.expand_dims(target, self.axis)
-            counted = (labels != self.ignore_index).astype(logits.dtype)
             hits = labels == self._beside_classes(np.arange(classes), logits)
-            y = hits.astype(logits.dtype) * counted
-            divisor = None
+            y, counted = hits.astype(logits.dtype), 1
+            divisor = target.size if weight is None else None
+            if self.ignore_index is not None:
+                counted = (labels != self.ignore_index).astype(logits.dtype)
+                y, divisor = y * counted, None
         smoothed = y
         if self.label_smoothing:
             smoothed = y * (1 - self.label_smoothing) + counted * (self.label_smoothing / classes)
@@ -245,7 +244,7 @@ class SoftmaxCrossEntropy(Op):
             y, smoothed = y * weight, smoothed * weight
         if divisor is None:
             # A number of Python's: neither summed in float16, nor promoting anything.
-            divisor = float(np.sum(plain(y), dtype=np.float64))
+            divisor = as_number(np.sum(plain(y), dtype=np.float64))
         return smoothed, divisor
 
     def _beside_classes(self, values: Any, logits: Any) -> Any:
@@ -257,16 +256,29 @@ class SoftmaxCrossEntropy(Op):
         """What each row weighs in the final result, in a shape that broadcasts to the logits."""
         if self.reduction == "none":
             return np.expand_dims(g, self.axis)
-        # If every row was ignored, divisor and gradient are 0.
-        return g * (1 / (divisor or 1)) if self.reduction == "mean" else g
-
-    # ------------------------------------------------------------------ for NumPy's: fast and exact
+        return g * _inverse(divisor, g.dtype) if self.reduction == "mean" else g
 
     def forward_and_keep(self, logits: Any, target: Any, weight: Any = None) -> Any:
-        if not isinstance(logits, np.ndarray):
-            return self.forward(logits, target, weight)
-        loss, self.kept = self._loss_and_gradient(logits, target, weight, True)
+        if isinstance(logits, np.ndarray):
+            loss, self.kept = self._loss_and_gradient(logits, target, weight, True)
+        else:
+            loss, self.kept = self._of_other_arrays(logits, target, weight)
         return loss
+
+    def _of_other_arrays(self, logits: Any, target: Any, weight: Any) -> tuple[Any, Any]:
+        """Loss and gradient by what all arrays have in common with NumPy's."""
+        y, divisor = self.weighed_targets(logits, target, weight)
+        axes = (self.axis,)
+        losses, gradient = losses_and_gradients(as_rows(logits, axes), as_rows(y, axes))
+        loss = np.sum(losses)
+        if self.reduction == "none":
+            loss = np.reshape(losses, np.moveaxis(logits, self.axis, -1).shape[:-1])
+        elif self.reduction == "mean":
+            loss = loss / divisor
+            gradient = gradient * _inverse(divisor, gradient.dtype)
+        return loss.astype(logits.dtype), from_rows(gradient.astype(logits.dtype), logits, axes)
+
+    # ------------------------------------------------------------------ for NumPy's: fast and exact
 
     def _gradient_kept(self, g: Array, logits: Array, target: Array, weight: Any) -> Array:
         """What forward kept, times g; given away, and computed again for who asks again."""
@@ -337,6 +349,13 @@ class SoftmaxCrossEntropy(Op):
             no_mean = self.reduction == "mean" and not divisor
             losses = np.asarray(np.nan if no_mean else np.sum(losses))
         return losses.astype(z.dtype, copy=False), gradient
+
+
+def _inverse(divisor: Any, dtype: Any) -> Any:
+    """What a sum is multiplied with for its mean. If every row was ignored, the sum is 0."""
+    if isinstance(divisor, (int, float)):
+        return 1 / (divisor or 1)
+    return (1 / np.where(divisor == 0, 1, divisor)).astype(dtype)
 
 
 def weighed_labels(

@@ -36,6 +36,7 @@ __all__ = [
     "exponentials",
     "from_rows",
     "harmless",
+    "losses_and_gradients",
     "in_blocks",
     "of_few_labels",
     "of_labels",
@@ -51,9 +52,9 @@ _FEW = 64
 #: What a block of rows takes, of logits and of gradient: together what a core's own cache holds.
 _BLOCK_BYTES = 1 << 19
 
-#: The squared length, as a vector, up to which no probability can underflow in float32, let alone
-#: an exponential of a logit in float64: no two logits are further apart than √2 times the length.
-_HARMLESS = 55.0**2
+#: Up to which size of so few logits of float32 no probability underflows, divided by the number of
+#: rows: the smallest number is exp(-87), and the smallest probability exp(-2 · 38) / _SMALL.
+_HARMLESS = 38.0
 
 
 # ---------------------------------------------------------------------------- matrices of rows
@@ -63,13 +64,13 @@ def as_rows(x: Array, axes: tuple[int, ...]) -> Array:
     """`x` as a matrix: a row for each place, with all elements along `axes` at that place."""
     last = np.moveaxis(x, axes, range(-len(axes), 0))
     columns = math.prod(last.shape[x.ndim - len(axes) :])
-    return last.reshape(math.prod(last.shape[: x.ndim - len(axes)]), columns)
+    return np.reshape(last, (math.prod(last.shape[: x.ndim - len(axes)]), columns))
 
 
 def from_rows(rows: Array, x: Array, axes: tuple[int, ...]) -> Array:
     """Back from `as_rows` to the shape of `x`."""
     last = np.moveaxis(x, axes, range(-len(axes), 0))
-    return np.moveaxis(rows.reshape(last.shape), range(-len(axes), 0), axes)
+    return np.moveaxis(np.reshape(rows, last.shape), range(-len(axes), 0), axes)
 
 
 # ---------------------------------------------------------------------------- shifted exponentials
@@ -146,7 +147,11 @@ def _blocks(shape: tuple[int, int], itemsize: int) -> list[slice]:
 
 def harmless(z: Array) -> bool:
     """Whether `of_few_labels` can take these rows: they are few, and nothing can overflow."""
-    return z.dtype == np.float32 and 0 < z.size <= _SMALL and bool(np.vdot(z, z) <= _HARMLESS)
+    if z.dtype != np.float32 or not 0 < z.size <= _SMALL:
+        return False
+    # The length of all logits as a vector, which takes less time to compute, often answers.
+    limit = _HARMLESS
+    return bool(np.vdot(z, z) <= limit * limit or (z.min() >= -limit and z.max() <= limit))
 
 
 def of_few_labels(
@@ -283,7 +288,7 @@ def of_probabilities(
     losses = np.empty(len(z), np.promote_types(z.dtype, np.float64))
 
     def block(rows: slice) -> None:
-        losses[rows], careful = _of_probabilities(z[rows], targets(rows), gradient is not None)
+        losses[rows], careful = losses_and_gradients(z[rows], targets(rows))
         if gradient is not None:
             gradient[rows] = careful * factor
 
@@ -291,26 +296,29 @@ def of_probabilities(
     return losses
 
 
-def _of_probabilities(z: Array, y: Array, want_gradient: bool) -> tuple[Array, Any]:
-    """Losses of rows of logits for target probabilities, and their gradients if wanted."""
-    top = np.argmax(z, axis=1)
-    _, differences, e, chosen, others = exponentials(z, top)
-    counted = np.any(y != 0, axis=1)
-    log_p = differences - chosen * np.log1p(others)
+def losses_and_gradients(logits: Array, y: Array) -> tuple[Array, Array]:
+    """Losses Σ y (-ln p) of rows, and their gradients p Σ y - y, for weighed targets y.
+
+    It is all in plain calls of NumPy's, for arrays of any kind.
+    """
+    z = logits.astype(np.promote_types(logits.dtype, np.float64))
+    largest = np.max(z, axis=1, keepdims=True)
+    difference = z - largest
+    # What the subtraction rounds off, which counts where z is in float64 itself.
+    virtual = z - difference
+    rounded_off = (z - (difference + virtual)) + (virtual - largest)
+    rounded_off = np.where(np.isfinite(difference), rounded_off, 0)
+    e = np.exp(difference) * (1 + rounded_off)
+    # The largest, which is 1, apart from the others: in their sum the small ones would be lost.
+    is_largest = np.arange(z.shape[1]) == np.expand_dims(np.argmax(z, axis=1), 1)
+    one = np.sum(np.where(is_largest, e, 0), axis=1, keepdims=True)
+    others = np.sum(np.where(is_largest, 0, e), axis=1, keepdims=True)
+    total = one + others
+    log_p = difference + rounded_off - one * np.log1p(others)
     losses = -np.sum(np.where(y == 0, 0, y * log_p), axis=1)  # a logit of -inf may weigh 0
-    if not want_gradient:
-        return losses, None
-    p = e / (chosen + others)
-    y = y.astype(p.dtype, copy=False)
+    # Where p and y are both nearly 1, their difference is that of what they leave to the others.
     mass = np.sum(y, axis=1, keepdims=True)
-    gradient = p * mass - y
-    # Where the most probable class is also the target's, p and y may both be nearly 1: their
-    # difference is then that of what they leave to the other classes.
-    at_top = np.arange(len(z)), top
-    y_top = y[at_top]
-    y_others = y.copy()
-    y_others[at_top] = 0
-    left = np.sum(y_others, axis=1) - (mass * others / (chosen + others))[:, 0]
-    gradient[at_top] = np.where(y_top > mass[:, 0] / 2, left, gradient[at_top])
-    gradient[~counted] = 0
-    return losses, gradient
+    left = np.sum(np.where(is_largest, 0, y), axis=1, keepdims=True) - mass * others / total
+    gradient = np.where(is_largest & (y > mass / 2), left, mass * e / total - y)
+    is_void = np.all(y == 0, axis=1, keepdims=True)
+    return losses, np.where(is_void, 0, gradient)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -43,6 +42,7 @@ class Adam(Optimizer):
     hyperparameters = ("lr", "betas", "eps", "weight_decay")
     buffers = ("m", "v")
     counters = ("t",)
+    elementwise = True
 
     def __init__(
         self,
@@ -75,10 +75,14 @@ class Adam(Optimizer):
         m *= beta1
         m += (1 - beta1) * g
         v *= beta2
-        v += (1 - beta2) * g * g
-        # The corrections of m̂ and v̂, of which one is left to each side of the fraction.
-        rate = float(self.lr) / (1 - beta1**t)
-        w -= rate * m / (np.sqrt(v) / math.sqrt(1 - beta2**t) + self.eps)
+        v += (1 - beta2) * (g * g)
+        # η m̂ / (√v̂ + ε), with the corrections of m̂ and v̂ taken out of the arrays.
+        correction = (1 - beta2**t) ** 0.5
+        step = np.sqrt(v)
+        step += self.eps * correction
+        step = m / step
+        step *= self.lr * correction / (1 - beta1**t)
+        w -= step
 
 
 class AdamW(Adam):
@@ -105,6 +109,8 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
 
+    elementwise = True
+
     def update(self, w: Array, g: Array, state: dict[str, Any]) -> None:
-        w *= 1 - float(self.lr) * self.weight_decay
+        w *= 1 - self.lr * self.weight_decay
         self.descend(w, g, state)

@@ -40,6 +40,7 @@ class SGD(Optimizer):
 
     hyperparameters = ("lr", "momentum", "dampening", "nesterov", "weight_decay")
     buffers = ("velocity",)
+    elementwise = True
 
     def __init__(
         self,
@@ -66,10 +67,10 @@ class SGD(Optimizer):
             g = g + self.weight_decay * w
         if self.momentum:
             if "velocity" not in state:
-                state["velocity"] = np.array(g)
+                state["velocity"] = np.copy(g)
             else:
                 state["velocity"] *= self.momentum
                 state["velocity"] += (1 - self.dampening) * g
             v = state["velocity"]
             g = g + self.momentum * v if self.nesterov else v
-        w -= float(self.lr) * g
+        w -= self.lr * g

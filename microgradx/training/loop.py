@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from microgradx.data import batches
 from microgradx.functional import cross_entropy
 from microgradx.recording import no_grad
 from microgradx.training.metrics import accuracy
+
+if TYPE_CHECKING:
+    from microgradx.compiler.compiled import CompiledStep
 
 __all__ = ["Epoch", "History", "cosine_decay", "evaluate", "train"]
 
@@ -52,6 +55,7 @@ def train(
     decay: Callable[[float], float] | None = None,
     validation: tuple[Array, Array] | None = None,
     generator: np.random.Generator | None = None,
+    compiled: CompiledStep | None = None,
     on_batch: Callable[[], None] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -63,6 +67,8 @@ def train(
     decay: what the learning rate is multiplied with, for the share of the training that is done.
     validation: features and labels that are only measured, after each epoch.
     generator: shuffles the rows, anew in each epoch.
+    compiled: what `microgradx.compile` made of model, loss and optimizer, to take the steps;
+        nothing but the time is another then.
     on_batch, on_epoch: called after each.
     should_stop: asked after each step; the training then ends, with no step half done.
 
@@ -93,20 +99,18 @@ def train(
             if decay is not None:
                 optimizer.lr = full_rate * decay(step / steps)
             with np.errstate(over="ignore", invalid="ignore"):  # judged by the loss, below
-                optimizer.zero_grad()
-                logits = model(x)
-                batch_loss = loss(logits, y)
-                batch_loss.backward(retain_graph=False)
-                optimizer.step()
+                if compiled is None:
+                    value, logits = _step(model, loss, optimizer, x, y)
+                else:
+                    value, logits = compiled(x, y), compiled.output
             step += 1
-            value = batch_loss.item()
             if not math.isfinite(value):
                 raise FloatingPointError(
                     f"the loss became {value} in epoch {number}: the steps are too large; lower "
                     f"the learning rate, which is {full_rate:g}"
                 )
             lost += value * len(y)
-            right += accuracy(np.argmax(logits.data, axis=1), y) * len(y)
+            right += int(np.count_nonzero(np.argmax(logits, axis=1) == y))
             met += len(y)
             if on_batch is not None:
                 on_batch()
@@ -122,6 +126,18 @@ def train(
             break
     optimizer.lr = full_rate
     return history
+
+
+def _step(
+    model: Any, loss: Callable[[Any, Any], Any], optimizer: Any, x: Array, y: Array
+) -> tuple[float, Array]:
+    """One step; gives the loss, and the logits. The graph is gone before that of the next."""
+    optimizer.zero_grad()
+    logits = model(x)
+    batch_loss = loss(logits, y)
+    batch_loss.backward()
+    optimizer.step()
+    return batch_loss.item(), logits.data
 
 
 def evaluate(

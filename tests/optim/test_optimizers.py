@@ -190,8 +190,9 @@ def test_float32_steps_are_computed_in_float32(kind, generator):
         value -= 0.1 * g
     else:
         b1, b2 = 0.9, 0.999
-        m, v = (1 - b1) * g, (1 - b2) * g * g
-        value -= (0.1 / (1 - b1)) * m / (np.sqrt(v) / math.sqrt(1 - b2) + 1e-8)
+        m, v = (1 - b1) * g, (1 - b2) * (g * g)
+        correction = math.sqrt(1 - b2)
+        value -= m / (np.sqrt(v) + 1e-8 * correction) * (0.1 * correction / (1 - b1))
     assert np.array_equal(w.data, value)
 
 

@@ -17,9 +17,6 @@ SEVERAL = [
     sliding((2, 2), stride=(1, 3), padding=((1, 0), (0, 2))),
     sliding((2, 3), padding=((0, 3), (2, 1)), dilation=(3, 2)),
 ]
-WINDOWS = [(2, 2, 3, 3, 3, 2), (2, 1, 1, 4, 5, 2), (2, 3, 2, 1, 3, 2), (2, 2, 2, 4, 2, 2)]
-WINDOWS.append((2, 2, 3, 4, 4, 2))
-
 CONV1D = [
     (((2, 3, 5), (4, 3, 2), (4,)), {}),
     (((2, 3, 5), (4, 3, 2)), {"stride": 2, "padding": 1}),
@@ -49,16 +46,6 @@ POOLING = [
 ]
 
 ROWS = {
-    "Windows": calls(
-        lambda x, settings: mg.Windows(*settings)(x),
-        *[(SHAPE, settings) for settings in SEVERAL],
-        ((0, 2, 4, 5), sliding((2, 3), padding=((1, 1), (0, 0)))),
-        ((2, 3, 5), sliding((2,), (2,), ((1, 0),), (2,))),
-    ),
-    "AddWindows": calls(
-        lambda x, settings: mg.AddWindows(*settings, SHAPE)(x),
-        *zip(WINDOWS, SEVERAL, strict=True),
-    ),
     "Convolution": calls(
         lambda *x, settings: mg.Convolution(*settings)(*x),
         (((2, 2, 4, 5), (3, 2, 2, 3), (3,)), SEVERAL[0]),

@@ -1,0 +1,1 @@
+"""Training steps and functions of arrays, captured once and written out as NumPy source."""

@@ -1,0 +1,445 @@
+"""`compile`: training steps, and functions of arrays, that run as NumPy source written for them."""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from microgradx.array_methods import Array, plain
+from microgradx.compiler.capture import Captured, Group, captured_function, captured_step
+from microgradx.compiler.source import as_module, source_of_function, source_of_step
+from microgradx.data.batching import batches
+from microgradx.engine import Tensor
+from microgradx.files import replacing
+from microgradx.nn.module import Module
+from microgradx.optim.optimizer import Optimizer
+from microgradx.randomness import as_generator
+from microgradx.recording import numbers, observers
+
+__all__ = ["CompiledFunction", "CompiledStep", "compile"]
+
+_array_of = operator.attrgetter("_data")
+
+#: How many programs, for arrays of different shapes, one step or function keeps.
+PROGRAMS = 8
+
+
+def compile(model: Any, loss: Any = None, optimizer: Any = None) -> Any:
+    """A training step, or a function of arrays, as a program of NumPy calls written for it.
+
+    `compile(model, loss, optimizer)` gives a `CompiledStep`: `step(X, y)` does what these do,
+
+        optimizer.zero_grad()
+        total = loss(model(X), y)
+        total.backward()
+        optimizer.step()
+
+    and gives the loss as a float. `compile(f)`, of a function of arrays such as
+    `value_and_grad(f)`, gives a `CompiledFunction`, with the arguments and results of `f`.
+
+    At the first call with arrays of some shapes and dtypes, the calls of NumPy's that forward,
+    backward and update make are recorded, simplified, and written as straight lines of Python that
+    reuse a few arrays; from then on only these lines run. `source` is their text. The results are
+    those of eager execution, but for the order in which sums are rounded.
+
+    The lines are the same for all values. So what branches on a value of a Tensor, or takes it out
+    of the arrays by item() or float(), raises CaptureError, which names the line; what is drawn is
+    drawn anew each time, if by microgradx (Dropout) or by a generator that is an argument of `f`.
+    Everything that is neither an argument, nor a parameter or constant of the model, nor of the
+    optimiser, is a constant. Of values, only labels are checked.
+
+    >>> import microgradx as mg
+    >>> slope = mg.compile(mg.grad(lambda x: np.sum(np.sin(x) * x)))
+    >>> slope(np.array([0.0, 1.0]))
+    array([0.        , 1.38177329])
+
+    Raises TypeError for what is no function, model, loss or optimiser.
+    """
+    if loss is None and optimizer is None:
+        return CompiledFunction(model)
+    return CompiledStep(model, loss, optimizer)
+
+
+class CompiledStep:
+    """A training step, `step(X, y)`, that runs as source written for it: see `compile`.
+
+    It changes the arrays of the parameters and of the optimiser's state in place, as an eager
+    step does, so eager and compiled steps may take turns, and settings, learning rates and values
+    may change between them. Gradients are not left in `grad`. One step at a time: it is not for
+    several threads.
+
+    >>> import microgradx as mg
+    >>> model = mg.nn.MLP(2, (8,), 2, "tanh", generator=np.random.default_rng(0))
+    >>> step = mg.compile(model, mg.cross_entropy, mg.optim.Adam(model.parameters(), lr=0.1))
+    >>> X, y = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0, 1, 1, 0])
+    >>> for _ in range(200):
+    ...     loss = step(X, y)
+    >>> loss < 0.05
+    True
+    """
+
+    def __init__(self, model: Any, loss: Callable[[Any, Any], Any], optimizer: Optimizer) -> None:
+        if not callable(model) or not callable(loss) or not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                "compile takes a model, a loss (a function of what the model gives, and y) and an "
+                f"optimiser of microgradx.optim, not {type(model).__name__}, "
+                f"{type(loss).__name__} and {type(optimizer).__name__}"
+            )
+        self.model = model
+        self.loss = loss
+        self.optimizer = optimizer
+        self._programs: OrderedDict[Any, _StepProgram] = OrderedDict()
+        self._latest: _StepProgram | None = None
+        self._output: Array | None = None  # of a step that was not compiled
+
+    def __call__(self, X: Any, y: Any) -> float:
+        """Take one step on a batch, and give its loss, as it was before the step.
+
+        Raises CaptureError for what cannot be compiled; IndexError for labels that are no class,
+        before anything is changed; and, in the first call, what eager execution raises.
+        """
+        if type(X) is not np.ndarray or type(y) is not np.ndarray:
+            X, y = np.asarray(plain(X)), np.asarray(plain(y))
+        if observers:  # of single ops, of which there are none in a program
+            return self._eager(X, y)
+        program = self._latest
+        if program is None or not program.fits(X, y):
+            program = self._program(X, y)
+            if program is None:
+                return self._eager(X, y)
+        loss: float = program.step(X, y, *[source() for source in program.sources])
+        program.after_steps(1)
+        return loss
+
+    def epoch(
+        self, X: Any, y: Any, batch_size: int, generator: np.random.Generator | None = None
+    ) -> float:
+        """One step for each batch of all rows, in an order drawn anew; gives the mean loss.
+
+        Batches are those of `microgradx.data.batches(X, y, batch_size, generator)`, and errors its
+        own and those of single steps.
+        """
+        rows = batches(X, y, batch_size, generator)
+        X, y = rows.X, rows.y
+        order = as_generator(generator).permutation(len(X))
+        full = len(X) - len(X) % batch_size
+        total = 0.0
+        start = 0
+        while start < full:
+            first = order[start : start + batch_size]
+            program = self._program(X[first], y[first])
+            if program is None:
+                total += self(X[first], y[first]) * batch_size
+                start += batch_size
+                continue
+            if program.epoch is None:
+                total += self(X[first], y[first]) * batch_size
+                start += batch_size
+                continue
+            losses: list[float] = []
+            try:
+                program.epoch(
+                    X, y, order[start:full], losses, *[source() for source in program.sources]
+                )
+            finally:
+                program.after_steps(len(losses))
+            total += math.fsum(losses) * batch_size
+            start = full
+        if full < len(X):
+            rest = order[full:]
+            total += self(X[rest], y[rest]) * len(rest)
+        return total / len(X)
+
+    @property
+    def output(self) -> Array:
+        """What the model gave in the latest step (not in an epoch): a copy.
+
+        Raises ValueError before the first step, and where it gives no single array of its own.
+        """
+        output = self._output if self._latest is None else self._latest.output
+        if output is None:
+            raise ValueError(
+                "there is no output to be shown: no step was taken yet, or the model gives "
+                "something else than one Tensor that it computes"
+            )
+        return output.copy()
+
+    @property
+    def source(self) -> str:
+        """The module that was written for the arrays of the latest call."""
+        if self._latest is None:
+            raise ValueError(_NO_SOURCE.format("call step(X, y)"))
+        return self._latest.source
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write `source` to a file, which trains on made-up numbers when Python runs it."""
+        text = self.source
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    # ------------------------------------------------------------------ programs
+
+    def _eager(self, X: Array, y: Array) -> float:
+        self.optimizer.zero_grad()
+        output = self.model(X)
+        total = self.loss(output, y)
+        total.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self._output = output.data if isinstance(output, Tensor) else None
+        return float(total.item())
+
+    def _program(self, X: Array, y: Array) -> _StepProgram | None:
+        """The program for arrays like these: one from before that still fits, or a new one."""
+        key = X.shape, X.dtype, y.shape, y.dtype, self._situation()
+        program = self._programs.get(key)
+        if program is not None and program.is_bound():
+            program.changes = Module.changes
+        else:
+            captured = self._captured(X, y)
+            if captured is None:
+                return None
+            program = self._programs[key] = _StepProgram(self, captured, X, y)
+        self._programs.move_to_end(key)
+        while len(self._programs) > PROGRAMS:
+            self._programs.popitem(last=False)
+        self._latest = program
+        return program
+
+    def _situation(self) -> Any:
+        """What else decides what a step computes: settings of modules and of the optimiser."""
+        optimizer = self.optimizer
+        modules = list(self.model.modules()) if isinstance(self.model, Module) else []
+        return (
+            tuple(getattr(optimizer, name) for name in optimizer.hyperparameters if name != "lr"),
+            tuple(tuple((n, _setting(v)) for n, v in vars(module).items()) for module in modules),
+            tuple(module.training for module in modules),
+        )
+
+    def _captured(self, X: Array, y: Array) -> Captured | None:
+        named = dict(self.model.named_parameters()) if isinstance(self.model, Module) else {}
+        paths = {tensor: path for path, tensor in named.items()}
+        trained = self.optimizer.params
+        parameters = {}
+        for k, tensor in enumerate(trained):
+            parameters[paths.get(tensor) or tensor.name or f"w{k + 1}"] = tensor
+        constants = {}
+        if isinstance(self.model, Module):
+            leaves = self.model._named_leaves()
+            constants = {path: t for path, t in leaves if t not in set(trained)}
+        parameters = dict(zip(_short(list(parameters)), parameters.values(), strict=True))
+        return captured_step(
+            self.model, self.loss, self.optimizer, parameters, constants, self._groups, X, y
+        )
+
+    def _groups(self, used: dict[str, Tensor]) -> list[Group]:
+        """Small parameters side by side, as the optimiser has laid them; the others one by one."""
+        names = {tensor: name for name, tensor in used.items()}
+        optimizer = self.optimizer
+        groups = []
+        for several in optimizer.side_by_side:
+            tensors = [optimizer.params[position] for position in several.positions]
+            if all(t in names for t in tensors) and several.is_together(optimizer.state):
+                groups.append(Group({names[t]: t for t in tensors}, several.values, several.state))
+        taken = {t for group in groups for t in group.parameters.values()}
+        for tensor, state in zip(optimizer.params, optimizer.state, strict=True):
+            if tensor in names and tensor not in taken:
+                groups.append(Group({names[tensor]: tensor}, tensor._data, state))
+        return groups
+
+
+class _StepProgram:
+    """A program for a step, bound to the arrays that it changes, and what it was captured with."""
+
+    def __init__(self, owner: CompiledStep, captured: Captured, X: Array, y: Array) -> None:
+        title = _title(owner, X, y)
+        defaults = {"lr": owner.optimizer.lr}
+        self.source, lines = source_of_step(captured.program, title, defaults)
+        make = as_module(self.source, "step")["make_step"]
+        self.step, self.epoch, self.output = make(*captured.kept, **lines.data)
+        self.sources = captured.sources
+        self.counters = captured.counters
+        self.shapes = X.shape, X.dtype, y.shape, y.dtype
+        optimizer = self.optimizer = owner.optimizer
+        names = [name for name in optimizer.hyperparameters if name != "lr"]
+        self._settings_of = operator.attrgetter(*names, "__class__")
+        self._settings = self._settings_of(optimizer)
+        self._parameters = optimizer.params
+        leaves = list(optimizer.params)
+        if isinstance(owner.model, Module):
+            leaves += [t for _, t in owner.model._named_leaves() if t not in set(leaves)]
+        self._leaves = leaves
+        self._arrays = [tensor._data for tensor in leaves]
+        self._states = optimizer.state
+        #: How many changes modules had seen when it last was certain that this still fits.
+        self.changes = Module.changes
+
+    def fits(self, X: Array, y: Array) -> bool:
+        """Whether arrays, model and optimiser are as they were when it was captured."""
+        return (
+            X.shape == self.shapes[0]
+            and X.dtype is self.shapes[1]
+            and y.shape == self.shapes[2]
+            and y.dtype is self.shapes[3]
+            and Module.changes == self.changes
+            and self._settings_of(self.optimizer) == self._settings
+            and self.is_bound()
+        )
+
+    def is_bound(self) -> bool:
+        """Whether the arrays of parameters and states are those that it changes."""
+        return self.optimizer.state is self._states and all(
+            map(operator.is_, map(_array_of, self._leaves), self._arrays)
+        )
+
+    def after_steps(self, count: int) -> None:
+        """Count steps, and tell of them the graphs that used the parameters."""
+        number = next(numbers)
+        for parameter in self._parameters:
+            parameter.number = number
+        if self.counters:
+            for state, name in self.counters:
+                state[name] += count
+            for several in self.optimizer.side_by_side:
+                several.publish(self.optimizer.state)
+
+
+class CompiledFunction:
+    """A function of arrays that runs as source written for it: see `compile`.
+
+    Arrays and random generators among the arguments, also in lists, tuples and dicts, are inputs
+    of the program; anything else, Python's numbers too, is part of it, and another value another
+    program. The latest few programs are kept.
+
+    >>> import microgradx as mg
+    >>> @mg.compile
+    ... def gap(x, y):
+    ...     return np.mean((x - y) ** 2)
+    >>> gap(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+    array(2.)
+    >>> print(gap.source.partition("def function")[2])
+    (x, y):
+            subtract(x, y, out=scratch)
+            multiply(scratch, scratch, out=scratch)
+            mean(scratch, out=result)
+    <BLANKLINE>
+            return result.copy()
+    <BLANKLINE>
+        return function
+    <BLANKLINE>
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        if not callable(function) or isinstance(function, (Tensor, Module)):
+            raise TypeError(
+                f"compile takes a function of arrays, not {type(function).__name__}; for a "
+                "training step write compile(model, loss, optimizer)"
+            )
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._programs: OrderedDict[Any, _FunctionProgram] = OrderedDict()
+        self._latest: _FunctionProgram | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        arrays: list[Any] = []
+        key = _kind((args, kwargs), arrays)
+        program = self._programs.get(key)
+        if program is None:
+            program = _FunctionProgram(self._function, args, kwargs)
+            self._programs[key] = program
+            while len(self._programs) > PROGRAMS:
+                self._programs.popitem(last=False)
+        elif program is not self._latest:
+            self._programs.move_to_end(key)
+        self._latest = program
+        results = program.run(*arrays, *[source() for source in program.sources])
+        return program.rebuilt(results if program.count > 1 else (results,))
+
+    @property
+    def source(self) -> str:
+        """The module that was written for the arrays of the latest call."""
+        if self._latest is None:
+            raise ValueError(_NO_SOURCE.format("call the function"))
+        return self._latest.source
+
+
+class _FunctionProgram:
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        captured = captured_function(function, args, kwargs)
+        name = getattr(function, "__name__", type(function).__name__)
+        self.source, lines = source_of_function(
+            captured.program, f"The function {name}, written by microgradx."
+        )
+        make = as_module(self.source, "function")["make_function"]
+        self.run = make(**lines.data)
+        self.sources = captured.sources
+        self.count = len(captured.program.results)
+        self.rebuilt: Any = captured.rebuilt
+
+
+def _kind(structure: Any, arrays: list[Any]) -> Any:
+    """What is equal for arguments that one program serves; the arrays among them go to a list."""
+    structure = plain(structure)
+    kind = type(structure)
+    if kind is np.ndarray:
+        arrays.append(structure)
+        return structure.shape, structure.dtype
+    if isinstance(structure, (np.ndarray, np.generic)):
+        return _kind(np.asarray(structure), arrays)
+    if isinstance(structure, np.random.Generator):
+        arrays.append(structure)
+        return kind
+    if isinstance(structure, (list, tuple)):
+        return kind, *(_kind(item, arrays) for item in structure)
+    if isinstance(structure, dict):
+        return kind, *((key, _kind(item, arrays)) for key, item in structure.items())
+    try:
+        hash(structure)
+    except TypeError:
+        raise TypeError(
+            f"a compiled function takes arrays, and what is the same in every call, and "
+            f"{structure!r}, a {kind.__name__}, may change; give arrays, numbers, strings, or "
+            "lists, tuples and dicts of them"
+        ) from None
+    return kind, structure
+
+
+_NO_SOURCE = (
+    "there is no source yet, as it is written for the shapes and dtypes that it is called with; "
+    "{} first"
+)
+
+
+def _setting(value: Any) -> Any:
+    """What an attribute of a module is, for a comparison later on."""
+    is_plain = isinstance(value, (bool, int, float, str, type(None)))
+    return value if is_plain else id(value)
+
+
+def _title(owner: CompiledStep, X: Array, y: Array) -> str:
+    loss = getattr(owner.loss, "__name__", type(owner.loss).__name__)
+    return (
+        f"One training step of {type(owner.model).__name__} with {loss} and "
+        f"{type(owner.optimizer).__name__}, written by microgradx.\n\n"
+        f"X has shape {X.shape} and dtype {X.dtype}, y has shape {y.shape} and dtype {y.dtype}.\n"
+    )
+
+
+def _short(paths: list[str]) -> list[str]:
+    """Paths of parameters as names: the weight and bias of the second layer are W2 and b2."""
+    layers = list(dict.fromkeys(path.rpartition(".")[0] for path in paths))
+    short = []
+    for path in paths:
+        layer, _, last = path.rpartition(".")
+        number = layers.index(layer) + 1 if len(layers) > 1 else ""
+        short.append({"weight": f"W{number}", "bias": f"b{number}"}.get(last, path))
+    return short

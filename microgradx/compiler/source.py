@@ -1,0 +1,189 @@
+"""A program as a complete module of Python: it imports NumPy alone, and a step trains when run."""
+
+from __future__ import annotations
+
+import itertools
+import linecache
+import math
+from textwrap import indent, wrap
+from typing import Any
+
+from microgradx.compiler.calls import written
+from microgradx.compiler.program import Program, Value
+from microgradx.compiler.vocabulary import piece
+from microgradx.compiler.vocabulary import softmax_cross_entropy as _LOSS
+from microgradx.compiler.writer import Written
+
+__all__ = ["as_module", "source_of_function", "source_of_step"]
+
+_counter = itertools.count(1)
+
+
+def as_module(text: str, name: str) -> dict[str, Any]:
+    """What a source defines; tracebacks and debuggers show its lines."""
+    filename = f"<compiled {name} {next(_counter)}>"
+    linecache.cache[filename] = len(text), None, text.splitlines(True), filename
+    names: dict[str, Any] = {"__name__": f"microgradx.compiled_{name}"}
+    exec(compile(text, filename, "exec"), names)
+    return names
+
+
+def source_of_function(program: Program, title: str) -> tuple[str, Written]:
+    """A module with `make_function`, which makes the buffers and gives the function."""
+    lines = written(program)
+    results = ", ".join(f"{name}.copy()" if stays else name for name, stays in lines.results)
+    function = _function(
+        "function", lines.arguments, [*lines.body, "", f"return {results or None}"]
+    )
+    maker = _maker("function", lines, [function], "return function")
+    return _module(title, lines, [maker]), lines
+
+
+def source_of_step(program: Program, title: str, defaults: dict[str, float]) -> tuple[str, Written]:
+    """A module with `make_step`, which makes the buffers, and gives the step, a whole epoch, and
+    the array in which a step leaves what the model gave.
+
+    `defaults` are the numbers that the step takes, such as the learning rate, as they were.
+    """
+    lines = written(program)
+    (loss, _), *outputs = lines.results
+    output = outputs[0][0] if outputs and outputs[0][1] else "None"
+    step = _function("step", lines.arguments, [*lines.body, "", f"return float({loss})"])
+    if not _has_rows(program):  # of which an epoch could take batches
+        return _module(
+            title, lines, [_maker("step", lines, [step], f"return step, None, {output}")]
+        ), lines
+    batch = "\n".join(
+        f"{name}_rows = np.empty({value.shape}, np.{value.dtype})"
+        for name, value in zip(lines.arguments[:2], program.arguments[:2], strict=True)
+    )
+    parts = [
+        _maker(
+            "step", lines, [step, batch, _epoch(program, lines)], f"return step, epoch, {output}"
+        )
+    ]
+    if not lines.data:
+        train = _train(program, lines, defaults)
+        parts += [
+            _made_up(program, lines),
+            train,
+            'if __name__ == "__main__":\n    train(*made_up())',
+        ]
+    return _module(title, lines, parts), lines
+
+
+def _has_rows(program: Program) -> bool:
+    x, y = (value.shape for value in program.arguments[:2])
+    return bool(x and y) and x[0] == y[0] > 0
+
+
+# ---------------------------------------------------------------------------- pieces of a module
+
+
+def _module(title: str, lines: Written, parts: list[str]) -> str:
+    head = [f'"""{title}"""', "", "import numpy as np"]
+    if lines.imports:
+        names = wrap(", ".join(sorted(lines.imports)), 92)
+        short = f"from numpy import {names[0]}"
+        long = "from numpy import (\n" + indent("\n".join(names), "    ") + ",\n)"
+        head.append(short if len(names) == 1 else long)
+    helpers = [helper.rstrip() for helper in lines.helpers]
+    return "\n\n\n".join(["\n".join(head), *helpers, *parts]) + "\n"
+
+
+def _function(name: str, arguments: list[str], body: list[str]) -> str:
+    return f"def {name}({', '.join(arguments)}):\n" + _indented("\n".join(body))
+
+
+def _maker(name: str, lines: Written, made: list[str], end: str) -> str:
+    parameters = [*lines.kept, *lines.data]
+    groups = [lines.views_of_kept, lines.constants, lines.setup]
+    setup = ["\n".join(group) for group in groups if group]
+    doc = f'"""The {name}, with all the arrays that it needs, made once."""'
+    body = "\n\n".join([f"{doc}\n{setup[0]}" if setup else doc, *setup[1:], *made, end])
+    return f"def make_{name}({', '.join(parameters)}):\n" + _indented(body)
+
+
+def _indented(text: str) -> str:
+    return indent(text, "    ", lambda line: bool(line.strip()))
+
+
+def _counters(program: Program, lines: Written) -> list[str]:
+    """The names of arguments that count steps."""
+    pairs = zip(program.arguments, lines.arguments, strict=True)
+    return [name for value, name in pairs if value in program.counters]
+
+
+def _epoch(program: Program, lines: Written) -> str:
+    """A loop over batches of rows, in an order that is given."""
+    x, y, *others = lines.arguments
+    rows = program.arguments[0].shape[0]
+    body = [
+        '"""One step for each full batch of rows in this order; their losses go to a list."""',
+        f"for start in range(0, len(order) - {rows - 1}, {rows}):",
+        f"    rows = order[start : start + {rows}]",
+        f'    {x}.take(rows, axis=0, out={x}_rows, mode="clip")',
+        f'    {y}.take(rows, axis=0, out={y}_rows, mode="clip")',
+        f"    losses.append(step({', '.join([f'{x}_rows', f'{y}_rows', *others])}))",
+        *(f"    {name} += 1" for name in _counters(program, lines)),
+    ]
+    return _function("epoch", [x, y, "order", "losses", *others], body)
+
+
+def _made_up(program: Program, lines: Written) -> str:
+    """A function that gives what the module trains when it is run: small weights, and rows."""
+    x, y = lines.arguments[:2]
+    of_x, of_y = program.arguments[:2]
+    rows = 32 * of_x.shape[0]
+    body = ['"""What to start from, and rows to train on, all made up."""']
+    body.append("generator = np.random.default_rng(0)")
+    for value, name in zip(program.kept, lines.kept, strict=True):
+        body.append(f"{name} = np.zeros({value.shape}, np.{value.dtype})")
+        for call in program.calls:
+            if call.function is piece and call.args[0] is value and len(call.shape) > 1:
+                start, stop = call.args[1], call.args[1] + call.size
+                scale = math.prod(call.shape[1:]) ** -0.5
+                drawn = f"generator.normal(0, {scale:.3g}, {call.size})"
+                body.append(f"{name}[{start}:{stop}] = {drawn}")
+    body.append(f"{x} = {_drawn(of_x, rows)}")
+    classes = next((c.args[0].shape[1] for c in program.calls if c.function is _LOSS), 0)
+    if classes and of_y in program.arguments and of_x.size:
+        columns = of_x.size // of_x.shape[0]
+        body.append(f"teacher = generator.normal(size=({columns}, {classes}))")
+        body.append(f"{y} = ({x}.reshape({rows}, {columns}) @ teacher).argmax(axis=1)")
+    else:
+        body.append(f"{y} = {_drawn(of_y, rows)}")
+    body.append(f"return {', '.join([*lines.kept, x, y])}")
+    return _function("made_up", [], body)
+
+
+def _drawn(value: Value, rows: int) -> str:
+    shape, dtype = (rows, *value.shape[1:]), value.dtype
+    draw = f"normal(size={shape})" if dtype.kind == "f" else f"integers(0, 2, {shape})"  # type: ignore[union-attr]
+    return f"generator.{draw}.astype(np.{dtype})"
+
+
+def _train(program: Program, lines: Written, defaults: dict[str, float]) -> str:
+    """A function that trains, for what is not in the file to be found elsewhere."""
+    x, y, *others = lines.arguments
+    kept = [*lines.kept, *lines.data]
+    counters = _counters(program, lines)
+    numbers = [
+        name if name in counters else repr(defaults[name]) if name in defaults else "generator"
+        for name in others
+    ]
+    body = [
+        '"""Train, in place; prints, and gives, the mean loss of each epoch."""',
+        "generator = np.random.default_rng(0)",
+        f"_, epoch, _ = make_step({', '.join(kept)})",
+        "history = []",
+        *(f"{name} = 0" for name in counters),
+        "for number in range(1, epochs + 1):",
+        "    losses = []",
+        f"    epoch({', '.join([x, y, f'generator.permutation(len({x}))', 'losses', *numbers])})",
+        *(f"    {name} += len(losses)" for name in counters),
+        "    history.append(sum(losses) / len(losses))",
+        '    print(f"epoch {number:2}: loss {history[-1]:.6f}")',
+        "return history",
+    ]
+    return _function("train", [*kept, x, y, "epochs=10"], body)

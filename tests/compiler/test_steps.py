@@ -1,0 +1,487 @@
+"""Compiled training steps against eager ones: whatever may change from call to call is changed."""
+
+import runpy
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import microgradx as mg
+from microgradx import nn, optim
+from microgradx.compiler import compiled as compiled_module
+
+OPTIMISERS = {
+    "SGD": lambda params: optim.SGD(params, lr=0.1),
+    "momentum": lambda params: optim.SGD(params, lr=0.05, momentum=0.9, dampening=0.1),
+    "Nesterov": lambda params: optim.SGD(params, lr=0.05, momentum=0.9, nesterov=True),
+    "weight decay": lambda params: optim.SGD(params, lr=0.05, weight_decay=0.1),
+    "Adam": lambda params: optim.Adam(params, lr=0.01, weight_decay=0.01),
+    "AdamW": lambda params: optim.AdamW(params, lr=0.01),
+    "own": lambda params: SignDescent(params, lr=0.01),
+    "own, with a state": lambda params: Rolling(params, lr=0.01),
+}
+
+
+class SignDescent(optim.Optimizer):
+    """One of the user's own, called for each parameter."""
+
+    def update(self, w, g, state):
+        w -= self.lr * np.sign(g) * np.sqrt(np.mean(g * g))
+
+
+class Rolling(optim.Optimizer):
+    """Keeps an array, and counts."""
+
+    buffers = ("mean",)
+    counters = ("t",)
+
+    def update(self, w, g, state):
+        if not state:
+            state.update(t=0, mean=np.zeros_like(w))
+        state["t"] += 1
+        state["mean"] *= 0.5
+        state["mean"] += g
+        w -= self.lr / state["t"] * state["mean"]
+
+
+def batch(generator, rows=8, dtype=np.float32):
+    return generator.normal(size=(rows, 5)).astype(dtype), generator.integers(0, 3, rows)
+
+
+class Pair:
+    """Two copies of a model with its optimiser: one is trained eagerly, one compiled."""
+
+    def __init__(self, make_model, make_optimizer, loss=mg.cross_entropy, dtype=np.float32):
+        self.dtype = dtype
+        self.loss = loss
+        self.models = [make_model(np.random.default_rng(3)) for _ in range(2)]
+        self.optimizers = [make_optimizer(model.parameters()) for model in self.models]
+        self.compiled = mg.compile(self.models[1], loss, self.optimizers[1])
+
+    def eager(self, X, y):
+        self.optimizers[0].zero_grad()
+        loss = self.loss(self.models[0](X), y)
+        loss.backward()
+        self.optimizers[0].step()
+        return loss.item()
+
+    def step(self, X, y):
+        expected, loss = self.eager(X, y), self.compiled(X, y)
+        assert type(loss) is float
+        assert loss == pytest.approx(expected, rel=self.rtol)
+        self.compare()
+
+    @property
+    def rtol(self):
+        return 1e-12 if self.dtype == np.float64 else 2e-6
+
+    def compare(self):
+        for eager, ours in zip(*(model.parameters() for model in self.models), strict=True):
+            close(ours.data, eager.data, self.rtol)
+        for eager, ours in zip(*(each.state for each in self.optimizers), strict=True):
+            assert ours.keys() == eager.keys()
+            for name, value in eager.items():
+                close(np.asarray(ours[name]), np.asarray(value), self.rtol)
+
+
+def close(ours, expected, rtol):
+    assert (ours.shape, ours.dtype) == (expected.shape, expected.dtype)
+    size = np.max(np.abs(expected), initial=0)
+    np.testing.assert_allclose(ours, expected, rtol=rtol, atol=rtol * size)
+
+
+def mlp(dtype=np.float32, **settings):
+    return lambda generator: nn.MLP(5, (7, 6), 3, dtype=dtype, generator=generator, **settings)
+
+
+@pytest.fixture
+def generator():
+    return np.random.default_rng(0)
+
+
+# ---------------------------------------------------------------------------- the same numbers
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_every_optimiser(name, dtype, generator):
+    pair = Pair(mlp(dtype), OPTIMISERS[name], dtype=dtype)
+    for _ in range(5):
+        pair.step(*batch(generator, dtype=dtype))
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_every_activation(activation, generator):
+    pair = Pair(mlp(np.float64, activation=activation), OPTIMISERS["SGD"], dtype=np.float64)
+    for _ in range(3):
+        pair.step(*batch(generator, dtype=np.float64))
+
+
+LOSSES = {
+    "sum": lambda z, y: mg.cross_entropy(z, y, reduction="sum"),
+    "smoothed": lambda z, y: mg.cross_entropy(z, y, label_smoothing=0.1),
+    "weighed": lambda z, y: mg.cross_entropy(z, y, weight=[0.2, 1.0, 3.0]),
+    "ignoring": lambda z, y: mg.cross_entropy(z, y, ignore_index=2),
+    "composed": lambda z, y: mg.cross_entropy(z, y, fused=False),
+    "penalty": lambda z, y: mg.cross_entropy(z, y) + 0.01 * mg.sum(z * z),
+    "rows": lambda z, y: mg.mean(mg.cross_entropy(z, y, reduction="none")),
+    "nll": lambda z, y: mg.nll_loss(mg.log_softmax(z), y),
+    "hinge": lambda z, y: mg.mean(mg.relu(1 - z[np.arange(len(z)), y])),
+    "module": nn.CrossEntropyLoss(),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses(name, generator):
+    pair = Pair(mlp(np.float64), OPTIMISERS["Adam"], LOSSES[name], dtype=np.float64)
+    for _ in range(3):
+        pair.step(*batch(generator, dtype=np.float64))
+
+
+def test_probabilities_as_targets(generator):
+    pair = Pair(mlp(np.float64), OPTIMISERS["SGD"], dtype=np.float64)
+    for _ in range(3):
+        X, _ = batch(generator, dtype=np.float64)
+        pair.step(X, np.asarray(mg.softmax(generator.normal(size=(8, 3)))))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("classes", [2, 3, 70])
+@pytest.mark.parametrize("size", [1, 30, 300, 3e4])
+def test_logits_of_any_size(size, classes, dtype, generator):
+    # Beyond some size their exponentials overflow, or nothing but the largest is left.
+    def make(g):
+        return nn.Linear(5, classes, dtype=dtype, generator=g)
+
+    pair = Pair(make, OPTIMISERS["SGD"], dtype=dtype)
+    for _ in range(3):
+        X, _ = batch(generator, dtype=dtype)
+        pair.step(X * dtype(size), generator.integers(0, classes, 8))
+
+
+def test_a_float64_table_trains_a_float32_net(generator):
+    pair = Pair(mlp(), OPTIMISERS["Adam"])
+    for _ in range(3):
+        pair.step(*batch(generator, dtype=np.float64))
+
+
+# ---------------------------------------------------------------------------- what changes
+
+
+def test_dropout_draws_other_masks_in_each_step_the_same_as_eager(generator):
+    pair = Pair(mlp(dropout=0.5), OPTIMISERS["Adam"])
+    X, y = batch(generator)
+    losses = []
+    for _ in range(5):
+        pair.step(X, y)
+        losses.append(pair.eager(X, y))
+        pair.compiled(X, y)
+    assert len(set(losses)) == 5
+
+
+def test_a_scheduled_learning_rate_is_followed_without_a_new_capture(generator):
+    pair = Pair(mlp(), OPTIMISERS["Adam"])
+    pair.step(*batch(generator))
+    pair.step(*batch(generator))
+    source = pair.compiled.source
+    for rate in (0.1, 0.0, 1e-3):
+        for optimizer in pair.optimizers:
+            optimizer.lr = rate
+        pair.step(*batch(generator))
+    assert pair.compiled.source is source
+
+
+def test_other_settings_of_the_optimiser_are_captured_anew(generator):
+    pair = Pair(mlp(), OPTIMISERS["weight decay"])
+    for decay in (0.1, 0.5, 0.0):
+        for optimizer in pair.optimizers:
+            optimizer.weight_decay = decay
+        pair.step(*batch(generator))
+
+
+def test_evaluation_mode_and_frozen_parameters_are_captured_anew(generator):
+    pair = Pair(mlp(dropout=0.5), OPTIMISERS["SGD"])
+    pair.step(*batch(generator))
+    for model in pair.models:
+        model.eval()
+    pair.step(*batch(generator))
+    pair.step(*batch(generator))
+    for model in pair.models:
+        model.train()
+    pair.step(*batch(generator))
+
+
+def test_other_shapes_and_dtypes_are_captured_anew_and_kept_in_bounds(generator):
+    pair = Pair(mlp(), OPTIMISERS["Adam"])
+    for rows in (8, 3, 8, 1, 3):
+        pair.step(*batch(generator, rows))
+    for rows in range(1, 2 * compiled_module.PROGRAMS):
+        pair.step(*batch(generator, rows))
+    assert len(pair.compiled._programs) == compiled_module.PROGRAMS
+    X, y = batch(generator)
+    pair.step(X.tolist(), y.astype(np.int32))
+
+
+def test_arrays_of_any_layout(generator):
+    pair = Pair(mlp(), OPTIMISERS["SGD"])
+    X, y = batch(generator, 16)
+    for _ in range(2):
+        pair.step(X[::2], y[::2])
+        pair.step(np.asfortranarray(X[:8]), y[8:])
+
+
+def test_eager_and_compiled_steps_take_turns(generator):
+    pair = Pair(mlp(), OPTIMISERS["Adam"])
+    for _ in range(3):
+        pair.step(*batch(generator))
+        X, y = batch(generator)
+        pair.eager(X, y)
+        pair.optimizers[1].zero_grad()
+        mg.cross_entropy(pair.models[1](X), y).backward()
+        pair.optimizers[1].step()
+        pair.compare()
+
+
+def test_new_values_of_parameters_and_states_that_are_loaded_are_used(generator):
+    pair = Pair(mlp(), OPTIMISERS["Adam"])
+    for _ in range(3):
+        pair.step(*batch(generator))
+    states = [model.state_dict() for model in pair.models]
+    of_optimisers = [optimizer.state_dict() for optimizer in pair.optimizers]
+    pair.step(*batch(generator))
+    for model, state in zip(pair.models, states, strict=True):
+        model.load_state_dict(state)
+    for optimizer, state in zip(pair.optimizers, of_optimisers, strict=True):
+        optimizer.load_state_dict(state)
+    for _ in range(2):
+        pair.step(*batch(generator))
+    for model in pair.models:
+        first = next(iter(model.parameters()))
+        first.data = first.data * 2
+    pair.step(*batch(generator))
+
+
+def test_parameters_that_the_loss_does_not_use_stay(generator):
+    class Half(nn.Module):
+        def __init__(self, g):
+            self.used = nn.Linear(5, 3, generator=g)
+            self.unused = nn.Linear(5, 3, generator=g)
+            self.scale = mg.Tensor(np.float32(2.0))
+
+        def forward(self, x):
+            return self.used(x) * self.scale
+
+    pair = Pair(Half, OPTIMISERS["Adam"])
+    for _ in range(3):
+        pair.step(*batch(generator))
+    for model in pair.models:
+        model.scale.data = np.float32(3.0)  # a constant that is no parameter
+    pair.step(*batch(generator))
+
+
+def test_a_parameter_used_twice_and_a_convolution(generator):
+    class Twice(nn.Module):
+        def __init__(self, g):
+            self.kernel = mg.Tensor(g.normal(size=(2, 1, 2, 2)).astype("f"), requires_grad=True)
+            self.square = nn.Linear(5, 5, generator=g)
+            self.out = nn.Linear(2 * 4, 3, generator=g)
+
+        def forward(self, x):
+            x = self.square(mg.tanh(self.square(x)))
+            image = x.reshape(-1, 1, 1, 5)
+            image = mg.concatenate([image, image], axis=2)
+            maps = mg.relu(nn.functional.conv2d(image, self.kernel))
+            return self.out(maps.reshape(len(x), -1))
+
+    pair = Pair(Twice, OPTIMISERS["Adam"])
+    for _ in range(3):
+        pair.step(*batch(generator))
+
+
+def test_a_graph_from_before_a_compiled_step_is_refused(generator):
+    model = mlp()(generator)
+    X, y = batch(generator)
+    step = mg.compile(model, mg.cross_entropy, optim.SGD(model.parameters(), lr=0.1))
+    step(X, y)
+    loss = mg.cross_entropy(model(X), y)
+    step(X, y)
+    with pytest.raises(ValueError, match="was changed after"):
+        loss.backward()
+
+
+# ---------------------------------------------------------------------------- epochs
+
+
+@pytest.mark.parametrize("rows", [24, 27, 5])
+def test_an_epoch_is_the_steps_of_its_batches(rows, generator):
+    pair = Pair(mlp(dropout=0.2), OPTIMISERS["Adam"])
+    X, y = batch(generator, rows)
+    for seed in range(3):
+        lost = 0.0
+        for X_batch, y_batch in mg.data.batches(X, y, 8, np.random.default_rng(seed)):
+            lost += pair.eager(X_batch, y_batch) * len(y_batch)
+        mean = pair.compiled.epoch(X, y, 8, np.random.default_rng(seed))
+        assert mean == pytest.approx(lost / rows, rel=1e-5)
+        pair.compare()
+
+
+def test_an_epoch_that_is_interrupted_has_counted_its_steps(generator):
+    pair = Pair(mlp(), OPTIMISERS["Adam"])
+    X, y = batch(generator, 32)
+    pair.compiled.epoch(X, y, 8, np.random.default_rng(0))
+    order = np.random.default_rng(1).permutation(32)
+    wrong = y.copy()
+    wrong[order[20]] = 3
+    before = pair.optimizers[1].state[0]["t"]
+    with pytest.raises(IndexError, match="label 3 is not one of the 3 classes"):
+        pair.compiled.epoch(X, wrong, 8, np.random.default_rng(1))
+    assert pair.optimizers[1].state[0]["t"] == before + 2
+
+
+# ---------------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize("label", [-1, 3, -3, 100, -100])
+def test_labels_that_are_no_class_are_refused_before_anything_changes(label, generator):
+    model = mlp()(generator)
+    optimizer = OPTIMISERS["Adam"](model.parameters())
+    step = mg.compile(model, mg.cross_entropy, optimizer)
+    X, y = batch(generator)
+    step(X, y)
+    step(X, y)
+    before = model.state_dict(), optimizer.state_dict()
+    wrong = y.copy()
+    wrong[3] = label
+    with pytest.raises(IndexError, match=f"label {label} is not one of the 3 classes, 0 to 2"):
+        step(X, wrong)
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[0][name])
+    after = optimizer.state_dict()["state"]
+    for ours, earlier in zip(after, before[1]["state"], strict=True):
+        assert ours["t"] == earlier["t"]
+        np.testing.assert_array_equal(ours["m"], earlier["m"])
+    assert np.isfinite(step(X, y))
+
+
+def line_of(function):
+    return function.__code__.co_firstlineno + 1
+
+
+REFUSED = {
+    "branch": lambda z, y: mg.cross_entropy(z if z.sum() > 0 else -z, y),
+    "item": lambda z, y: mg.cross_entropy(z, y) * z[0, 0].item(),
+    "float": lambda z, y: mg.cross_entropy(z, y) * float(z[0, 0].detach()),
+    "plain array": lambda z, y: mg.cross_entropy(z, np.array(y)),
+    "shape": lambda z, y: mg.sum(z[np.asarray(z.detach().data > 0)]),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_captured_is_refused_at_its_line(name, generator):
+    model = mlp()(generator)
+    step = mg.compile(model, REFUSED[name], optim.SGD(model.parameters(), lr=0.1))
+    state = model.state_dict()
+    with pytest.raises(mg.CaptureError) as refused:
+        step(*batch(generator))
+    line = REFUSED[name].__code__.co_firstlineno
+    assert f"{__file__}, line {line}" in str(refused.value)
+    for path, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, state[path])
+    assert all(type(p.data) is np.ndarray for p in model.parameters())
+
+
+def test_numbers_that_are_drawn_elsewhere_are_refused(generator):
+    model = mlp()(generator)
+    noise = np.random.default_rng(0)
+    step = mg.compile(
+        model,
+        lambda z, y: mg.cross_entropy(z + noise.normal(size=z.shape), y),
+        optim.SGD(model.parameters(), lr=0.1),
+    )
+    with pytest.raises(mg.CaptureError, match="something else each time"):
+        step(*batch(generator))
+
+
+def test_a_loss_that_is_none(generator):
+    model = mlp()(generator)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=r"the loss is shape \(8, 3\)"):
+        mg.compile(model, lambda z, y: z, optimizer)(*batch(generator))
+    with pytest.raises(ValueError, match="the loss is float"):
+        mg.compile(model, lambda z, y: 1.0, optimizer)(*batch(generator))
+    with pytest.raises(TypeError, match=r"compile takes a model, a loss .* not MLP, str and SGD"):
+        mg.compile(model, "cross_entropy", optimizer)
+    with pytest.raises(ValueError, match="there is no source yet"):
+        mg.compile(model, mg.cross_entropy, optimizer).source  # noqa: B018
+
+
+# ---------------------------------------------------------------------------- the source
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "own", "own, with a state"])
+def test_the_source_is_a_program_of_its_own_and_trains_as_eager_does(name, generator, tmp_path):
+    pair = Pair(mlp(), OPTIMISERS[name])
+    for _ in range(2):
+        pair.step(*batch(generator))
+    path = tmp_path / "training.py"
+    pair.compiled.save(path)
+    run = subprocess.run(
+        [sys.executable, "-I", path], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    printed = [float(line.rpartition(" ")[2]) for line in run.stdout.splitlines()]
+    module = runpy.run_path(str(path))
+    *_, X, y = made_up = module["made_up"]()
+    imported = [line for line in path.read_text().splitlines() if "import" in line]
+    assert imported[0] == "import numpy as np"
+    assert all(line.startswith(("import numpy", "from numpy import")) for line in imported)
+
+    model = mlp()(generator)
+    start = np.concatenate([np.ravel(each) for each in made_up[: _arrays_of_parameters(module)]])
+    position = 0
+    for parameter in model.parameters():
+        values = start[position : position + parameter.size]
+        parameter.data = values.reshape(parameter.shape)
+        position += parameter.size
+    optimizer = OPTIMISERS[name](model.parameters())
+    order, expected = np.random.default_rng(0), []
+    for _ in printed:
+        losses = []
+        for X_batch, y_batch in mg.data.batches(X, y, 8, order):
+            optimizer.zero_grad()
+            loss = mg.cross_entropy(model(X_batch), y_batch)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        expected.append(np.mean(losses))
+    assert printed == pytest.approx(expected, rel=1e-3)
+    assert len(printed) == 10
+
+
+def _arrays_of_parameters(module):
+    names = module["make_step"].__code__.co_varnames[: module["make_step"].__code__.co_argcount]
+    return sum(name.startswith(("parameters", "W", "b")) for name in names)
+
+
+def test_the_source_reads_as_if_written_by_hand(generator):
+    model = nn.MLP(5, (7,), 3, "tanh", generator=generator)
+    step = mg.compile(model, mg.cross_entropy, optim.SGD(model.parameters(), lr=0.1))
+    step(*batch(generator))
+    body = step.source.partition("def step(X, y, lr):")[2].partition("return float")[0]
+    lines = [line.strip() for line in body.splitlines() if line.strip()]
+    assert lines[:9] == [
+        "# h1 = X W1ᵀ + b1",
+        "dot(X, W1_T, out=h1)",
+        "add(h1, b1, out=h1)",
+        "# h1 = tanh h1",
+        "tanh(h1, out=h1)",
+        "# logits = h1 W2ᵀ + b2",
+        "dot(h1, W2_T, out=logits)",
+        "add(logits, b2, out=logits)",
+        "# loss = -Σ y ln softmax(logits)",
+    ]
+    assert "dot(dlogits_T, h1, out=dW2)" in lines
+    assert lines[-2:] == [
+        "multiply(learning_rate, gradients, out=gradients)",
+        "subtract(parameters, gradients, out=parameters)",
+    ]
