@@ -49,8 +49,8 @@ _SMALL = 1 << 14
 #: Below so many classes one exponential may be all of a sum, with its error, so float64 it is.
 _FEW = 64
 
-#: What a block of rows takes, of logits and of gradient: together what a core's own cache holds.
-_BLOCK_BYTES = 1 << 19
+#: What a block of rows takes, of logits or of gradient: both together fill a core's own cache.
+_BLOCK_BYTES = 1 << 20
 
 #: Up to which size of so few logits of float32 no probability underflows, divided by the number of
 #: rows: the smallest number is exp(-87), and the smallest probability exp(-2 · 38) / _SMALL.
