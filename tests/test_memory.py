@@ -46,6 +46,7 @@ def test_memory_is_lent_again_when_nobody_uses_it():
     third = empty((16,), np.float64)
     assert address(third) == place
     assert not np.shares_memory(second, third)
+    assert not np.shares_memory(third, empty((4, 8), np.float32))
 
 
 def test_a_view_keeps_the_memory():

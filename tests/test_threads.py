@@ -154,6 +154,17 @@ def test_the_error_of_the_first_block_that_failed_reaches_the_caller(n):
             map_blocks(block, range(50))
 
 
+def test_of_two_errors_the_first_blocks_reaches_the_caller_whichever_came_first():
+    for slow in (0, 1):
+
+        def block(i, slow=slow):
+            time.sleep(0.05 * (i == slow))
+            raise ValueError(f"block {i}")
+
+        with pytest.raises(ValueError, match="block 0"):
+            on_both(block)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, IndexError])
 def test_an_error_on_either_thread_ends_all_once_what_was_begun_is_finished(error):
     for failing in ("the caller's", "the other"):

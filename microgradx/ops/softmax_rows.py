@@ -6,15 +6,15 @@ rounded away. The loss of a label is ln(1 + O / e), and the gradient at its logi
 which is p - 1 without its cancellation.
 
 There are two ways to get there. The fast one takes the exponentials of the logits as they are,
-which rounds nothing, as long as none of them overflows and none is lost that would have counted.
-The careful one shifts a row by its largest logit m, so that no exponential overflows and one of
-them is 1. It takes the rows that the fast one had to leave.
+as long as none of them overflows and none is lost that would have counted: in float64 if there are
+few, and digits to spare, and else in float32. The careful one shifts a row by its largest logit m,
+so that no exponential overflows and one of them is exactly 1, in float64. It takes the rows that
+the fast one had to leave, and logits of float64, of which every digit counts: there, what the
+subtraction z - m rounds off is added back to the first order (T. J. Dekker, "A floating-point
+technique for extending the available precision", 1971; D. E. Knuth, TAOCP 2, 4.2.2).
 
-Small arrays are computed in float64, large ones in their own dtype (float16 in float32), in blocks
-of rows that stay in a processor's cache between reading the logits and writing their gradient.
-The careful way is in float64 throughout. Where that is the logits' own dtype, what the subtraction
-z - m rounds off is added back to the first order (T. J. Dekker, "A floating-point technique for
-extending the available precision", 1971; D. E. Knuth, TAOCP 2, 4.2.2).
+Large arrays are computed in blocks of rows that stay in a processor's cache between reading the
+logits and writing their gradient. Callers have floating-point errors ignored.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ _SMALL = 1 << 14
 #: Below so many classes one exponential may be all of a sum, with its error, so float64 it is.
 _FEW = 64
 
-#: What a block of rows takes, of logits and of gradient: together what a core's own cache holds.
-_BLOCK_BYTES = 1 << 19
+#: What a block of rows takes, of logits or of gradient: both together fill a core's own cache.
+_BLOCK_BYTES = 1 << 20
 
-#: Up to which size of the logits no exponential of one, and no probability, can overflow or
-#: underflow: the exponent of the smallest number of the dtype is twice as large.
-_HARMLESS = {np.dtype(np.float32): 39.0, np.dtype(np.float64): 318.0}
+#: Up to which size of so few logits of float32 no probability underflows, divided by the number of
+#: rows: the smallest number is exp(-87), and the smallest probability exp(-2 · 38) / _SMALL.
+_HARMLESS = 38.0
 
 
 # ---------------------------------------------------------------------------- matrices of rows
@@ -147,10 +147,10 @@ def _blocks(shape: tuple[int, int], itemsize: int) -> list[slice]:
 
 def harmless(z: Array) -> bool:
     """Whether `of_few_labels` can take these rows: they are few, and nothing can overflow."""
-    limit = _HARMLESS.get(z.dtype)
-    if limit is None or not 0 < z.size <= _SMALL:
+    if z.dtype != np.float32 or not 0 < z.size <= _SMALL:
         return False
     # The length of all logits as a vector, which takes less time to compute, often answers.
+    limit = _HARMLESS
     return bool(np.vdot(z, z) <= limit * limit or (z.min() >= -limit and z.max() <= limit))
 
 
@@ -164,14 +164,13 @@ def of_few_labels(
     at_labels = _row_starts(rows, classes) + labels.astype(np.intp, copy=False)
     chosen = vector[at_labels]
     vector[at_labels] = 0
-    # In which order BLAS adds is its own matter, and matters where there are no digits to spare.
-    others = np.add.reduce(e, 1) if z.itemsize == 8 else e.dot(constants(1.0, classes))
+    others = e.dot(constants(1.0, classes))
     losses = np.log1p(others / chosen)
     if not want_gradient:
         return losses, None
     vector[at_labels] = -others
     vector *= (factor / (others + chosen)).repeat(classes)
-    return losses, e.astype(z.dtype, copy=False)
+    return losses, e.astype(np.float32)
 
 
 def of_labels(z: Array, labels: Array, factor: Array, gradient: Array | None) -> Array:
@@ -181,15 +180,33 @@ def of_labels(z: Array, labels: Array, factor: Array, gradient: Array | None) ->
     block: the fast way, and the careful one for the rows that it left.
     """
     labels = labels.astype(np.intp, copy=False)  # those of uint64 would be added up as floats
+    if z.itemsize < 8:
+        losses, left = _unshifted(z, labels, factor, gradient)
+    else:
+        losses, left = np.empty(len(z), z.dtype), np.arange(len(z))
+
+    def shifted(rows: Array) -> None:
+        losses[rows], careful = _shifted(z[rows], labels[rows], gradient is not None)
+        if gradient is not None:
+            gradient[rows] = careful * factor[rows, None]
+
+    map_blocks(shifted, [left[rows] for rows in _blocks((len(left), z.shape[1]), 8)])
+    return losses
+
+
+def _unshifted(
+    z: Array, labels: Array, factor: Array, gradient: Array | None
+) -> tuple[Array, Array]:
+    """Losses and gradients from the exponentials of the logits as they are, and the rows left."""
     native = z.size > _SMALL and z.shape[1] >= _FEW
-    dtype = np.promote_types(z.dtype, np.float32 if native else np.float64)
-    chosen = np.exp(z[np.arange(len(z)), labels], dtype=np.promote_types(dtype, np.float64))
+    dtype: np.dtype[Any] = np.dtype(np.float32 if native else np.float64)
+    chosen = np.exp(z[np.arange(len(z)), labels], dtype=np.float64)
     others = np.empty_like(chosen)
     blocks = _blocks(z.shape, dtype.itemsize)
 
-    def unshifted(rows: slice) -> None:
+    def block(rows: slice) -> None:
         out = None if gradient is None else gradient[rows]
-        if out is not None and out.dtype == z.dtype == dtype:
+        if out is not None and z.dtype == dtype:
             e = np.exp(z[rows], out)
         else:
             e = z[rows].astype(dtype, "C")
@@ -203,31 +220,22 @@ def of_labels(z: Array, labels: Array, factor: Array, gradient: Array | None) ->
             weight = factor[rows] / (sums + chosen[rows])
             np.multiply(e, weight.astype(dtype, copy=False)[:, None], out)
 
-    def shifted(rows: Array) -> None:
-        losses[rows], careful = _shifted(z[rows], labels[rows], gradient is not None)
-        if gradient is not None:
-            gradient[rows] = careful * factor[rows, None]
-
-    map_blocks(unshifted, blocks)
-    total = chosen + others
+    map_blocks(block, blocks)
     losses = np.log1p(others / chosen)
+    weight = np.where(factor == 0, 1, factor / (chosen + others))
     limits = np.finfo(dtype)
-    weight = np.where(factor == 0, 1, factor / total)
     trusted = np.isfinite(losses) & (limits.tiny <= weight) & (weight <= limits.max)
-    # What underflowed counts for nothing beside a total of 1, nor does a weight of 1 reveal it.
-    counts = (total < 1) | (weight > 1)
-    if np.any(counts):
+    # What underflowed is less than any normal number still, unless a weight above 1 lifts it.
+    if np.any(weight > 1):
         lowest = np.concatenate(map_blocks(lambda rows: np.min(z[rows], axis=1), blocks))
-        trusted &= ~counts | (lowest >= np.log(limits.tiny))
-    left = np.flatnonzero(~trusted)
-    map_blocks(shifted, [left[rows] for rows in _blocks((len(left), z.shape[1]), 8)])
-    return losses
+        trusted &= (weight <= 1) | (lowest >= np.log(limits.tiny))
+    return losses, np.flatnonzero(~trusted)
 
 
 def _row_sums(e: Array) -> Array:
-    """Sums of rows; of float32 those of short pieces by BLAS, and of these in float64."""
+    """Sums of rows: of short pieces by BLAS, which is fastest, and of these in float64."""
     rows, classes = e.shape
-    piece = _piece(classes) if e.itemsize == 4 else 0
+    piece = _piece(classes)
     if not piece:
         return np.add.reduce(e, 1)
     sums = e.reshape(-1, piece).dot(constants(1.0, piece, e.dtype))
