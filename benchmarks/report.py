@@ -48,7 +48,7 @@ def report(results: Mapping[str, Any], picture: str | None = None) -> str:
         parts.append("\n".join(f"* {key}: {WORKLOADS[key].about}." for key in keys))
         if title in UNITS:
             parts.append(f"In each cell: {UNITS[title]}.")
-        for group in runs(results, keys):
+        for group in filter(None, runs(results, keys)):
             parts.append(table(title, group))
             parts.append(notes(group))
     parts += ["### Where others are faster", slower(cases)]
