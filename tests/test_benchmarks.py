@@ -86,7 +86,7 @@ def test_extreme_logits_are_shifted(z, monkeypatch):
 
 def test_extreme_logits_of_a_network_are_shifted():
     problem = training("relu", "SGD")
-    X = 100 * problem.batches[0][0]
+    X = np.float32(1e4) * problem.batches[0][0]
     naive, model = by_hand.Perceptron(problem), preallocated.Perceptron(problem, len(X))
     y = naive.logits(X).argmin(axis=1)
     y[1:] = naive.logits(X)[1:].argmax(axis=1)
