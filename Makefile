@@ -1,6 +1,7 @@
-# Needs Python 3.10 or newer and make; everything else goes into .venv.
+# Needs Python 3.10 or newer and make; everything else goes into .venv, and into .venv-bench for
+# `make bench`, whose peers the tests shall not meet.
 
-# Which Python to make .venv with.
+# Which Python to make them with.
 PYTHON ?= python3
 
 # Paths are relative, and tools run as `python -m`, not by their scripts, whose #! line
@@ -11,9 +12,13 @@ RUN := .venv/bin/python -m
 # pointing to the old place) or losing its Python, and it must be the PYTHON asked for,
 # if one is. Otherwise it is made anew.
 ASKED := $(filter-out file,$(origin PYTHON))
-USABLE := $(shell exec 2>/dev/null; \
-	test "$$(cat .venv/place)" = "$$(pwd -P)" && .venv/bin/python -c 'import pip' && \
-	$(if $(ASKED),test "$$("$(PYTHON)" -VV)" = "$$(.venv/bin/python -VV)" &&) echo yes)
+is_usable = $(shell exec 2>/dev/null; \
+	test "$$(cat $1/place)" = "$$(pwd -P)" && $1/bin/python -c 'import pip' && \
+	$(if $(ASKED),test "$$("$(PYTHON)" -VV)" = "$$($1/bin/python -VV)" &&) echo yes)
+
+# What microgradx is compared with besides scikit-learn, whose digits are needed anyway. One that
+# cannot be installed is left out.
+PEERS := autograd jax mygrad torch
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
@@ -28,22 +33,26 @@ test: .venv/test  ## check format, style and types, run the tests and the exampl
 demo: .venv/demo  ## train a small network; its pictures go to demo/
 	$(RUN) microgradx train --out demo
 
+bench: .venv-bench/peers  ## measure the speed, beside peers; tables go to docs/benchmarks.md, all else to bench/
+	.venv-bench/bin/python -m benchmarks --out bench --page docs/benchmarks.md
+
 format: .venv/test  ## format the code, fix what can be fixed
 	$(RUN) ruff check --fix
 	$(RUN) ruff format
 
 clean:  ## remove .venv and everything else that was made
-	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist demo
+	rm -rf .venv .venv-bench .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist demo bench
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# The files .venv/place, .venv/demo and .venv/test are written last, when all before them
-# has worked: what an interrupted run left half done is done again.
+# The files place, demo, test and peers are written last, when all before them has worked: what
+# an interrupted run left half done is done again.
 
-.venv/place: $(if $(USABLE),,FORCE)
+.SECONDEXPANSION:
+.venv/place .venv-bench/place: %/place: $$(if $$(call is_usable,$$*),,FORCE)
 	@"$(PYTHON)" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
 		{ echo 'microgradx: "$(PYTHON)" is not a Python >= 3.10 with venv (Debian: python3-venv); choose one with PYTHON=...' >&2; exit 1; }
-	rm -rf .venv
-	"$(PYTHON)" -m venv .venv
+	rm -rf $*
+	"$(PYTHON)" -m venv $*
 	@pwd -P > $@
 
 .venv/demo: .venv/place pyproject.toml
@@ -55,6 +64,19 @@ clean:  ## remove .venv and everything else that was made
 	$(RUN) pip install --quiet --editable '.[all,test]'
 	@touch .venv/demo $@  # what is enough for the tests is enough for the demo
 
+# NumPy stays at the version of microgradx's environment, whatever a peer would like; of PyTorch,
+# the build for CPUs is taken where there is one, as the other is some gigabytes larger.
+.venv-bench/peers: .venv-bench/place pyproject.toml
+	.venv-bench/bin/python -m pip install --quiet --editable '.[plots,data]'
+	@.venv-bench/bin/python -m pip freeze | grep -i '^numpy==' > .venv-bench/constraints
+	@for peer in $(PEERS); do \
+		echo "installing $$peer"; \
+		.venv-bench/bin/python -m pip install --quiet --constraint .venv-bench/constraints \
+			$$(test $$peer != torch || echo --extra-index-url https://download.pytorch.org/whl/cpu) \
+			$$peer || echo "$$peer could not be installed; the benchmarks run without it"; \
+	done
+	@touch $@
+
 FORCE:
 
-.PHONY: help test demo format clean FORCE
+.PHONY: help test demo bench format clean FORCE

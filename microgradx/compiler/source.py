@@ -53,15 +53,7 @@ def source_of_step(program: Program, title: str, defaults: dict[str, float]) -> 
         return _module(
             title, lines, [_maker("step", lines, [step], f"return step, None, {output}")]
         ), lines
-    batch = "\n".join(
-        f"{name}_rows = np.empty({value.shape}, np.{value.dtype})"
-        for name, value in zip(lines.arguments[:2], program.arguments[:2], strict=True)
-    )
-    parts = [
-        _maker(
-            "step", lines, [step, batch, _epoch(program, lines)], f"return step, epoch, {output}"
-        )
-    ]
+    parts = [_maker("step", lines, [step, _epoch(program, lines)], f"return step, epoch, {output}")]
     if not lines.data:
         train = _train(program, lines, defaults)
         parts += [
@@ -120,6 +112,10 @@ def _epoch(program: Program, lines: Written) -> str:
     rows = program.arguments[0].shape[0]
     body = [
         '"""One step for each full batch of rows in this order; their losses go to a list."""',
+        *(
+            f"{name}_rows = np.empty({value.shape}, np.{value.dtype})"
+            for name, value in zip((x, y), program.arguments[:2], strict=True)
+        ),
         f"for start in range(0, len(order) - {rows - 1}, {rows}):",
         f"    rows = order[start : start + {rows}]",
         f'    {x}.take(rows, axis=0, out={x}_rows, mode="clip")',

@@ -13,6 +13,9 @@ from microgradx.optim.optimizer import Optimizer, checked
 
 __all__ = ["SGD"]
 
+#: So many numbers are subtracted at a time.
+BLOCK = 1 << 15
+
 
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum (also Nesterov's) and weight decay: PyTorch's.
@@ -73,4 +76,10 @@ class SGD(Optimizer):
                 state["velocity"] += (1 - self.dampening) * g
             v = state["velocity"]
             g = g + self.momentum * v if self.nesterov else v
-        w -= self.lr * g
+        if type(w) is np.ndarray and w.size > BLOCK and w.flags.carray and g.flags.carray:
+            # Block by block the products stay in the cache, and need no memory to speak of.
+            w, g = w.reshape(-1), g.reshape(-1)
+            for start in range(0, w.size, BLOCK):
+                w[start : start + BLOCK] -= self.lr * g[start : start + BLOCK]
+        else:
+            w -= self.lr * g

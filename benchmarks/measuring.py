@@ -1,0 +1,72 @@
+"""One workload in a process of its own, which has only just begun: threads are chosen before NumPy.
+
+    python -m benchmarks.measuring W1 result.json quick
+
+is what `python -m benchmarks` runs for each workload.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def in_process(key: str, threads: int, *, quick: bool, only: list[str]) -> dict[str, Any]:
+    """Run a workload in a new process with so many threads; gives what it measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "result.json"
+        words = [key, str(result), "quick" if quick else "thorough", *only]
+        command = [sys.executable, "-m", "benchmarks.measuring", *words]
+        done = subprocess.run(command, env=environment(threads), stdout=sys.stderr)
+        if done.returncode:
+            print(f"!!! {key} failed", file=sys.stderr, flush=True)
+            return {"missing": {}, "cases": {}, "failed": True}
+        found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    return found
+
+
+def environment(threads: int) -> dict[str, str]:
+    """What makes every library use so many threads, and JAX the CPU."""
+    n = str(threads)
+    names = (
+        "BENCHMARKS_THREADS",
+        "MICROGRADX_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+        "NPROC",  # XLA's pool of threads
+    )
+    eigen = "true" if threads > 1 else "false"
+    return {
+        **os.environ,
+        **dict.fromkeys(names, n),
+        "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={eigen}",
+        "JAX_PLATFORMS": "cpu",
+    }
+
+
+def main() -> None:
+    key, path, pace, *only = sys.argv[1:]
+    from benchmarks.harness import load
+    from benchmarks.workloads import WORKLOADS
+
+    workload = WORKLOADS[key]
+    missing = {} if workload.in_own_processes else load(only)
+    cases = workload.measure(pace == "quick")
+    measured = {
+        case: [dataclasses.asdict(one) for one in measurements]
+        for case, measurements in cases.items()
+    }
+    result = {"missing": missing, "cases": measured, "failed": False}
+    Path(path).write_text(json.dumps(result), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,318 @@
+"""The workloads W1 to W10: which problems, how they are measured, how a cell of a table looks."""
+
+from __future__ import annotations
+
+import functools
+import json
+import statistics
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks import long_chains, problems
+from benchmarks.harness import (
+    THREADS,
+    Effort,
+    Measurement,
+    Ready,
+    implementations,
+    measure,
+    reason,
+)
+
+#: For each case, what was measured of each implementation.
+Cases = dict[str, list[Measurement]]
+
+
+@dataclass(frozen=True)
+class Workload:
+    key: str
+    #: The table that it is in: those of one title share it.
+    table: str
+    #: One sentence on what is computed.
+    about: str
+    #: Measures all cases; told whether to be quick.
+    measure: Callable[[bool], Cases]
+    #: With how many threads it is run, each time in a process of its own.
+    threads: tuple[int, ...] = (1,)
+    #: Whether it starts processes itself, one for each implementation.
+    in_own_processes: bool = False
+
+
+def prepared(computation: str, problem: Any) -> dict[str, Callable[[], Ready]]:
+    return {
+        name: functools.partial(prepare, problem)
+        for name, prepare in implementations(computation).items()
+    }
+
+
+def effort(quick: bool, rounds: int = 41, limit: float = 15.0) -> Effort:
+    if quick:
+        return Effort(max(3, rounds // 5), 0.004, limit / 4, patience=0.5)
+    return Effort(rounds, 0.008, limit)
+
+
+# ---------------------------------------------------------------------------- W1 to W3
+
+
+def training_steps(quick: bool, steps: dict[str, problems.Training]) -> Cases:
+    return {
+        case: measure(prepared("training step", training), effort(quick))
+        for case, training in steps.items()
+    }
+
+
+def small_step(quick: bool) -> Cases:
+    return training_steps(quick, {"W1, SGD": problems.moons_training()})
+
+
+def digits_steps(quick: bool) -> Cases:
+    steps = {f"W2, {name}": problems.digits_training(name) for name in ("SGD", "Adam")}
+    return training_steps(quick, steps)
+
+
+def wide_step(quick: bool) -> Cases:
+    training = problems.wide_training()
+    cases = training_steps(quick, {"W3, SGD": training})
+    return {**cases, "W3, peak memory": peak_memory(training)}
+
+
+def peak_memory(training: problems.Training) -> list[Measurement]:
+    """What a step holds at its peak beyond parameters and batch, buffers kept between included.
+
+    As tracemalloc sees it, and so of libraries that compute in NumPy's arrays only.
+    """
+    parameters = sum(array.nbytes for array in training.parameters())
+    found = []
+    for name, prepare in implementations("training step").items():
+        if name.startswith(("JAX", "PyTorch", "torch", "scikit")):
+            continue
+        try:
+            prepare(training).run()  # what is loaded or cached at the first use
+            tracemalloc.start()
+            run = prepare(training).run
+            for _ in range(3):
+                tracemalloc.reset_peak()
+                run()
+            peak = tracemalloc.get_traced_memory()[1] - parameters
+            found.append(Measurement(name, values={"bytes": peak}))
+        except Exception as error:
+            found.append(Measurement(name, absent=reason(error)))
+        finally:
+            tracemalloc.stop()
+    for each in found:
+        if each.values:
+            each.ratio = each.values["bytes"] / found[0].values["bytes"]
+    return found
+
+
+# ---------------------------------------------------------------------------- W4 and W5
+
+
+def small_ops(quick: bool) -> Cases:
+    problem = problems.SmallOps(999)
+    return {"per op": measure(prepared("small ops", problem), effort(quick), per=problem.n)}
+
+
+def chains(quick: bool) -> Cases:
+    """Each in a process of its own; none that would take too long, as shorter ones tell."""
+    cases: Cases = {}
+    patience = 4.0 if quick else 12.0
+    too_long: dict[str, str] = {}
+    for n in (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000):
+        rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in long_chains.CHAINS}
+        for _ in range(1 if quick else 3):
+            for name, results in rounds.items():
+                if name not in too_long:
+                    results.append(_chain(name, n))
+        cases[f"{n:,} nodes"] = found = []
+        for name, results in rounds.items():
+            one = Measurement(name, absent=too_long.get(name))
+            found.append(one)
+            if not results:
+                continue
+            if "absent" in results[0]:
+                one.absent = too_long[name] = results[0]["absent"]
+                continue
+            taken = statistics.median(result["seconds"] for result in results)
+            one.seconds = taken / n
+            one.values = {
+                key: value / n if key != "survivors" else value
+                for key in results[0]
+                for value in [statistics.median(result[key] for result in results)]
+            }
+            if 10 * taken > patience:
+                too_long[name] = f"it would take some {10 * taken:.0f} s"
+        for one in found:
+            if one.seconds is not None and found[0].seconds is not None:
+                one.ratio = one.seconds / found[0].seconds
+    return cases
+
+
+def _chain(name: str, n: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.long_chains", name, str(n)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    except subprocess.TimeoutExpired:
+        return {"absent": "stopped after 180 s"}
+    if done.returncode:
+        return {"absent": f"the process died, with status {done.returncode}"}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+# ---------------------------------------------------------------------------- W6
+
+
+ONE_COPY, NEW_COPY = "one copy of the logits", "one copy, to new memory"
+
+
+def cross_entropy(quick: bool) -> Cases:
+    cases = {}
+    for rows, classes in (128, 10), (1024, 1000), (8192, 10000):
+        problem = problems.Rows(rows, classes)
+        z, _ = problem.inputs()
+        copy = np.empty_like(z)
+        copies = {ONE_COPY: functools.partial(np.copyto, copy, z), NEW_COPY: z.copy}
+        cases[f"({rows}, {classes}), {'one thread' if THREADS == 1 else 'two threads'}"] = measure(
+            prepared("cross-entropy", problem),
+            effort(quick, limit=25.0 if rows == 8192 else 10.0),
+            uncompared=copies,
+            unit=ONE_COPY,
+        )
+    return cases
+
+
+# ---------------------------------------------------------------------------- W7
+
+IMPORTS = {
+    "import numpy": "import numpy",
+    "import microgradx": "import microgradx",
+    "the same, with nn, optim and data": "import microgradx.nn, microgradx.optim, microgradx.data",
+    "HIPS autograd": "import autograd.numpy",
+    "JAX": "import jax.numpy",
+    "scikit-learn": "import sklearn.neural_network",
+    "MyGrad": "import mygrad",
+    "PyTorch": "import torch",
+}
+
+
+def imports(quick: bool) -> Cases:
+    def prepare(statement: str) -> Ready:
+        def run() -> int:
+            command = [sys.executable, "-c", statement]
+            return subprocess.run(command, check=True, stderr=subprocess.DEVNULL).returncode
+
+        return Ready(run, lambda: {"status": run()})
+
+    processes = {name: functools.partial(prepare, text) for name, text in IMPORTS.items()}
+    cases = measure(processes, effort(quick, rounds=15, limit=60.0), reference="import numpy")
+    for one in cases:
+        if one.absent:
+            one.absent = "missing"
+    return {"whole process": cases}
+
+
+# ---------------------------------------------------------------------------- W8 to W10
+
+
+def digits(quick: bool) -> Cases:
+    problem = problems.digits_whole()
+    # A row or two of the 360 may be told apart differently at the end of two paths.
+    measured = measure(
+        prepared("digits", problem), effort(quick, rounds=9, limit=45.0), tolerance=0.03
+    )
+    return {"30 epochs": measured}
+
+
+def convolutions(quick: bool) -> Cases:
+    cases = {}
+    for size in 8, 28:
+        images = problems.digit_images(size)
+        cases[f"step, {size}×{size}"] = measure(prepared("cnn step", images), effort(quick))
+    for size in 8, 28:
+        layer = problems.Layer((32, 8, size, size), 16)
+        cases[f"conv2d, {size}×{size}"] = measure(prepared("conv2d", layer), effort(quick))
+        layer = problems.Layer((32, 8, size, size), 8)
+        cases[f"max_pool2d, {size}×{size}"] = measure(prepared("max_pool2d", layer), effort(quick))
+    return cases
+
+
+def hessian_vector_products(quick: bool) -> Cases:
+    problem = problems.Curvature(problems.digits_training("SGD"))
+    return {"W2's loss": measure(prepared("Hessian-vector product", problem), effort(quick))}
+
+
+WORKLOADS = {
+    workload.key: workload
+    for workload in (
+        Workload(
+            "W1",
+            "A training step",
+            "a step of 2-16-16-2 with tanh, batches of 32 of two moons, SGD",
+            small_step,
+        ),
+        Workload(
+            "W2",
+            "A training step",
+            "a step of 64-64-32-10 with relu, batches of 32 real digits, SGD and Adam",
+            digits_steps,
+        ),
+        Workload(
+            "W3",
+            "A training step",
+            "a step of 784-256-128-10 with relu, batches of 128, SGD; and its peak memory",
+            wide_step,
+        ),
+        Workload(
+            "W4",
+            "Small ops",
+            "999 ops on 8 elements (tanh, times w, plus b), forward and backward",
+            small_ops,
+        ),
+        Workload(
+            "W5",
+            "Long chains",
+            "n additions of single numbers: forward, backward and freeing; per node",
+            chains,
+            in_own_processes=True,
+        ),
+        Workload(
+            "W6",
+            "Cross-entropy",
+            "loss and gradient of rows of logits, against copying the logits once",
+            cross_entropy,
+            threads=(1, 2),
+        ),
+        Workload(
+            "W7",
+            "Import",
+            "a whole process that imports the library, and ends",
+            imports,
+            in_own_processes=True,
+        ),
+        Workload(
+            "W8",
+            "A whole training",
+            "30 epochs of W2 with Adam on 1,437 digits, and the accuracy on 360 others",
+            digits,
+        ),
+        Workload(
+            "W9",
+            "Small images",
+            "a step of a small convolutional network, batches of 32; conv2d (8 to 16 channels) and "
+            "max_pool2d (8 channels) alone, forward and backward",
+            convolutions,
+        ),
+        Workload(
+            "W10",
+            "Second order",
+            "the Hessian matrix of W2's loss times a vector",
+            hessian_vector_products,
+        ),
+    )
+}
