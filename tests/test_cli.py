@@ -107,6 +107,21 @@ def test_the_same_seed_gives_the_same_bits(train, tmp_path, without_pictures):
     assert a != c
 
 
+def test_compiled_steps_train_the_same_and_are_kept(train, tmp_path, without_pictures):
+    _, eager, _ = train("--data", "iris", *SMALL, "--out", "eager")
+    status, out, _ = train("--data", "iris", *SMALL, "--out", "compiled", "--compile")
+    assert status == 0
+    assert "a training step as NumPy source" in out
+
+    def report(text):
+        return [line for line in text.splitlines() if "accuracy" in line.lower()]
+
+    assert report(out) == report(eager)
+    source = tmp_path / "compiled" / "step.py"
+    run = subprocess.run([sys.executable, "-I", source], capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("epoch  1: loss ")
+
+
 def test_the_held_out_rows_are_those_of_the_split_and_their_accuracy_is_true(
     train, tmp_path, without_pictures
 ):

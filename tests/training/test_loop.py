@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import microgradx as mg
 from microgradx import cross_entropy, nn, optim
 from microgradx.training import cosine_decay, evaluate, train
 
@@ -53,6 +54,24 @@ def test_it_takes_the_steps_of_gradient_descent(data):
         np.testing.assert_allclose(weight, reference.state_dict()[name], rtol=1e-12)
     assert [epoch.number for epoch in history.epochs] == [1, 2, 3]
     assert optimiser.lr == 0.1
+
+
+def test_compiled_steps_make_the_same_history(data):
+    def trained(*, compiled):
+        model, optimiser = model_and_optimiser()
+        step = mg.compile(model, cross_entropy, optimiser) if compiled else None
+        history = train(
+            model, *data, optimizer=optimiser, epochs=3, batch_size=5, compiled=step,
+            decay=cosine_decay, validation=data, generator=np.random.default_rng(2),
+        )  # fmt: skip
+        return history.epochs, model.state_dict()
+
+    epochs, state = trained(compiled=True)
+    expected, reference = trained(compiled=False)
+    for ours, eager in zip(epochs, expected, strict=True):
+        assert ours == pytest.approx(eager, rel=1e-12)
+    for name, values in reference.items():
+        np.testing.assert_allclose(state[name], values, rtol=1e-12)
 
 
 def test_validation_rows_are_measured_without_dropout_and_change_nothing(data):
