@@ -7,6 +7,7 @@ PYTHON ?= python3
 # Paths are relative, and tools run as `python -m`, not by their scripts, whose #! line
 # holds an absolute path: so the checkout may stand in a directory with spaces in its name.
 RUN := .venv/bin/python -m
+RUN_BENCH := .venv-bench/bin/python -m
 
 # A virtual environment does not survive being moved (the editable install would go on
 # pointing to the old place) or losing its Python, and it must be the PYTHON asked for,
@@ -33,8 +34,8 @@ test: .venv/test  ## check format, style and types, run the tests and the exampl
 demo: .venv/demo  ## train a small network; its pictures go to demo/
 	$(RUN) microgradx train --out demo
 
-bench: .venv-bench/peers  ## measure the speed, beside peers; tables go to docs/benchmarks.md, all else to bench/
-	.venv-bench/bin/python -m benchmarks --out bench --page docs/benchmarks.md
+bench: .venv-bench/peers  ## measure the speed beside peers'; the tables go to docs/benchmarks.md
+	$(RUN_BENCH) benchmarks --out bench --page docs/benchmarks.md
 
 format: .venv/test  ## format the code, fix what can be fixed
 	$(RUN) ruff check --fix
@@ -64,16 +65,17 @@ clean:  ## remove .venv and everything else that was made
 	$(RUN) pip install --quiet --editable '.[all,test]'
 	@touch .venv/demo $@  # what is enough for the tests is enough for the demo
 
-# NumPy stays at the version of microgradx's environment, whatever a peer would like; of PyTorch,
-# the build for CPUs is taken where there is one, as the other is some gigabytes larger.
+# NumPy stays at the version of microgradx's environment, whatever a peer would like. Of PyTorch the
+# build for CPUs is tried first, alone, as it is some gigabytes smaller than the one that pip prefers.
 .venv-bench/peers: .venv-bench/place pyproject.toml
-	.venv-bench/bin/python -m pip install --quiet --editable '.[plots,data]'
-	@.venv-bench/bin/python -m pip freeze | grep -i '^numpy==' > .venv-bench/constraints
+	$(RUN_BENCH) pip install --quiet --editable '.[plots,data]'
+	@$(RUN_BENCH) pip freeze | grep -i '^numpy==' > .venv-bench/constraints
+	-@$(RUN_BENCH) pip install --quiet --no-deps --retries 0 --timeout 20 \
+		--index-url https://download.pytorch.org/whl/cpu torch 2>/dev/null
 	@for peer in $(PEERS); do \
 		echo "installing $$peer"; \
-		.venv-bench/bin/python -m pip install --quiet --constraint .venv-bench/constraints \
-			$$(test $$peer != torch || echo --extra-index-url https://download.pytorch.org/whl/cpu) \
-			$$peer || echo "$$peer could not be installed; the benchmarks run without it"; \
+		$(RUN_BENCH) pip install --quiet --constraint .venv-bench/constraints $$peer || \
+			echo "$$peer could not be installed: the benchmarks run without it"; \
 	done
 	@touch $@
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from benchmarks.workloads import WORKLOADS
 
 def parser() -> argparse.ArgumentParser:
     about = "\n".join(
-        f"  {key:<4} {each.table.lower()}: {each.about}" for key, each in WORKLOADS.items()
+        textwrap.fill(each.about, 92, initial_indent=f"  {key:<4} ", subsequent_indent=7 * " ")
+        for key, each in WORKLOADS.items()
     )
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",

@@ -17,12 +17,19 @@ STYLES: dict[str, tuple[str, str, int]] = {
     "PyTorch": ("#cc79a7", "^", 34),
     "torch.compile": ("#e69f00", "v", 34),
     "MyGrad": ("#56b4e9", "P", 34),
-    "HIPS autograd": ("#000000", "x", 30),
+    "HIPS autograd": ("#4a525c", "x", 22),
     "scikit-learn": ("#b8a800", "*", 44),
 }
 INK, QUIET, RULE = "#22272e", "#68727e", "#e3e7eb"
 
-# The names of some cases, where they stand alone.
+SYNONYMS = {
+    "import microgradx": "microgradx",
+    "JAX, jit of one vector": "JAX, jit",
+    "JAX, no jit": "JAX, jit",
+    "JAX": "JAX, jit",
+}
+
+# What cases are called where no table's title stands above them.
 LABELS = {
     "W1, SGD": "step of 2-16-16-2, SGD",
     "W2, SGD": "step of 64-64-32-10, SGD",
@@ -34,7 +41,14 @@ LABELS = {
     "30 epochs": "30 epochs of digits",
     "W2's loss": "Hessian-vector product",
 }
-SYNONYMS = {"import microgradx": "microgradx", "JAX, no jit": "JAX, jit", "JAX": "JAX, jit"}
+
+
+def label(case: str) -> str:
+    if case.startswith("("):
+        return f"cross-entropy {case}"
+    if case.endswith(" nodes"):
+        return f"chain of {case.removesuffix(' nodes')}"
+    return LABELS.get(case, case.replace("step, ", "step of a CNN, "))
 
 
 def draw(cases: Mapping[str, list[Measurement]], path: Path) -> bool:
@@ -59,12 +73,14 @@ def draw(cases: Mapping[str, list[Measurement]], path: Path) -> bool:
         axes = figure.subplots()
         seen: set[str] = set()
         for row, measurements in enumerate(cases.values()):
-            ratios = {one.name: one.ratio for one in measurements if one.ratio is not None}
+            ratios: dict[str, float] = {}
+            for one in measurements:
+                name = SYNONYMS.get(one.name, one.name)
+                if one.ratio is not None:
+                    ratios[name] = min(one.ratio, ratios.get(name, one.ratio))
             unit = ratios.get(REFERENCE, 1.0)
-            for name, ratio in ratios.items():
-                name = SYNONYMS.get(name, name)
-                if name not in STYLES:
-                    continue
+            for name in filter(ratios.get, STYLES):
+                ratio = ratios[name]
                 colour, mark, size = STYLES[name]
                 axes.scatter(
                     ratio / unit,
@@ -72,7 +88,7 @@ def draw(cases: Mapping[str, list[Measurement]], path: Path) -> bool:
                     s=size,
                     color=colour,
                     marker=mark,
-                    linewidths=1.6 if mark in "|x" else 0.8,
+                    linewidths=1.4 if mark in "|x" else 0.8,
                     edgecolors=None if mark in "|x" else "white",
                     zorder=4 if name.startswith("microgradx") else 3,
                     label=None if name in seen else name,
@@ -82,7 +98,7 @@ def draw(cases: Mapping[str, list[Measurement]], path: Path) -> bool:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_yticks(range(len(cases)), [LABELS.get(case, case) for case in cases])
+        axes.set_yticks(range(len(cases)), [label(case) for case in cases])
         axes.set_ylim(len(cases) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="both", color=RULE, linewidth=0.7)
