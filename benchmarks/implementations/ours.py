@@ -132,17 +132,37 @@ def compiled_digits(problem: Digits) -> Ready:
 @implements("Hessian-vector product", EAGER)
 def hessian_vector_product(problem: Curvature) -> Ready:
     parameters, v = tuple(problem.training.parameters()), tuple(problem.direction())
-    X, y = problem.training.batches[0]
+    loss = functional_loss(*problem.training.batches[0])
+
+    def run() -> Any:
+        return mg.hvp(loss, parameters, v)
+
+    return Ready(run, lambda: {"product": run()})
+
+
+@implements("Hessian-vector product", COMPILED)
+def compiled_hessian_vector_product(problem: Curvature) -> Ready:
+    parameters, v = tuple(problem.training.parameters()), tuple(problem.direction())
+
+    @compiled
+    def product(X: Any, y: Any, parameters: Any, v: Any) -> Any:
+        return mg.hvp(functional_loss(X, y), parameters, v)
+
+    def run() -> Any:
+        return product(*problem.training.batches[0], parameters, v)
+
+    return Ready(run, lambda: {"product": run()})
+
+
+def functional_loss(X: Any, y: Any) -> Any:
+    """The loss of a batch, as a function of the parameters."""
 
     def loss(W1: Any, b1: Any, W2: Any, b2: Any, W3: Any, b3: Any) -> Any:
         h1 = mg.relu(mg.linear(X, W1, b1))
         h2 = mg.relu(mg.linear(h1, W2, b2))
         return mg.cross_entropy(mg.linear(h2, W3, b3), y)
 
-    def run() -> Any:
-        return mg.hvp(loss, parameters, v)
-
-    return Ready(run, lambda: {"product": run()})
+    return loss
 
 
 @implements("Hessian-vector product", "microgradx, grad of grad")

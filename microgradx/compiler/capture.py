@@ -435,12 +435,14 @@ def _names_of_locals(owner: Any, number_names: dict[float, str]) -> Iterator[Non
                 number_names.setdefault(x, name)
                 number_names.setdefault(1 - x, f"one_minus_{name}")
 
-    previous = sys.getprofile()
+    if sys.getprofile() is not None:  # somebody profiles: then names matter less
+        yield
+        return
     sys.setprofile(on_event)
     try:
         yield
     finally:
-        sys.setprofile(previous)
+        sys.setprofile(None)
 
 
 class Naming:
