@@ -69,7 +69,7 @@ def as_array(data: Any, dtype: Any = None) -> Array:
     # What speaks both of NumPy's protocols is kept, but for subclasses of ndarray, such as
     # matrices: they change what the operators mean.
     if kind is not np.ndarray and (
-        isinstance(data, np.ndarray)
+        isinstance(data, (np.generic, np.ndarray))
         or not (hasattr(kind, "__array_ufunc__") and hasattr(kind, "__array_function__"))
     ):
         data = np.asarray(data)

@@ -403,8 +403,8 @@ def sweep(
                     gradient = unbroadcast(gradient, x)
                 if x in gradients:
                     gradient = gradients[x] + gradient
-                    if type(gradient) is not ndarray:  # but a scalar of NumPy's
-                        gradient = as_array(gradient)
+                    if isinstance(gradient, np.generic):
+                        gradient = np.asarray(gradient)
                 gradients[x] = gradient
         except (ValueError, TypeError, IndexError) as error:
             raise explained(error, f"the backward of {op!r} of {listed(inputs)}") from error
@@ -527,7 +527,9 @@ def _make(
 ) -> Tensor:
     """The one place where Tensors are made, and made to hold an array, be it 0-d."""
     tensor = _new(cls)
-    if type(data) is not np.ndarray or data.dtype.kind != "f":
+    if type(data) is not ndarray and isinstance(data, np.generic):
+        data = np.asarray(data)  # a single number again, of which NumPy's functions make a scalar
+    if type(data) is not ndarray or data.dtype.kind != "f":
         if isinstance(data, (tuple, list)):
             raise TypeError(f"forward gave {len(data)} results; an op has one array for a result")
         if isinstance(data, Tensor):
