@@ -32,28 +32,41 @@ def in_process(key: str, threads: int, *, quick: bool, only: list[str]) -> dict[
 
 
 def environment(threads: int) -> dict[str, str]:
-    """What makes every library use so many threads, and JAX the CPU."""
-    n = str(threads)
-    names = (
+    """What makes every library use so many threads, and JAX the CPU.
+
+    NumPy's BLAS always has one: what is run with two is not matrix products, and threads that BLAS
+    keeps ready would be in the way of theirs.
+    """
+    libraries = (
         "BENCHMARKS_THREADS",
         "MICROGRADX_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "OMP_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "VECLIB_MAXIMUM_THREADS",
+        "OMP_NUM_THREADS",  # PyTorch, and MKL
         "NPROC",  # XLA's pool of threads
     )
+    blas = ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
     eigen = "true" if threads > 1 else "false"
     return {
         **os.environ,
-        **dict.fromkeys(names, n),
+        **dict.fromkeys(libraries, str(threads)),
+        **dict.fromkeys(blas, "1"),
         "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={eigen}",
         "JAX_PLATFORMS": "cpu",
     }
 
 
+def stay_on_cores(count: int) -> None:
+    """Keep the process to so many cores, where the system lets it.
+
+    What is done by one thread may still be handed to a second one and waited for, as JAX does: on
+    another core, which first has to wake up, that takes longer than many a step.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-count:])
+
+
 def main() -> None:
     key, path, pace, *only = sys.argv[1:]
+    stay_on_cores(int(os.environ["BENCHMARKS_THREADS"]))
     from benchmarks.harness import load
     from benchmarks.workloads import WORKLOADS
 

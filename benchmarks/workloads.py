@@ -90,7 +90,7 @@ def peak_memory(training: problems.Training) -> list[Measurement]:
     parameters = sum(array.nbytes for array in training.parameters())
     found = []
     for name, prepare in implementations("training step").items():
-        if name.startswith(("JAX", "PyTorch", "torch", "scikit")):
+        if name.startswith(("JAX", "PyTorch", "torch")):
             continue
         try:
             prepare(training).run()  # what is loaded or cached at the first use

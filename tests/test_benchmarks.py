@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import harness, problems
+from benchmarks.__main__ import main
 from benchmarks.harness import REFERENCE, Effort, Measurement, Ready, Unavailable, disagreement
 from benchmarks.implementations import by_hand, ours, preallocated
 from benchmarks.long_chains import measured
@@ -268,3 +271,33 @@ def test_the_page_keeps_what_is_written_by_hand(tmp_path):
     page.write_text("no marks", encoding="utf-8")
     with pytest.raises(ValueError, match="lacks the lines"):
         write_page(page, "new")
+
+
+# ---------------------------------------------------------------------------- the command
+
+
+def test_the_command(tmp_path, monkeypatch, capfd):
+    page = tmp_path / "page.md"
+    page.write_text(f"# Page\n{BEGIN}\n{END}\n", encoding="utf-8")
+    words = ["W4", "--quick", "--only", "ours", "--out", str(tmp_path / "out"), "--page", str(page)]
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *words])
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    assert main() == 0
+    text = page.read_text(encoding="utf-8")
+    assert "| NumPy by hand " in text
+    assert "preallocated" not in text
+    assert "| microgradx " in capfd.readouterr().out
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names >= {"report.md", "results.json"}
+    assert ("benchmarks.png" in names) == (tmp_path / "images" / "benchmarks.png").exists()
+
+
+def test_a_failure_of_ours_is_told_to_the_shell(tmp_path, monkeypatch, capsys):
+    found = cases(hand=1.0)
+    found["W1, SGD"].append(Measurement("microgradx", absent="it broke", failed=True))
+    earlier = tmp_path / "results.json"
+    earlier.write_text(json.dumps(results(found)), encoding="utf-8")
+    words = ["--results", str(earlier), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *words])
+    assert main() == 1
+    assert "!!! failed: microgradx (W1, SGD)" in capsys.readouterr().err

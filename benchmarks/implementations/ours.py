@@ -112,6 +112,7 @@ def digits(problem: Digits) -> Ready:
 
 @implements("digits", COMPILED)
 def compiled_digits(problem: Digits) -> Ready:
+    """With the compiling: it is part of every training, and takes no patience."""
     X, y = problem.train
 
     def run() -> np.ndarray:
