@@ -65,13 +65,10 @@ clean:  ## remove .venv and everything else that was made
 	$(RUN) pip install --quiet --editable '.[all,test]'
 	@touch .venv/demo $@  # what is enough for the tests is enough for the demo
 
-# NumPy stays at the version of microgradx's environment, whatever a peer would like. Of PyTorch the
-# build for CPUs is tried first, alone, as it is some gigabytes smaller than the one that pip prefers.
+# NumPy stays at the version of microgradx's environment, whatever a peer would like.
 .venv-bench/peers: .venv-bench/place pyproject.toml
 	$(RUN_BENCH) pip install --quiet --editable '.[plots,data]'
 	@$(RUN_BENCH) pip freeze | grep -i '^numpy==' > .venv-bench/constraints
-	-@$(RUN_BENCH) pip install --quiet --no-deps --retries 0 --timeout 20 \
-		--index-url https://download.pytorch.org/whl/cpu torch 2>/dev/null
 	@for peer in $(PEERS); do \
 		echo "installing $$peer"; \
 		$(RUN_BENCH) pip install --quiet --constraint .venv-bench/constraints $$peer || \
