@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from microgradx.compiler.cross_entropy import write_softmax_cross_entropy
-from microgradx.compiler.program import Call, Constant, Program, Value
+from microgradx.compiler.program import Call, Constant, Program, Value, leaves
 from microgradx.compiler.recording import VIEWS, CaptureError, add_at, converted, set_item
 from microgradx.compiler.vocabulary import drawn, joined, piece, softmax_cross_entropy
-from microgradx.compiler.writer import Place, Writer, Written, fresh, leaves, piece_text
+from microgradx.compiler.writer import Place, Result, Writer, Written, fresh, piece_text
 
 __all__ = ["written"]
 
@@ -23,18 +23,41 @@ def written(program: Program) -> Written:
     writer = Writer(program)
     writer.prepare()
     for i, call in enumerate(program.calls):
-        if not call.is_number:  # those are written where they are used
+        if (
+            not call.is_number or call.function is drawn
+        ):  # other numbers are written where they are used
             writer.comment(call)
             _write(writer, call, i)
             writer.release(call, i)
     writer.finish()
+    results = _results(writer)
     for kept, value in program.changed.items():
         if writer.places[value].memory is not writer.places[kept].memory:
             writer.step(f"{writer.use('copyto')}({writer.text(kept)}, {writer.text(value)})")
-    for result in program.results:
-        is_fresh = result in writer.places and not writer.places[result].memory.is_fixed
-        writer.written.results.append((writer.text(result), not is_fresh))
+    writer.written.results = results
     return writer.written
+
+
+def _results(writer: Writer) -> list[Result]:
+    """The results by name; each with an array of its own, if the last lines would change it."""
+    program = writer.program
+    taken = {writer.places[v].memory for v in program.arguments if v in writer.places}
+    changing = {writer.places[v].memory for v in program.changed}
+    results = []
+    for value in program.results:
+        name = writer.text(value)
+        if value not in writer.places:  # a number, which nobody can change, or a constant
+            results.append(Result(name, not value.is_number, value.is_number))
+            continue
+        memory = writer.places[value].memory
+        if memory in changing:
+            old, name = name, writer.name(f"{name}_before")
+            writer.step(f"{name} = {old}.copy()")
+            results.append(Result(name, False, True))
+            continue
+        results.append(Result(name, memory.is_fixed, not memory.is_fixed and memory not in taken))
+        taken.add(memory)
+    return results
 
 
 def _write(writer: Writer, call: Call, i: int) -> None:
@@ -47,7 +70,7 @@ def _write(writer: Writer, call: Call, i: int) -> None:
     elif isinstance(function, np.ufunc) and not call.count:
         _write_ufunc(writer, call, i)
     elif not (
-        ((function in VIEWS or function is piece) and _write_view(writer, call))
+        ((function in VIEWS or function is piece) and call.args and _write_view(writer, call))
         or (function is np.where and _write_choice(writer, call, i))
         or (function in _REDUCTIONS and _write_reduction(writer, call, i))
         or (function in _WITH_OUT and _write_with_out(writer, call, i))
@@ -86,6 +109,15 @@ def _write_ufunc(writer: Writer, call: Call, i: int) -> None:
     writer.settle(call, place)
 
 
+def _fits(x: Any, dtype: Any) -> bool:
+    """Whether a number is one of these integers; others may be compared with them all the same."""
+    return (
+        type(x) is int
+        and dtype.kind in "iu"
+        and bool(np.iinfo(dtype).min <= x <= np.iinfo(dtype).max)
+    )
+
+
 # What np.frompyfunc appends to the name of a function of numbers.
 _MADE_OF = " (vectorized)"
 
@@ -103,7 +135,7 @@ def _write_of_numbers(writer: Writer, call: Call, name: str) -> None:
 def _operand(writer: Writer, x: Any, dtype: Any) -> str:
     """An operand; numbers take the dtype of the arrays, if that can hold them."""
     is_number = x.is_number if isinstance(x, Value) else type(x) in (int, float)
-    if not is_number or dtype is None or (dtype.kind != "f" and type(x) is not int):
+    if not is_number or dtype is None or (dtype.kind != "f" and not _fits(x, dtype)):
         return writer.text(x)
     return writer.scalar(x, dtype)
 
@@ -192,6 +224,8 @@ def _write_reduction(writer: Writer, call: Call, i: int) -> bool:
 
 
 def _write_with_out(writer: Writer, call: Call, i: int) -> bool:
+    if call.function is np.mean and call.dtype == np.float16:
+        return False  # its sum, in `out`, would overflow
     place = writer.destination(call, i)
     arguments = writer.arguments(call.args, call.kwargs)
     writer.step(f"{writer.use(_name_of(call.function))}({arguments}, out={place.name})")
@@ -305,7 +339,10 @@ def _write_drawn(writer: Writer, call: Call, i: int) -> None:
     name = writer.name(call.name or "random")
     arguments = writer.arguments(args, call.kwargs)
     writer.step(f"{name} = {writer.text(generator)}.{method}({arguments})")
-    writer.settle_fresh(call, name)
+    if call.is_number:
+        writer.settle_number(call, name)
+    else:
+        writer.settle_fresh(call, name)
 
 
 _WAYS: dict[Any, Callable[[Writer, Call, int], None]] = {

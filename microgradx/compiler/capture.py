@@ -86,6 +86,7 @@ class _Capture:
 
     def argument(self, example: Array, name: str) -> RecordedArray:
         recorded = self.recorder.array(example, name)
+        recorded.is_given = True
         self.arguments.append((recorded.value, None))  # type: ignore[arg-type]
         return recorded
 
@@ -127,7 +128,9 @@ class _Capture:
             observers.remove(self.naming)
 
     def captured(
-        self, results: Sequence[RecordedArray], changed: Mapping[Value, RecordedArray]
+        self,
+        results: Sequence[RecordedArray | RecordedNumber],
+        changed: Mapping[Value, RecordedArray],
     ) -> Captured:
         """The program so far, without what its results do not need."""
         ends = [recorded.value for recorded in (*results, *changed.values())]
@@ -346,12 +349,14 @@ def captured_function(
             "drawn or counted outside of it; pass what changes as an argument: an array, or a "
             "numpy.random.Generator to draw from"
         )
-    results: list[RecordedArray] = []
+    results: list[RecordedArray | RecordedNumber] = []
 
     def placed(x: Any) -> Any:
         if isinstance(x, Tensor):
             x = x._data
-        if not isinstance(x, RecordedArray):
+        if isinstance(x, np.ndarray):
+            x = capture.recorder.constant(x)
+        if not isinstance(x, (RecordedArray, RecordedNumber)):
             return x
         results.append(x)
         x.value.name = x.value.name or "result"
@@ -407,6 +412,7 @@ def _stood_in(stand_ins: dict[Tensor, RecordedArray]) -> Iterator[None]:
     try:
         for tensor, recorded in stand_ins.items():
             tensor._data = recorded
+            recorded.is_given = True
         yield
     finally:
         for tensor, (array, number) in before.items():

@@ -14,6 +14,7 @@ import numpy as np
 
 from microgradx.array_methods import Array, plain
 from microgradx.compiler.capture import Captured, Group, captured_function, captured_step
+from microgradx.compiler.recording import RecordedArray, RecordedGenerator, RecordedNumber
 from microgradx.compiler.source import as_module, source_of_function, source_of_step
 from microgradx.data.batching import batches
 from microgradx.engine import Tensor
@@ -349,7 +350,10 @@ class CompiledFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         arrays: list[Any] = []
-        key = _kind((args, kwargs), arrays)
+        try:
+            key = _kind((args, kwargs), arrays)
+        except _Followed:  # differentiated, or itself a part of what is being captured
+            return self._function(*args, **kwargs)
         program = self._programs.get(key)
         if program is None:
             program = _FunctionProgram(self._function, args, kwargs)
@@ -388,11 +392,14 @@ class _FunctionProgram:
 
 def _kind(structure: Any, arrays: list[Any]) -> Any:
     """What is equal for arguments that one program serves; the arrays among them go to a list."""
-    structure = plain(structure)
     kind = type(structure)
     if kind is np.ndarray:
         arrays.append(structure)
         return structure.shape, structure.dtype
+    if isinstance(structure, Tensor) and not structure.requires_grad:
+        return _kind(structure._data, arrays)
+    if isinstance(structure, (Tensor, RecordedArray, RecordedNumber, RecordedGenerator)):
+        raise _Followed
     if isinstance(structure, (np.ndarray, np.generic)):
         return _kind(np.asarray(structure), arrays)
     if isinstance(structure, np.random.Generator):
@@ -410,7 +417,11 @@ def _kind(structure: Any, arrays: list[Any]) -> Any:
             f"{structure!r}, a {kind.__name__}, may change; give arrays, numbers, strings, or "
             "lists, tuples and dicts of them"
         ) from None
-    return kind, structure
+    return kind, repr(structure) if kind is float else structure  # 0.0 and -0.0 are two
+
+
+class _Followed(Exception):
+    """An argument is one of which the graph, or the recorder, is to know what becomes of it."""
 
 
 _NO_SOURCE = (

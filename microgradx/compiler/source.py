@@ -31,7 +31,7 @@ def as_module(text: str, name: str) -> dict[str, Any]:
 def source_of_function(program: Program, title: str) -> tuple[str, Written]:
     """A module with `make_function`, which makes the buffers and gives the function."""
     lines = written(program)
-    results = ", ".join(f"{name}.copy()" if stays else name for name, stays in lines.results)
+    results = ", ".join(r.name if r.is_alone else f"{r.name}.copy()" for r in lines.results)
     function = _function(
         "function", lines.arguments, [*lines.body, "", f"return {results or None}"]
     )
@@ -46,9 +46,9 @@ def source_of_step(program: Program, title: str, defaults: dict[str, float]) -> 
     `defaults` are the numbers that the step takes, such as the learning rate, as they were.
     """
     lines = written(program)
-    (loss, _), *outputs = lines.results
-    output = outputs[0][0] if outputs and outputs[0][1] else "None"
-    step = _function("step", lines.arguments, [*lines.body, "", f"return float({loss})"])
+    loss, *outputs = lines.results
+    output = outputs[0].name if outputs and outputs[0].is_fixed else "None"
+    step = _function("step", lines.arguments, [*lines.body, "", f"return float({loss.name})"])
     if not _has_rows(program):  # of which an epoch could take batches
         return _module(
             title, lines, [_maker("step", lines, [step], f"return step, None, {output}")]

@@ -15,7 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,11 +28,12 @@ from microgradx.compiler.program import (
     Program,
     Value,
     arguments_of,
-    mapped,
+    is_uniform,
 )
+from microgradx.compiler.recording import CaptureError
 from microgradx.compiler.vocabulary import joined
 
-__all__ = ["Place", "Writer", "Written", "piece_text"]
+__all__ = ["Place", "Result", "Writer", "Written", "piece_text"]
 
 # NumPy's names that would hide one of Python's, if they were imported.
 _HIDING = {*dir(builtins)} & {*dir(np)}
@@ -76,6 +77,16 @@ class Place:
     memory: Memory
 
 
+class Result(NamedTuple):
+    """A result by its name."""
+
+    name: str
+    #: Whether it is the same array in every call.
+    is_fixed: bool
+    #: Whether nobody else holds the array.
+    is_alone: bool
+
+
 @dataclass
 class Written:
     """A program as lines: what is made once, and what is done in each call."""
@@ -86,8 +97,7 @@ class Written:
     constants: list[str] = field(default_factory=list)
     setup: list[str] = field(default_factory=list)
     body: list[str] = field(default_factory=list)
-    #: The names of the results, and whether each is an array that the next call writes over.
-    results: list[tuple[str, bool]] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
     imports: set[str] = field(default_factory=set)
     #: Functions that the lines call, as text.
     helpers: list[str] = field(default_factory=list)
@@ -214,8 +224,9 @@ class Writer:
     def name(self, wished: str) -> str:
         """A name for a variable, with a number if it is taken."""
         wished = re.sub(r"\W+", "_", wished).strip("_") or "value"
-        if wished[0].isdigit():
-            wished = f"_{wished}"
+        if not wished.isidentifier():  # as it begins with a digit, or has one in it such as ²
+            letters = "".join(x if f"_{x}".isidentifier() else "_" for x in wished)
+            wished = letters if letters.isidentifier() else f"_{letters}"
         name, count = wished, 0 if wished in _TAKEN else 1
         while name in self._taken:
             count += 1
@@ -243,8 +254,13 @@ class Writer:
             return {"inf": "np.inf", "-inf": "-np.inf"}.get(str(x), "np.nan")
         if isinstance(x, np.generic):
             return repr(x.item())
-        if isinstance(x, type) and issubclass(x, np.generic):
-            return self.use(x.__name__)
+        if isinstance(x, type) and issubclass(x, (np.generic, int, float)):
+            return self.text(np.dtype(x))
+        if callable(x):
+            raise CaptureError(
+                f"a function of NumPy's is given {x!r}, a function or class of Python's, which a "
+                "program that stands for itself cannot contain; write out what it does"
+            )
         return repr(x)
 
     def index(self, index: Any) -> str:
@@ -262,8 +278,9 @@ class Writer:
 
     def expression(self, value: Value, *, is_inner: bool = False) -> str:
         """Arithmetic on Python's numbers."""
-        if not isinstance(value, Call):
+        if value in self._known:
             return self._known[value]
+        assert isinstance(value, Call)
         texts = [
             self.expression(x, is_inner=True) if isinstance(x, Value) else repr(x)
             for x in value.args
@@ -282,12 +299,13 @@ class Writer:
         if key in self._known:
             return self._known[key]
         dtype = self.text(data.dtype)
-        first = data.flat[0].item() if data.size and (data == data.flat[0]).all() else None
+        first = data.flat[0].item() if is_uniform(data) else None
+        is_zero = first == 0 and not str(first).startswith("-")
         name = self._known[key] = self.name(
             constant.name
-            or ("zeros" if first == 0 else f"ones_{data.size}" if first == 1 else "constant")
+            or ("zeros" if is_zero else f"ones_{data.size}" if first == 1 else "constant")
         )
-        if data.size == 0 or first == 0:
+        if data.size == 0 or is_zero:
             made = f"{self.use('zeros')}({data.shape}, {dtype})"
         elif first == 1:
             made = f"{self.use('ones')}({data.shape}, {dtype})"
@@ -336,6 +354,10 @@ class Writer:
     def settle_fresh(self, value: Value, name: str) -> None:
         """Say that a value is an array of this one call, that the line before has made."""
         self.settle(value, fresh(name, value))
+
+    def settle_number(self, value: Value, name: str) -> None:
+        """Say that a number is a variable."""
+        self._known[value] = name
 
     def release(self, call: Call, i: int) -> None:
         """What a call has read for the last time leaves its memory to others."""
@@ -412,12 +434,6 @@ def piece_text(name: str, start: int, shape: tuple[int, ...]) -> str:
     """A part of a flat array in its shape."""
     text = f"{name}[{start}:{start + math.prod(shape)}]"
     return text if len(shape) == 1 else f"{text}.reshape({shape})"
-
-
-def leaves(structure: Any) -> list[Any]:
-    found: list[Any] = []
-    mapped(found.append, structure)
-    return found
 
 
 def _number_name(number: Any) -> str:
