@@ -327,8 +327,7 @@ def _write_change(writer: Writer, call: Call, i: int) -> None:
 
 
 def _write_joined(writer: Writer, call: Call, i: int) -> None:
-    for part in call.args:
-        piece_of_it = writer.pieces[call, part]
+    for part, piece_of_it in zip(call.args, writer.pieces[call], strict=True):
         if not isinstance(part, Value) or writer.text(part) != piece_of_it.name:
             writer.step(f"{writer.use('copyto')}({piece_of_it.name}, {writer.text(part)})")
     writer.settle(call, writer.targets[call])

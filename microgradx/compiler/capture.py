@@ -64,8 +64,10 @@ class Captured:
     kept: list[Array]
     #: What gives, at each call, the arguments after the arrays: learning rate, counts, generators.
     sources: list[Callable[[], Any]]
-    #: The state in which each count is.
-    counters: list[tuple[dict[str, Any], str]] = field(default_factory=list)
+    #: The states in which each count is, the same in all of them, and its name.
+    counters: list[tuple[list[dict[str, Any]], str]] = field(default_factory=list)
+    #: How the parameters were updated together.
+    groups: list[Group] = field(default_factory=list)
     #: What is made of the program's results.
     rebuilt: Callable[[Sequence[Any]], Any] | None = None
 
@@ -92,6 +94,7 @@ class _Capture:
 
     def keep(self, array: Array, name: str) -> RecordedArray:
         recorded = self.recorder.array(array, name)
+        recorded.value.array = array  # type: ignore[attr-defined]
         self.kept.append((recorded.value, array))  # type: ignore[arg-type]
         return recorded
 
@@ -150,20 +153,19 @@ class _Capture:
         sources = [source for _, source in arguments if source is not None]
         return Captured(program, [array for _, array in kept], sources)
 
-    def fingerprint(self) -> list[Any]:
+    def fingerprint(self, start: int = 0) -> list[Any]:
         """What is the same for another capture, unless something is drawn or counted elsewhere."""
-        return [
-            (call.function, mapped(_constant_part, (call.args, call.kwargs)))
-            for call in self.recorder.calls
-            if call.function not in (piece, joined)
-        ]
+        calls = [c for c in self.recorder.calls[start:] if c.function not in (piece, joined)]
+        positions: dict[Any, int] = {call: i for i, call in enumerate(calls)}
 
+        def part(x: Any) -> Any:
+            if isinstance(x, Constant):
+                return x.data.tobytes()
+            if isinstance(x, Value):
+                return positions.get(x, x.name)
+            return repr(x) if isinstance(x, (int, float)) else x
 
-def _constant_part(x: Any) -> Any:
-    """Of an argument, what is the same in every call."""
-    if isinstance(x, Constant):
-        return x.data.tobytes()
-    return repr(x) if isinstance(x, (int, float)) else None if isinstance(x, Value) else x
+        return [(call.function, mapped(part, (call.args, call.kwargs))) for call in calls]
 
 
 def captured_step(
@@ -223,7 +225,7 @@ def captured_step(
     counted: dict[Value, tuple[list[dict[str, Any]], str]] = {}
     shared: dict[tuple[str, int], RecordedNumber] = {}
     stand_in = copy.copy(optimizer)
-    stand_in.lr = capture.number(optimizer.lr, "lr", lambda: optimizer.lr)
+    stand_in.lr = capture.number(float(optimizer.lr), "lr", lambda: float(optimizer.lr))
     for k, (each, flat) in enumerate(zip(groups, flats, strict=True)):
         several = len(each.parameters) > 1
         suffix = _numbered("", k, groups) if several else f"_{next(iter(each.parameters))}"
@@ -246,23 +248,45 @@ def captured_step(
             before[name] = state[name].value
             if isinstance(value, int):
                 counted.setdefault(before[name], ([], name))[0].append(each.state)
+        rehearsed = _rehearsed(capture, stand_in, flat, whole, state)
+        start = len(capture.recorder.calls)
         updated = flat.copy()
         with _names_of_locals(stand_in, capture.number_names):
             stand_in.update(updated, whole, state)
         if state.keys() != before.keys():
             return None
+        if capture.fingerprint(start) != rehearsed:
+            raise CaptureError(
+                "the optimiser's update computes something else each time it is called, with "
+                "numbers that are drawn or counted outside of its arguments; keep counts in the "
+                "state, as integers"
+            )
         changed[flat.value] = updated
         for name, recorded in state.items():
             if isinstance(recorded, RecordedArray):
                 changed[before[name]] = recorded
             else:
                 _check_counter(recorded, before[name], name)
-    capture.recorder.claim(Part(f"update: {optimizer!r}".replace("{", "(").replace("}", ")")))
+    text = " ".join(f"update: {optimizer!r}".split())
+    capture.recorder.claim(Part(text.replace("{", "{{").replace("}", "}}")))
     captured = capture.captured([total, *output], changed)
     for value, (states, name) in counted.items():
         captured.program.counters.append(value)  # type: ignore[arg-type]
-        captured.counters += [(state, name) for state in states]
+        captured.counters.append((states, name))
+    captured.groups = groups
     return captured
+
+
+def _rehearsed(
+    capture: _Capture, optimizer: Any, w: RecordedArray, g: RecordedArray, state: dict[str, Any]
+) -> list[Any]:
+    """The fingerprint of an update that leaves nothing behind."""
+    start = len(capture.recorder.calls)
+    copies = {k: v.copy() if isinstance(v, RecordedArray) else v for k, v in state.items()}
+    optimizer.update(w.copy(), g, copies)
+    fingerprint = capture.fingerprint(start)
+    del capture.recorder.calls[start:]
+    return fingerprint
 
 
 def _numbered(name: str, k: int, groups: Sequence[Group]) -> str:
@@ -315,7 +339,8 @@ def _differentiated(
                 gradients[tensor] = g
         naming.after_rules(of)
         total._data.value.name, total._data.value.is_named = "loss", True
-        results = [total._data]
+        loss_of_one: Any = np.reshape(total._data, ()) if total.ndim else total._data
+        results: list[RecordedArray] = [loss_of_one]
         if isinstance(output, Tensor) and isinstance(output._data, RecordedArray):
             results.append(output._data)
         return results, gradients

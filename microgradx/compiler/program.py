@@ -52,6 +52,9 @@ class Value:
 class Input(Value):
     """What the program is given at every call, or keeps from call to call and changes."""
 
+    #: The very array that is kept, whose layout says of what views can be made.
+    array: Any = field(default=None, kw_only=True)
+
 
 @dataclass(eq=False)
 class Constant(Value):

@@ -40,6 +40,11 @@ _HIDING = {*dir(builtins)} & {*dir(np)}
 
 # What a variable cannot be called.
 _TAKEN = {*dir(np), *dir(builtins), *keyword.kwlist, "np", "step", "function", "epoch"}
+_TAKEN |= {"check_labels", "losses_and_gradients", "far_cross_entropy", "X_rows", "y_rows"}
+
+# Nor what is kept, beside these: what the functions around the step call theirs.
+_AROUND = {"make_step", "made_up", "train", "teacher", "epochs", "history", "number", "generator"}
+_AROUND |= {"losses", "order", "rows", "start"}
 
 _OPERATORS = {
     operator.add: "+",
@@ -116,8 +121,8 @@ class Writer:
         self.several: dict[Value, dict[int, Place]] = {}
         #: Where values shall be put by the calls that make them.
         self.targets: dict[Value, Place] = {}
-        #: The parts of joined arrays.
-        self.pieces: dict[tuple[Value, Value], Place] = {}
+        #: Where the parts of joined arrays belong, in their order; one may come several times.
+        self.pieces: dict[Value, list[Place]] = {}
         #: By value, the position of the call that reads it last.
         self.last_use: dict[Value, int] = {}
         self._taken = set(_TAKEN)
@@ -141,7 +146,9 @@ class Writer:
             self.written.kept.append(self.places[value].name)
         for value in program.arguments:
             if value.is_number:
-                self._known[value] = self.name(value.name)
+                is_generator = value.name == "generator"
+                name = self.name if is_generator else self._name_around
+                self._known[value] = name(value.name)
             else:
                 self._give(value, is_fixed=False)
             self.written.arguments.append(self.text(value))
@@ -150,9 +157,10 @@ class Writer:
                 self._lay_out(call)
 
     def _give(self, value: Input, *, is_fixed: bool) -> None:
-        array = np.empty(value.shape, value.dtype)
+        array = value.array if is_fixed else np.empty(value.shape, value.dtype)
+        name = self._name_around if is_fixed else self.name
         memory = Memory(array, is_own=value in self.program.changed, is_fixed=is_fixed)
-        self.settle(value, Place(self.name(value.name), array, memory))
+        self.settle(value, Place(name(value.name), array, memory))
 
     def _pass_names_back(self, calls: Sequence[Call]) -> None:
         """A value that is written over takes the name of what takes its place."""
@@ -168,14 +176,15 @@ class Writer:
         whole = self.targets[call] = self.buffer(call.shape, call.dtype, call.name)
         self.written.views_of_kept.append(self.written.setup.pop())
         start = 0
+        pieces = self.pieces[call] = []
         for part in call.args:
             name = self.name(part.name or "part")
             line = f"{name} = {piece_text(whole.name, start, part.shape)}"
             self.written.views_of_kept.append(line)
             stop = start + math.prod(part.shape)
             view = whole.array[start:stop].reshape(part.shape)
-            self.pieces[call, part] = Place(name, view, whole.memory)
-            self.targets.setdefault(part, self.pieces[call, part])
+            pieces.append(Place(name, view, whole.memory))
+            self.targets.setdefault(part, pieces[-1])
             start = stop
 
     # ------------------------------------------------------------------ lines
@@ -233,6 +242,10 @@ class Writer:
             name = f"{wished}_{count}"
         self._taken.add(name)
         return name
+
+    def _name_around(self, wished: str) -> str:
+        """A name for what is kept, with which the functions around the step have to do."""
+        return self.name(f"{wished}_kept" if wished in _AROUND else wished)
 
     def text(self, x: Any) -> str:
         """An argument as it stands in the source."""
