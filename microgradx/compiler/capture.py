@@ -455,7 +455,8 @@ def _names_of_locals(owner: Any, number_names: dict[float, str]) -> Iterator[Non
     def on_event(frame: Any, event: str, argument: Any) -> None:
         if event != "return":
             return
-        if frame.f_code is not code and frame.f_locals.get("self") is not owner:
+        # To ask a frame for its variables takes time, and there are many frames.
+        if frame.f_code is not code if code else frame.f_locals.get("self") is not owner:
             return
         for name, x in frame.f_locals.items():
             x = x._data if isinstance(x, Tensor) else x

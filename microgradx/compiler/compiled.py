@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import linecache
 import math
 import operator
 import os
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -281,6 +283,7 @@ class _StepProgram:
         self.source, lines = source_of_step(captured.program, title, defaults)
         make = as_module(self.source, "step")["make_step"]
         self.step, self.epoch, self.output = make(*captured.kept, **lines.data)
+        weakref.finalize(self, linecache.cache.pop, self.step.__code__.co_filename, None)
         self.sources = captured.sources
         self.counters = captured.counters
         self.shapes = X.shape, X.dtype, y.shape, y.dtype
@@ -446,6 +449,7 @@ class _FunctionProgram:
         )
         make = as_module(self.source, "function")["make_function"]
         self.run = make(**lines.data)
+        weakref.finalize(self, linecache.cache.pop, self.run.__code__.co_filename, None)
         self.sources = captured.sources
         self.count = len(captured.program.results)
         self.rebuilt: Any = captured.rebuilt

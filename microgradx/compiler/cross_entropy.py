@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from dataclasses import replace
 
@@ -32,7 +33,7 @@ _FAR = '''def far_cross_entropy(logits, one_hot, weights, gradient):
     """The loss, and in `gradient` p - y, of logits whose exponentials could overflow or vanish."""
     losses, each = losses_and_gradients(logits, one_hot)
     np.multiply(each, weights[:, None], out=gradient)
-    return np.dot(losses, weights)
+    return np.dot(losses, weights).astype(gradient.dtype)
 '''
 
 
@@ -75,7 +76,10 @@ def write_softmax_cross_entropy(writer: Writer, call: Call) -> None:
         writer.setup(f"{every} = {use('arange')}({classes})")
         step(f"{use('equal')}({y}[:, None], {every}, out={hits})")
         step(f"{use('copyto')}({one_hot}, {hits})")
-    limit, square = (40, 1600) if dtype != np.float64 else (350, 122500)
+    # Within it the sum of all exponentials over the smallest cannot overflow.
+    limit = math.floor((math.log(np.finfo(dtype).max) - math.log(classes)) / 2)
+    limit = min(limit, 40 if dtype != np.float64 else 350)
+    square = limit * limit
     near = f"{use('vdot')}({z}, {z}) < {square} or ({z}.min() > -{limit} and {z}.max() < {limit})"
     loss = writer.name("loss")
     step(f"if {near}:")

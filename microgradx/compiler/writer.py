@@ -126,6 +126,7 @@ class Writer:
         #: By value, the position of the call that reads it last.
         self.last_use: dict[Value, int] = {}
         self._taken = set(_TAKEN)
+        self._counts: dict[str, int] = {}  # of names that were wished for, and taken
         self._free: defaultdict[Any, list[Place]] = defaultdict(list)
         self._known: dict[Any, str] = {}  # names of constants, of numbers, and of arrays' bits
         self._part: Part | None = None
@@ -236,11 +237,12 @@ class Writer:
         if not wished.isidentifier():  # as it begins with a digit, or has one in it such as ²
             letters = "".join(x if f"_{x}".isidentifier() else "_" for x in wished)
             wished = letters if letters.isidentifier() else f"_{letters}"
-        name, count = wished, 0 if wished in _TAKEN else 1
+        name, count = wished, self._counts.get(wished, 0 if wished in _TAKEN else 1)
         while name in self._taken:
             count += 1
             name = f"{wished}_{count}"
         self._taken.add(name)
+        self._counts[wished] = count
         return name
 
     def _name_around(self, wished: str) -> str:

@@ -1,10 +1,13 @@
 """Compiled functions against the same functions run eagerly: random programs, and every op."""
 
+import linecache
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
 import microgradx as mg
+from microgradx.compiler import compiled as compiled_module
 from microgradx.compiler.recording import CaptureError
 from tests.ops.test_table import EVERY_CALL, several
 from tests.test_random_programs import programs
@@ -180,3 +183,56 @@ def test_zeros_of_both_signs_are_two_numbers():
     compiled = mg.compile(np.copysign)
     np.testing.assert_array_equal(compiled(A, 0.0), abs(A))
     np.testing.assert_array_equal(compiled(A, -0.0), -abs(A))
+
+
+def test_the_largest_spread_of_many_logits():
+    # The sum of all exponentials over that of the label is beyond float32.
+    logits = np.full((2, 10000), 39.9, np.float32)
+    logits[:, 0] = -39.9
+    labels = np.zeros(2, int)
+    eager = mg.value_and_grad(mg.cross_entropy)
+    assert_same(flat(mg.compile(eager)(logits, labels)), flat(eager(logits, labels)), np.float32)
+
+
+def test_sources_go_with_their_programs():
+    compiled = mg.compile(lambda x: np.sin(x) * 2)
+    before = len(linecache.cache)
+    for size in range(1, 30):
+        compiled(np.ones(size))
+    assert len(linecache.cache) <= before + compiled_module.PROGRAMS
+
+
+def test_the_loss_of_far_logits_has_their_dtype():
+    logits = 1000 * A.astype(np.float32)
+    loss = mg.compile(mg.cross_entropy)(logits, np.arange(4))
+    assert loss.dtype == np.float32
+    np.testing.assert_allclose(loss, mg.cross_entropy(logits, np.arange(4)), rtol=1e-6)
+
+
+def test_arguments_and_constants_stay_as_they_are():
+    constant = np.arange(16.0).reshape(4, 4)
+    compiled = mg.compile(lambda x: np.exp(np.sin(x)) + np.cos(np.sin(constant + 0 * x)))
+    x = A.copy()
+    expected = np.exp(np.sin(A)) + np.cos(np.sin(constant))
+    for _ in range(2):
+        np.testing.assert_allclose(compiled(x), expected, rtol=1e-12)
+    np.testing.assert_array_equal(x, A)
+
+
+def test_numbers_that_are_equal_are_not_the_same():
+    def both(x):
+        return (
+            np.copysign(x, 0.0),
+            np.copysign(x, -0.0),
+            np.sign(x).astype(np.int8) * 1,
+            (x > 0) * 1.0,
+        )
+
+    for ours, expected in zip(mg.compile(both)(A), both(A), strict=True):
+        assert ours.dtype == expected.dtype
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_a_choice_of_negative_zero():
+    chosen = mg.compile(lambda x: np.where(x > 0, x, -0.0))(A)
+    np.testing.assert_array_equal(np.signbit(chosen), A <= 0)

@@ -180,6 +180,17 @@ def test_dropout_draws_other_masks_in_each_step_the_same_as_eager(generator):
     assert len(set(losses)) == 5
 
 
+def test_the_default_generator_is_that_of_each_step(generator):
+    pair = Pair(mlp(dropout=0.5), OPTIMISERS["SGD"])
+    for seed in range(3):
+        X, y = batch(generator)
+        mg.manual_seed(seed)
+        loss = pair.eager(X, y)
+        mg.manual_seed(seed)
+        assert pair.compiled(X, y) == pytest.approx(loss, rel=pair.rtol)
+        pair.compare()
+
+
 def test_a_scheduled_learning_rate_is_followed_without_a_new_capture(generator):
     pair = Pair(mlp(), OPTIMISERS["Adam"])
     pair.step(*batch(generator))
