@@ -291,6 +291,22 @@ def test_parameters_that_the_loss_does_not_use_stay(generator):
     pair.step(*batch(generator))
 
 
+def test_constants_of_the_model_are_not_written_over(generator):
+    class Shifted(nn.Module):
+        def __init__(self, g):
+            self.linear = nn.Linear(5, 3, dtype=np.float64, generator=g)
+            self.shift = mg.Tensor(g.normal(size=(8, 3)))
+
+        def forward(self, x):
+            return self.linear(x) + mg.tanh(self.shift)
+
+    pair = Pair(Shifted, OPTIMISERS["SGD"], dtype=np.float64)
+    before = pair.models[1].shift.data.copy()
+    for _ in range(3):
+        pair.step(*batch(generator, dtype=np.float64))
+    np.testing.assert_array_equal(pair.models[1].shift.data, before)
+
+
 def test_a_parameter_used_twice_and_a_convolution(generator):
     class Twice(nn.Module):
         def __init__(self, g):
