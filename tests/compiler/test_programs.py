@@ -234,5 +234,5 @@ def test_numbers_that_are_equal_are_not_the_same():
 
 
 def test_a_choice_of_negative_zero():
-    chosen = mg.compile(lambda x: np.where(x > 0, x * 2, -0.0))(A)
+    chosen = mg.compile(lambda x: np.where(x > 0, x * 2, np.full(4, -0.0)))(A)
     np.testing.assert_array_equal(np.signbit(chosen), A <= 0)
