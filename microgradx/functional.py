@@ -339,6 +339,9 @@ def _check_labels(labels: Array, classes: int, ignore_index: int | None) -> None
         unsigned = labels.astype(np.uint64)
         if unsigned.size == 0 or unsigned.item(unsigned.argmax()) < classes:
             return
+    if hasattr(labels, "check_labels"):  # of a program, which then checks them in each call
+        labels.check_labels(classes, ignore_index)
+        return
     outside = (labels < 0) | (labels >= classes)
     if ignore_index is not None:
         outside &= labels != ignore_index

@@ -9,11 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.compiler.cross_entropy import write_softmax_cross_entropy
-from microgradx.compiler.program import Call, Constant, Program, Value
+from microgradx.compiler.cross_entropy import source_of, write_softmax_cross_entropy
+from microgradx.compiler.program import Call, Constant, Program, Value, leaves
 from microgradx.compiler.recording import VIEWS, CaptureError, add_at, converted, set_item
-from microgradx.compiler.vocabulary import drawn, joined, piece, softmax_cross_entropy
-from microgradx.compiler.writer import Place, Writer, Written, fresh, leaves, piece_text
+from microgradx.compiler.vocabulary import (
+    check_labels,
+    drawn,
+    joined,
+    piece,
+    softmax_cross_entropy,
+)
+from microgradx.compiler.writer import Place, Result, Writer, Written, fresh, piece_text
 
 __all__ = ["written"]
 
@@ -23,18 +29,40 @@ def written(program: Program) -> Written:
     writer = Writer(program)
     writer.prepare()
     for i, call in enumerate(program.calls):
-        if not call.is_number:  # those are written where they are used
+        # Other numbers are written where they are used.
+        if not call.is_number or call.function in (drawn, check_labels):
             writer.comment(call)
             _write(writer, call, i)
             writer.release(call, i)
     writer.finish()
+    results = _results(writer)
     for kept, value in program.changed.items():
         if writer.places[value].memory is not writer.places[kept].memory:
             writer.step(f"{writer.use('copyto')}({writer.text(kept)}, {writer.text(value)})")
-    for result in program.results:
-        is_fresh = result in writer.places and not writer.places[result].memory.is_fixed
-        writer.written.results.append((writer.text(result), not is_fresh))
+    writer.written.results = results
     return writer.written
+
+
+def _results(writer: Writer) -> list[Result]:
+    """The results by name; each with an array of its own, if the last lines would change it."""
+    program = writer.program
+    taken = {writer.places[v].memory for v in program.arguments if v in writer.places}
+    changing = {writer.places[v].memory for v in program.changed}
+    results = []
+    for value in program.results:
+        name = writer.text(value)
+        if value not in writer.places:  # a number, which nobody can change, or a constant
+            results.append(Result(name, not value.is_number, value.is_number))
+            continue
+        memory = writer.places[value].memory
+        if memory in changing:
+            old, name = name, writer.name(f"{name}_before")
+            writer.step(f"{name} = {old}.copy()")
+            results.append(Result(name, False, True))
+            continue
+        results.append(Result(name, memory.is_fixed, not memory.is_fixed and memory not in taken))
+        taken.add(memory)
+    return results
 
 
 def _write(writer: Writer, call: Call, i: int) -> None:
@@ -47,7 +75,7 @@ def _write(writer: Writer, call: Call, i: int) -> None:
     elif isinstance(function, np.ufunc) and not call.count:
         _write_ufunc(writer, call, i)
     elif not (
-        ((function in VIEWS or function is piece) and _write_view(writer, call))
+        ((function in VIEWS or function is piece) and call.args and _write_view(writer, call))
         or (function is np.where and _write_choice(writer, call, i))
         or (function in _REDUCTIONS and _write_reduction(writer, call, i))
         or (function in _WITH_OUT and _write_with_out(writer, call, i))
@@ -86,15 +114,22 @@ def _write_ufunc(writer: Writer, call: Call, i: int) -> None:
     writer.settle(call, place)
 
 
+def _fits(x: Any, dtype: Any) -> bool:
+    """Whether a number is one of these integers; others may be compared with them all the same."""
+    return (
+        type(x) is int
+        and dtype.kind in "iu"
+        and bool(np.iinfo(dtype).min <= x <= np.iinfo(dtype).max)
+    )
+
+
 # What np.frompyfunc appends to the name of a function of numbers.
 _MADE_OF = " (vectorized)"
 
 
 def _write_of_numbers(writer: Writer, call: Call, name: str) -> None:
     """A function of Python's math, number by number."""
-    helper = f"from math import {name}\n\n{name}_of_numbers = np.frompyfunc({name}, 1, 1)\n"
-    if helper not in writer.written.helpers:
-        writer.written.helpers.append(helper)
+    writer.help(f"from math import {name}\n\n{name}_of_numbers = np.frompyfunc({name}, 1, 1)\n")
     variable = writer.name(call.name or name)
     writer.step(f"{variable} = {name}_of_numbers({writer.text(call.args[0])})")
     writer.settle_fresh(call, variable)
@@ -103,7 +138,7 @@ def _write_of_numbers(writer: Writer, call: Call, name: str) -> None:
 def _operand(writer: Writer, x: Any, dtype: Any) -> str:
     """An operand; numbers take the dtype of the arrays, if that can hold them."""
     is_number = x.is_number if isinstance(x, Value) else type(x) in (int, float)
-    if not is_number or dtype is None or (dtype.kind != "f" and type(x) is not int):
+    if not is_number or dtype is None or (dtype.kind != "f" and not _fits(x, dtype)):
         return writer.text(x)
     return writer.scalar(x, dtype)
 
@@ -192,6 +227,8 @@ def _write_reduction(writer: Writer, call: Call, i: int) -> bool:
 
 
 def _write_with_out(writer: Writer, call: Call, i: int) -> bool:
+    if call.function is np.mean and call.dtype == np.float16:
+        return False  # its sum, in `out`, would overflow
     place = writer.destination(call, i)
     arguments = writer.arguments(call.args, call.kwargs)
     writer.step(f"{writer.use(_name_of(call.function))}({arguments}, out={place.name})")
@@ -293,8 +330,7 @@ def _write_change(writer: Writer, call: Call, i: int) -> None:
 
 
 def _write_joined(writer: Writer, call: Call, i: int) -> None:
-    for part in call.args:
-        piece_of_it = writer.pieces[call, part]
+    for part, piece_of_it in zip(call.args, writer.pieces[call], strict=True):
         if not isinstance(part, Value) or writer.text(part) != piece_of_it.name:
             writer.step(f"{writer.use('copyto')}({piece_of_it.name}, {writer.text(part)})")
     writer.settle(call, writer.targets[call])
@@ -305,7 +341,17 @@ def _write_drawn(writer: Writer, call: Call, i: int) -> None:
     name = writer.name(call.name or "random")
     arguments = writer.arguments(args, call.kwargs)
     writer.step(f"{name} = {writer.text(generator)}.{method}({arguments})")
-    writer.settle_fresh(call, name)
+    if call.is_number:
+        writer.settle_number(call, name)
+    else:
+        writer.settle_fresh(call, name)
+
+
+def _write_check(writer: Writer, call: Call, i: int) -> None:
+    writer.help(source_of(check_labels))
+    labels, classes, ignored = call.args
+    rest = "" if ignored is None else f", {ignored}"
+    writer.step(f"check_labels({writer.text(labels)}, {classes}{rest})")
 
 
 _WAYS: dict[Any, Callable[[Writer, Call, int], None]] = {
@@ -314,5 +360,6 @@ _WAYS: dict[Any, Callable[[Writer, Call, int], None]] = {
     add_at: _write_change,
     joined: _write_joined,
     drawn: _write_drawn,
+    check_labels: _write_check,
     softmax_cross_entropy: lambda writer, call, i: write_softmax_cross_entropy(writer, call),
 }

@@ -34,13 +34,15 @@ from microgradx.compiler.recording import (
     Recorder,
 )
 from microgradx.compiler.simplification import simplified
-from microgradx.compiler.vocabulary import joined, piece, softmax_cross_entropy
+from microgradx.compiler.vocabulary import check_labels, joined, piece, softmax_cross_entropy
 from microgradx.engine import Op, Tensor, seed_of, sweep
+from microgradx.messages import described
+from microgradx.nn.module import Module
 from microgradx.ops.softmax import SoftmaxCrossEntropy
 from microgradx.randomness import default_generator, standing_in
-from microgradx.recording import enable_grad, observers
+from microgradx.recording import enable_grad, numbers, observers
 
-__all__ = ["Captured", "Group", "captured_function", "captured_step"]
+__all__ = ["Captured", "Group", "captured_function", "captured_step", "unchanged"]
 
 
 @dataclass
@@ -64,8 +66,10 @@ class Captured:
     kept: list[Array]
     #: What gives, at each call, the arguments after the arrays: learning rate, counts, generators.
     sources: list[Callable[[], Any]]
-    #: The state in which each count is.
-    counters: list[tuple[dict[str, Any], str]] = field(default_factory=list)
+    #: The states in which each count is, the same in all of them, and its name.
+    counters: list[tuple[list[dict[str, Any]], str]] = field(default_factory=list)
+    #: How the parameters were updated together.
+    groups: list[Group] = field(default_factory=list)
     #: What is made of the program's results.
     rebuilt: Callable[[Sequence[Any]], Any] | None = None
 
@@ -86,11 +90,13 @@ class _Capture:
 
     def argument(self, example: Array, name: str) -> RecordedArray:
         recorded = self.recorder.array(example, name)
+        recorded.is_given = True
         self.arguments.append((recorded.value, None))  # type: ignore[arg-type]
         return recorded
 
     def keep(self, array: Array, name: str) -> RecordedArray:
         recorded = self.recorder.array(array, name)
+        recorded.value.array = array  # type: ignore[attr-defined]
         self.kept.append((recorded.value, array))  # type: ignore[arg-type]
         return recorded
 
@@ -127,7 +133,9 @@ class _Capture:
             observers.remove(self.naming)
 
     def captured(
-        self, results: Sequence[RecordedArray], changed: Mapping[Value, RecordedArray]
+        self,
+        results: Sequence[RecordedArray | RecordedNumber],
+        changed: Mapping[Value, RecordedArray],
     ) -> Captured:
         """The program so far, without what its results do not need."""
         ends = [recorded.value for recorded in (*results, *changed.values())]
@@ -147,20 +155,19 @@ class _Capture:
         sources = [source for _, source in arguments if source is not None]
         return Captured(program, [array for _, array in kept], sources)
 
-    def fingerprint(self) -> list[Any]:
+    def fingerprint(self, start: int = 0) -> list[Any]:
         """What is the same for another capture, unless something is drawn or counted elsewhere."""
-        return [
-            (call.function, mapped(_constant_part, (call.args, call.kwargs)))
-            for call in self.recorder.calls
-            if call.function not in (piece, joined)
-        ]
+        calls = [c for c in self.recorder.calls[start:] if c.function not in (piece, joined)]
+        positions: dict[Any, int] = {call: i for i, call in enumerate(calls)}
 
+        def part(x: Any) -> Any:
+            if isinstance(x, Constant):
+                return x.data.tobytes()
+            if isinstance(x, Value):
+                return positions.get(x, x.name)
+            return repr(x) if isinstance(x, (int, float)) else x
 
-def _constant_part(x: Any) -> Any:
-    """Of an argument, what is the same in every call."""
-    if isinstance(x, Constant):
-        return x.data.tobytes()
-    return repr(x) if isinstance(x, (int, float)) else None if isinstance(x, Value) else x
+        return [(call.function, mapped(part, (call.args, call.kwargs))) for call in calls]
 
 
 def captured_step(
@@ -220,7 +227,7 @@ def captured_step(
     counted: dict[Value, tuple[list[dict[str, Any]], str]] = {}
     shared: dict[tuple[str, int], RecordedNumber] = {}
     stand_in = copy.copy(optimizer)
-    stand_in.lr = capture.number(optimizer.lr, "lr", lambda: optimizer.lr)
+    stand_in.lr = capture.number(float(optimizer.lr), "lr", lambda: float(optimizer.lr))
     for k, (each, flat) in enumerate(zip(groups, flats, strict=True)):
         several = len(each.parameters) > 1
         suffix = _numbered("", k, groups) if several else f"_{next(iter(each.parameters))}"
@@ -243,23 +250,45 @@ def captured_step(
             before[name] = state[name].value
             if isinstance(value, int):
                 counted.setdefault(before[name], ([], name))[0].append(each.state)
+        rehearsed = _rehearsed(capture, stand_in, flat, whole, state)
+        start = len(capture.recorder.calls)
         updated = flat.copy()
         with _names_of_locals(stand_in, capture.number_names):
             stand_in.update(updated, whole, state)
         if state.keys() != before.keys():
             return None
+        if capture.fingerprint(start) != rehearsed:
+            raise CaptureError(
+                "the optimiser's update computes something else each time it is called, with "
+                "numbers that are drawn or counted outside of its arguments; keep counts in the "
+                "state, as integers"
+            )
         changed[flat.value] = updated
         for name, recorded in state.items():
             if isinstance(recorded, RecordedArray):
                 changed[before[name]] = recorded
             else:
                 _check_counter(recorded, before[name], name)
-    capture.recorder.claim(Part(f"update: {optimizer!r}".replace("{", "(").replace("}", ")")))
+    text = " ".join(f"update: {optimizer!r}".split())
+    capture.recorder.claim(Part(text.replace("{", "{{").replace("}", "}}")))
     captured = capture.captured([total, *output], changed)
     for value, (states, name) in counted.items():
         captured.program.counters.append(value)  # type: ignore[arg-type]
-        captured.counters += [(state, name) for state in states]
+        captured.counters.append((states, name))
+    captured.groups = groups
     return captured
+
+
+def _rehearsed(
+    capture: _Capture, optimizer: Any, w: RecordedArray, g: RecordedArray, state: dict[str, Any]
+) -> list[Any]:
+    """The fingerprint of an update that leaves nothing behind."""
+    start = len(capture.recorder.calls)
+    copies = {k: v.copy() if isinstance(v, RecordedArray) else v for k, v in state.items()}
+    optimizer.update(w.copy(), g, copies)
+    fingerprint = capture.fingerprint(start)
+    del capture.recorder.calls[start:]
+    return fingerprint
 
 
 def _numbered(name: str, k: int, groups: Sequence[Group]) -> str:
@@ -312,7 +341,8 @@ def _differentiated(
                 gradients[tensor] = g
         naming.after_rules(of)
         total._data.value.name, total._data.value.is_named = "loss", True
-        results = [total._data]
+        loss_of_one: Any = np.reshape(total._data, ()) if total.ndim else total._data
+        results: list[RecordedArray] = [loss_of_one]
         if isinstance(output, Tensor) and isinstance(output._data, RecordedArray):
             results.append(output._data)
         return results, gradients
@@ -329,7 +359,7 @@ def captured_function(
     names = _names_of_arguments(function, args, kwargs)
     for _ in range(2):
         capture = _Capture()
-        capture.naming.claims_rules = True
+        capture.naming.function_began = next(numbers)
 
         def recorded(name: str, x: Any, capture: _Capture = capture) -> Any:
             return mapped(functools.partial(_recorded_argument, capture, name), x)
@@ -346,12 +376,14 @@ def captured_function(
             "drawn or counted outside of it; pass what changes as an argument: an array, or a "
             "numpy.random.Generator to draw from"
         )
-    results: list[RecordedArray] = []
+    results: list[RecordedArray | RecordedNumber] = []
 
     def placed(x: Any) -> Any:
         if isinstance(x, Tensor):
             x = x._data
-        if not isinstance(x, RecordedArray):
+        if isinstance(x, np.ndarray):
+            x = capture.recorder.constant(x)
+        if not isinstance(x, (RecordedArray, RecordedNumber)):
             return x
         results.append(x)
         x.value.name = x.value.name or "result"
@@ -401,12 +433,27 @@ def _names_of_arguments(
 
 
 @contextmanager
+def unchanged(modules: Sequence[Module]) -> Iterator[None]:
+    """What `forward` sets as attributes, such as what it found, is forgotten again."""
+    before = [dict(vars(module)) for module in modules]
+    changes = Module.changes
+    try:
+        yield
+    finally:
+        for module, attributes in zip(modules, before, strict=True):
+            vars(module).clear()
+            vars(module).update(attributes)
+        Module.changes = changes
+
+
+@contextmanager
 def _stood_in(stand_ins: dict[Tensor, RecordedArray]) -> Iterator[None]:
     """Recorded arrays in the Tensors, in place of their own."""
     before = {tensor: (tensor._data, tensor.number) for tensor in stand_ins}
     try:
         for tensor, recorded in stand_ins.items():
             tensor._data = recorded
+            recorded.is_given = True
         yield
     finally:
         for tensor, (array, number) in before.items():
@@ -424,7 +471,8 @@ def _names_of_locals(owner: Any, number_names: dict[float, str]) -> Iterator[Non
     def on_event(frame: Any, event: str, argument: Any) -> None:
         if event != "return":
             return
-        if frame.f_code is not code and frame.f_locals.get("self") is not owner:
+        # To ask a frame for its variables takes time, and there are many frames.
+        if frame.f_code is not code if code else frame.f_locals.get("self") is not owner:
             return
         for name, x in frame.f_locals.items():
             x = x._data if isinstance(x, Tensor) else x
@@ -451,13 +499,14 @@ class Naming:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.layers = 0
-        #: Whether rules are claimed one by one, for nobody else does when an op's are done.
-        self.claims_rules = False
+        #: Of a function, when it was called; 0 for a training step.
+        self.function_began = 0
 
     def forward(self, op: Op, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         data = out._data
         if not isinstance(data, RecordedArray) or data.recorder is not self.recorder:
             return
+        self._check_parameters(inputs)
         values = [_value(x) for x in inputs]
         if isinstance(op, SoftmaxCrossEntropy):
             self._fuse(op, inputs, out)
@@ -467,8 +516,19 @@ class Naming:
             Part(f"{{0}} = {_with_places(op.formula, len(values))}", (value, *values))
         )
 
+    def _check_parameters(self, inputs: tuple[Tensor, ...]) -> None:
+        """A function must not hold on to the values that parameters have now."""
+        for x in inputs:
+            is_outside = x.is_leaf and x.number < self.function_began
+            if is_outside and x.requires_grad and not isinstance(x._data, RecordedArray):
+                raise CaptureError(
+                    f"the function uses {described(x)}, which is none of its arguments, and a "
+                    "compiled function would keep the values that it has now; pass the array as "
+                    "an argument, or for a training step write compile(model, loss, optimizer)"
+                )
+
     def backward(self, tensor: Tensor, x: Tensor, g: Any, gradient: Any) -> None:
-        if self.claims_rules and tensor.op is not None:
+        if self.function_began and tensor.op is not None:
             self.recorder.claim(Part(f"backward of {tensor.op.name}: to {{0}}", (_value(x),)))
 
     def after_rules(self, of: Tensor | None) -> None:
@@ -504,8 +564,12 @@ class Naming:
             or op.reduction == "none"
             or op.axis not in (1, -1)
             or logits.dtype == np.float16
+            or not np.can_cast(target.dtype, np.int64)
         ):
             return
+        for call in self.recorder.calls:
+            if call.function is check_labels and call.args[0] is target.value:
+                call.is_unique = False  # for these lines check the labels themselves
         logits.value.name = "logits"
         divisor = len(target) if op.reduction == "mean" else 1
         loss, gradient = self.recorder.call(

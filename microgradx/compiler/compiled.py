@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import itertools
+import linecache
 import math
 import operator
 import os
+import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from microgradx.array_methods import Array, plain
-from microgradx.compiler.capture import Captured, Group, captured_function, captured_step
+from microgradx.compiler.capture import Captured, Group, captured_function, captured_step, unchanged
+from microgradx.compiler.recording import RecordedArray, RecordedGenerator, RecordedNumber
 from microgradx.compiler.source import as_module, source_of_function, source_of_step
 from microgradx.data.batching import batches
 from microgradx.engine import Tensor
 from microgradx.files import replacing
-from microgradx.nn.module import Module
+from microgradx.nn.module import Module, _members, _reached
 from microgradx.optim.optimizer import Optimizer
 from microgradx.randomness import as_generator
 from microgradx.recording import numbers, observers
@@ -26,6 +31,8 @@ from microgradx.recording import numbers, observers
 __all__ = ["CompiledFunction", "CompiledStep", "compile"]
 
 _array_of = operator.attrgetter("_data")
+_number_of = operator.attrgetter("number")
+_hooks_of = operator.attrgetter("_hooks")  # None where no gradient is required
 
 #: How many programs, for arrays of different shapes, one step or function keeps.
 PROGRAMS = 8
@@ -72,8 +79,9 @@ class CompiledStep:
 
     It changes the arrays of the parameters and of the optimiser's state in place, as an eager
     step does, so eager and compiled steps may take turns, and settings, learning rates and values
-    may change between them. Gradients are not left in `grad`. One step at a time: it is not for
-    several threads.
+    may change between them. Gradients are not left in `grad`, nor is what `forward` sets as
+    attributes of modules. Arrays of the optimiser's state are not to be replaced by hand, but by
+    `load_state_dict`. One step at a time: it is not for several threads.
 
     >>> import microgradx as mg
     >>> model = mg.nn.MLP(2, (8,), 2, "tanh", generator=np.random.default_rng(0))
@@ -134,12 +142,8 @@ class CompiledStep:
         start = 0
         while start < full:
             first = order[start : start + batch_size]
-            program = self._program(X[first], y[first])
-            if program is None:
-                total += self(X[first], y[first]) * batch_size
-                start += batch_size
-                continue
-            if program.epoch is None:
+            program = None if observers else self._program(X[first], y[first])
+            if program is None or program.epoch is None:
                 total += self(X[first], y[first]) * batch_size
                 start += batch_size
                 continue
@@ -194,6 +198,7 @@ class CompiledStep:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self._output = output.data if isinstance(output, Tensor) else None
+        self._latest = None
         return float(total.item())
 
     def _program(self, X: Array, y: Array) -> _StepProgram | None:
@@ -216,28 +221,40 @@ class CompiledStep:
     def _situation(self) -> Any:
         """What else decides what a step computes: settings of modules and of the optimiser."""
         optimizer = self.optimizer
-        modules = list(self.model.modules()) if isinstance(self.model, Module) else []
         return (
             tuple(getattr(optimizer, name) for name in optimizer.hyperparameters if name != "lr"),
-            tuple(tuple((n, _setting(v)) for n, v in vars(module).items()) for module in modules),
-            tuple(module.training for module in modules),
+            tuple((module.training, _setting(vars(module))) for module in self.modules()),
         )
 
+    def reached(self) -> list[tuple[str, Any]]:
+        """The Tensors and modules that model and loss consist of, or refer to, with their paths."""
+        return list(_reached([*_referred_to(self.model), *_referred_to(self.loss)]))
+
+    def modules(self) -> list[Module]:
+        """The modules among them."""
+        return [member for _, member in self.reached() if isinstance(member, Module)]
+
+    def leaves(self) -> list[tuple[str, Tensor]]:
+        """The leaf Tensors among them that the optimiser does not train."""
+        trained = set(self.optimizer.params)
+        return [
+            (path, member)
+            for path, member in self.reached()
+            if isinstance(member, Tensor) and member.is_leaf and member not in trained
+        ]
+
     def _captured(self, X: Array, y: Array) -> Captured | None:
-        named = dict(self.model.named_parameters()) if isinstance(self.model, Module) else {}
-        paths = {tensor: path for path, tensor in named.items()}
+        paths = {member: path for path, member in self.reached()}
         trained = self.optimizer.params
-        parameters = {}
-        for k, tensor in enumerate(trained):
-            parameters[paths.get(tensor) or tensor.name or f"w{k + 1}"] = tensor
-        constants = {}
-        if isinstance(self.model, Module):
-            leaves = self.model._named_leaves()
-            constants = {path: t for path, t in leaves if t not in set(trained)}
-        parameters = dict(zip(_short(list(parameters)), parameters.values(), strict=True))
-        return captured_step(
-            self.model, self.loss, self.optimizer, parameters, constants, self._groups, X, y
-        )
+        named = [paths.get(t) or t.name or f"w{k + 1}" for k, t in enumerate(trained)]
+        rest = self.leaves()
+        names = _distinct([*_short(named), *(path for path, _ in rest)])
+        parameters = dict(zip(names, trained, strict=False))
+        constants = dict(zip(names[len(trained) :], (t for _, t in rest), strict=True))
+        with unchanged(self.modules()):
+            return captured_step(
+                self.model, self.loss, self.optimizer, parameters, constants, self._groups, X, y
+            )
 
     def _groups(self, used: dict[str, Tensor]) -> list[Group]:
         """Small parameters side by side, as the optimiser has laid them; the others one by one."""
@@ -264,6 +281,7 @@ class _StepProgram:
         self.source, lines = source_of_step(captured.program, title, defaults)
         make = as_module(self.source, "step")["make_step"]
         self.step, self.epoch, self.output = make(*captured.kept, **lines.data)
+        weakref.finalize(self, linecache.cache.pop, self.step.__code__.co_filename, None)
         self.sources = captured.sources
         self.counters = captured.counters
         self.shapes = X.shape, X.dtype, y.shape, y.dtype
@@ -272,12 +290,29 @@ class _StepProgram:
         self._settings_of = operator.attrgetter(*names, "__class__")
         self._settings = self._settings_of(optimizer)
         self._parameters = optimizer.params
-        leaves = list(optimizer.params)
-        if isinstance(owner.model, Module):
-            leaves += [t for _, t in owner.model._named_leaves() if t not in set(leaves)]
+        leaves = [*optimizer.params, *(tensor for _, tensor in owner.leaves())]
         self._leaves = leaves
-        self._arrays = [tensor._data for tensor in leaves]
+        self._arrays = list(map(_array_of, leaves))
+        self._hooks = list(map(_hooks_of, leaves))
         self._states = optimizer.state
+        self._containers = [
+            container.values if isinstance(container, dict) else container.__iter__
+            for module in owner.modules()
+            for container in _containers(list(vars(module).values()))
+        ]
+        self._contents = list(self._items())
+        self._groups = captured.groups
+        states = [group.state for group in captured.groups]
+        self._together = [
+            several
+            for several in optimizer.side_by_side
+            if any(several.state is state for state in states)
+        ]
+        self._kept = [dict(group.state) for group in captured.groups]
+        used = {name: t for group in captured.groups for name, t in group.parameters.items()}
+        self._regrouped = functools.partial(owner._groups, used)
+        #: When the parameters last changed, if the program counts steps.
+        self._numbers: list[int] = []
         #: How many changes modules had seen when it last was certain that this still fits.
         self.changes = Module.changes
 
@@ -290,14 +325,39 @@ class _StepProgram:
             and y.dtype is self.shapes[3]
             and Module.changes == self.changes
             and self._settings_of(self.optimizer) == self._settings
-            and self.is_bound()
+            and self._holds()
+            and (not self._numbers or self._numbers == list(map(_number_of, self._parameters)))
+        )
+
+    def _holds(self) -> bool:
+        """Whether the arrays, and what modules keep in lists and dicts, are still the same."""
+        return (
+            self.optimizer.state is self._states
+            and all(map(operator.is_, map(_array_of, self._leaves), self._arrays))
+            and all(map(operator.is_, map(_hooks_of, self._leaves), self._hooks))
+            and all(map(operator.is_, self._items(), self._contents))
         )
 
     def is_bound(self) -> bool:
-        """Whether the arrays of parameters and states are those that it changes."""
-        return self.optimizer.state is self._states and all(
-            map(operator.is_, map(_array_of, self._leaves), self._arrays)
+        """Whether the arrays of parameters and states are those that it changes, in step."""
+        if not self._holds():
+            return False
+        groups = self._regrouped()
+        return (
+            len(groups) == len(self._groups)
+            and all(
+                now.values is then.values
+                and now.state is then.state
+                and now.state.keys() == kept.keys()
+                and all(now.state[k] is v for k, v in kept.items() if isinstance(v, np.ndarray))
+                for now, then, kept in zip(groups, self._groups, self._kept, strict=True)
+            )
+            and all(len({s[name] for s in states}) == 1 for states, name in self.counters)
         )
+
+    def _items(self) -> Iterator[Any]:
+        """All that is in the lists and dicts of modules."""
+        return itertools.chain.from_iterable(values() for values in self._containers)
 
     def after_steps(self, count: int) -> None:
         """Count steps, and tell of them the graphs that used the parameters."""
@@ -305,10 +365,13 @@ class _StepProgram:
         for parameter in self._parameters:
             parameter.number = number
         if self.counters:
-            for state, name in self.counters:
-                state[name] += count
-            for several in self.optimizer.side_by_side:
-                several.publish(self.optimizer.state)
+            for states, name in self.counters:
+                for state in states:
+                    state[name] += count
+            for several in self._together:
+                several.publish(self._states)
+            # By which a step that somebody else takes, with some of them, will be noticed.
+            self._numbers = list(map(_number_of, self._parameters))
 
 
 class CompiledFunction:
@@ -349,7 +412,10 @@ class CompiledFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         arrays: list[Any] = []
-        key = _kind((args, kwargs), arrays)
+        try:
+            key = _kind((args, kwargs), arrays)
+        except _Followed:  # differentiated, or itself a part of what is being captured
+            return self._function(*args, **kwargs)
         program = self._programs.get(key)
         if program is None:
             program = _FunctionProgram(self._function, args, kwargs)
@@ -381,6 +447,7 @@ class _FunctionProgram:
         )
         make = as_module(self.source, "function")["make_function"]
         self.run = make(**lines.data)
+        weakref.finalize(self, linecache.cache.pop, self.run.__code__.co_filename, None)
         self.sources = captured.sources
         self.count = len(captured.program.results)
         self.rebuilt: Any = captured.rebuilt
@@ -388,11 +455,14 @@ class _FunctionProgram:
 
 def _kind(structure: Any, arrays: list[Any]) -> Any:
     """What is equal for arguments that one program serves; the arrays among them go to a list."""
-    structure = plain(structure)
     kind = type(structure)
     if kind is np.ndarray:
         arrays.append(structure)
         return structure.shape, structure.dtype
+    if isinstance(structure, Tensor) and not structure.requires_grad:
+        return _kind(structure._data, arrays)
+    if isinstance(structure, (Tensor, RecordedArray, RecordedNumber, RecordedGenerator)):
+        raise _Followed
     if isinstance(structure, (np.ndarray, np.generic)):
         return _kind(np.asarray(structure), arrays)
     if isinstance(structure, np.random.Generator):
@@ -410,7 +480,11 @@ def _kind(structure: Any, arrays: list[Any]) -> Any:
             f"{structure!r}, a {kind.__name__}, may change; give arrays, numbers, strings, or "
             "lists, tuples and dicts of them"
         ) from None
-    return kind, structure
+    return kind, repr(structure) if kind is float else structure  # 0.0 and -0.0 are two
+
+
+class _Followed(Exception):
+    """An argument is one of which the graph, or the recorder, is to know what becomes of it."""
 
 
 _NO_SOURCE = (
@@ -419,10 +493,48 @@ _NO_SOURCE = (
 )
 
 
+def _referred_to(function: Any) -> list[tuple[str, Any]]:
+    """The Tensors and modules that a model or a loss is, or that a function of Python's names."""
+    if isinstance(function, (Module, Tensor)):
+        return [("", function)]
+    function = getattr(function, "func", function)  # of a functools.partial
+    named = {"": getattr(function, "__self__", None)}
+    if inspect.isfunction(function) or inspect.ismethod(function):
+        variables = inspect.getclosurevars(function)
+        named |= {**variables.globals, **variables.nonlocals}
+    return [pair for name, value in named.items() for pair in _members(name, value)]
+
+
+def _containers(values: list[Any]) -> Iterator[Any]:
+    """The lists and dicts among values, and those in them."""
+    for value in values:
+        if isinstance(value, (list, tuple, dict)):
+            if not isinstance(value, tuple):
+                yield value
+            yield from _containers(list(value.values() if isinstance(value, dict) else value))
+
+
 def _setting(value: Any) -> Any:
     """What an attribute of a module is, for a comparison later on."""
+    if isinstance(value, (list, tuple)):
+        return type(value), *map(_setting, value)
+    if isinstance(value, dict):
+        return dict, *((key, _setting(item)) for key, item in value.items())
     is_plain = isinstance(value, (bool, int, float, str, type(None)))
-    return value if is_plain else id(value)
+    return value if is_plain else _Identity(value)
+
+
+class _Identity:
+    """Equal for one object alone; which it holds, so that no other can take its place."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and other.value is self.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
 
 
 def _title(owner: CompiledStep, X: Array, y: Array) -> str:
@@ -443,3 +555,15 @@ def _short(paths: list[str]) -> list[str]:
         number = layers.index(layer) + 1 if len(layers) > 1 else ""
         short.append({"weight": f"W{number}", "bias": f"b{number}"}.get(last, path))
     return short
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """The names, with numbers where one would come again."""
+    distinct: dict[str, None] = {}
+    for name in names:
+        different, count = name, 1
+        while different in distinct:
+            count += 1
+            different = f"{name}_{count}"
+        distinct[different] = None
+    return list(distinct)

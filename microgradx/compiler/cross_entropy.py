@@ -1,126 +1,196 @@
-"""Softmax cross-entropy as a program's lines: the one op for which these are written by hand."""
+"""Softmax cross-entropy as a program's lines: the one op for which these are written by hand.
+
+With O the sum of a row's exponentials but the label's, and e that one, the loss is ln(1 + O / e)
+and the gradient at the label -O / (O + e): p - 1 without its cancellation.
+"""
 
 from __future__ import annotations
 
 import inspect
+import math
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from microgradx.compiler.program import Call, Constant
+from microgradx.compiler.vocabulary import check_labels
 from microgradx.compiler.writer import Writer, fresh
 from microgradx.ops.softmax_rows import losses_and_gradients
 
-__all__ = ["write_softmax_cross_entropy"]
+__all__ = ["source_of", "write_softmax_cross_entropy"]
 
+#: Up to so many classes labels are made rows of 0 and one 1, which many calls can work on.
+FEW = 64
 
-def _source_of_rows() -> str:
-    """The function that serves all logits, without what only type checkers read."""
-    source = inspect.getsource(losses_and_gradients)
-    return re.sub(r"def .*", "def losses_and_gradients(logits, y):", source, count=1)
+# Few classes: the label's exponential is told apart by a product with the rows of 0 and 1.
+_ONE_HOT = """\
+try:
+    {identity}.take({y}, axis=0, out={one_hot})
+except IndexError:
+    check_labels({y}, {classes})
+    raise
+"""
 
+_FEW_CLASSES = """\
+exp({z}, out={p})
+multiply({p}, {one_hot}, out={at_label})
+subtract({p}, {at_label}, out={p})
+dot({at_label}, {ones}, out={e_label})
+dot({p}, {ones}, out={others})
+divide({others}, {e_label}, out={losses})
+log1p({losses}, out={losses})
+{loss} = dot({losses}, {weights})
+multiply({one_hot}, {others_column}, out={at_label})
+subtract({p}, {at_label}, out={p})
+add({others}, {e_label}, out={total})
+multiply({total}, {divisor}, out={total})
+divide({p}, {total_column}, out={p})
+"""
 
-_CHECK = '''def check_labels(labels, classes):
-    """Raise IndexError unless all labels are classes."""
-    if labels.min() < 0 or labels.max() >= classes:
-        wrong = labels[(labels < 0) | (labels >= classes)][0]
-        raise IndexError(f"label {wrong} is not one of the {classes} classes, 0 to {classes - 1}")
-'''
+_FEW_SMOOTHED = """\
+multiply({one_hot}, {share}, out={at_label})
+add({p}, {at_label}, out={p})
+"""
 
-_FAR = '''def far_cross_entropy(logits, one_hot, weights, gradient):
+# Many classes: by where it stands, as rows of 0 and 1 would take longer than all the rest.
+_AT_LABELS = """\
+check_labels({y}, {classes})
+add({row_starts}, {y}, out={at_labels})
+"""
+
+_MANY_CLASSES = """\
+exp({z}, out={p})
+{p_flat}.take({at_labels}, out={e_label}, mode="clip")
+{p_flat}[{at_labels}] = 0
+dot({p}, {ones}, out={others})
+divide({others}, {e_label}, out={losses})
+log1p({losses}, out={losses})
+{loss} = dot({losses}, {weights})
+add({others}, {e_label}, out={total})
+multiply({total}, {divisor}, out={total})
+negative({others}, out={others})
+{p_flat}[{at_labels}] = {others}
+divide({p}, {total_column}, out={p})
+"""
+
+_MANY_SMOOTHED = """\
+{p_flat}[{at_labels}] += {share}
+"""
+
+# Label smoothing: a share of each target is that of all classes.
+_SMOOTHED = """\
+subtract({p}, {each}, out={p})
+divide({total}, {divisor}, out={total})
+log({total}, out={total})
+dot({z}, {ones}, out={others})
+{loss} *= {certain!r}
+{loss} += {smoothing!r} * dot({total}, {weights})
+{loss} -= {smoothing_each!r} * dot({others}, {weights})
+"""
+
+_FAR = '''def far_cross_entropy(logits, y, weights, gradient):
     """The loss, and in `gradient` p - y, of logits whose exponentials could overflow or vanish."""
-    losses, each = losses_and_gradients(logits, one_hot)
+    losses, each = losses_and_gradients(logits, y)
     np.multiply(each, weights[:, None], out=gradient)
-    return np.dot(losses, weights)
+    return np.dot(losses, weights).astype(gradient.dtype)
 '''
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """The source of a function, without what only type checkers read."""
+    empty = inspect.Parameter.empty
+    signature = inspect.signature(function)
+    parameters = [p.replace(annotation=empty) for p in signature.parameters.values()]
+    bare = signature.replace(parameters=parameters, return_annotation=empty)
+    head = f"def {function.__name__}{bare}:"
+    return re.sub(r"def [^:]*(:[^:\n]+)*:\n", f"{head}\n", inspect.getsource(function), count=1)
 
 
 def write_softmax_cross_entropy(writer: Writer, call: Call) -> None:
-    """The loss of labelled rows, and p - y, its gradient at the logits.
-
-    With O the sum of a row's exponentials but the label's, and e that one, the loss is
-    ln(1 + O / e) and the gradient at the label -O / (O + e): p - 1 without its cancellation.
-    """
+    """The loss of labelled rows, and p - y, its gradient at the logits."""
     logits, labels, divisor, smoothing = call.args
     (rows, classes), dtype = logits.shape, logits.dtype
-    z, y = writer.text(logits), writer.text(labels)
-    buffers = [writer.buffer((rows, classes), dtype, name) for name in ("p", "one_hot", "at_label")]
-    buffers += [
-        writer.buffer((rows,), dtype, name) for name in ("e_label", "others", "total", "losses")
-    ]
-    p, one_hot, at_label, e_label, others, total, losses = (each.name for each in buffers)
-    gradient = replace(buffers[0], name=writer.name("dlogits"))
-    writer.setup(f"{gradient.name} = {p}  # p - y in its place")
-    ones = writer.ones(classes, dtype)
-    weights = writer.filled("weights", (rows,), 1 / divisor, dtype)
-    scale = writer.scalar(divisor, dtype)
-    use, step = writer.use, writer.step
-
-    others_column, total_column = writer.name("others_column"), writer.name("total_column")
-    writer.setup(f"{others_column}, {total_column} = {others}[:, None], {total}[:, None]")
-    if classes <= 64:
-        table, float_type = writer.name("identity"), writer.text(dtype)
-        writer.setup(
-            f"{table} = np.full(({2 * classes}, {classes}), np.nan, {float_type})  # NaN: no class"
-        )
-        writer.setup(f"{table}[:{classes}] = {use('eye')}({classes}, dtype={float_type})")
-        step("try:")
-        step(f"    {table}.take({y}, axis=0, out={one_hot})")
-        step("except IndexError:")
-        step(f"    check_labels({y}, {classes})")
-        step("    raise")
-    else:
-        every, hits = writer.name("classes"), writer.buffer((rows, classes), np.bool_, "hits").name
-        writer.setup(f"{every} = {use('arange')}({classes})")
-        step(f"{use('equal')}({y}[:, None], {every}, out={hits})")
-        step(f"{use('copyto')}({one_hot}, {hits})")
-    limit, square = (40, 1600) if dtype != np.float64 else (350, 122500)
-    near = f"{use('vdot')}({z}, {z}) < {square} or ({z}.min() > -{limit} and {z}.max() < {limit})"
-    loss = writer.name("loss")
-    step(f"if {near}:")
-    for line in (
-        f"{use('exp')}({z}, out={p})",
-        f"{use('multiply')}({p}, {one_hot}, out={at_label})",
-        f"{use('subtract')}({p}, {at_label}, out={p})",
-        f"{use('dot')}({at_label}, {ones}, out={e_label})",
-        f"{use('dot')}({p}, {ones}, out={others})",
-        f"{use('divide')}({others}, {e_label}, out={losses})",
-        f"{use('log1p')}({losses}, out={losses})",
-        f"{loss} = {use('dot')}({losses}, {weights})",
-        f"{use('multiply')}({one_hot}, {others_column}, out={at_label})",
-        f"{use('subtract')}({p}, {at_label}, out={p})",
-        f"{use('add')}({others}, {e_label}, out={total})",
-        f"{use('multiply')}({total}, {scale}, out={total})",
-        f"{use('divide')}({p}, {total_column}, out={p})",
-    ):
-        step(f"    {line}")
-    target = one_hot
+    is_few = classes <= FEW
+    matrices = ["p", "one_hot", "at_label"] if is_few else ["p"]
+    vectors = ["e_label", "others", "total", "losses"]
+    places = {name: writer.buffer((rows, classes), dtype, name) for name in matrices}
+    places |= {name: writer.buffer((rows,), dtype, name) for name in vectors}
+    if not is_few:
+        places["at_labels"] = writer.buffer((rows,), np.int64, "at_labels")
+    names: dict[str, Any] = {name: place.name for name, place in places.items()}
+    gradient = replace(places["p"], name=writer.name("dlogits"))
+    writer.setup(f"{gradient.name} = {names['p']}  # p - y in its place")
+    names |= {
+        "z": writer.text(logits),
+        "y": writer.text(labels),
+        "loss": writer.name("loss"),
+        "classes": classes,
+        "ones": writer.ones(classes, dtype),
+        "weights": writer.filled("weights", (rows,), 1 / divisor, dtype),
+        "divisor": writer.scalar(divisor, dtype),
+        "certain": 1 - smoothing,
+        "smoothing": smoothing,
+        "smoothing_each": smoothing / classes,
+    }
     if smoothing:
-        target = f"{1 - smoothing!r} * {one_hot} + {smoothing / classes!r}"
-        share = writer.scalar(smoothing / divisor, dtype)
-        each = writer.scalar(smoothing / divisor / classes, dtype)
-        for line in (
-            "# label smoothing: a share of each target is that of all classes",
-            f"{use('divide')}({total}, {scale}, out={total})",
-            f"{use('log')}({total}, out={total})",
-            f"{use('dot')}({z}, {ones}, out={others})",
-            f"{loss} *= {1 - smoothing!r}",
-            f"{loss} += {smoothing!r} * {use('dot')}({total}, {weights})",
-            f"{loss} -= {smoothing / classes!r} * {use('dot')}({others}, {weights})",
-            f"{use('multiply')}({one_hot}, {share}, out={at_label})",
-            f"{use('add')}({p}, {at_label}, out={p})",
-            f"{use('subtract')}({p}, {each}, out={p})",
-        ):
-            step(f"    {line}")
-    step("else:")
-    step(f"    {loss} = far_cross_entropy({z}, {target}, {weights}, {p})")
-    step(f"if not {loss} < np.inf:")
-    step(f"    check_labels({y}, {classes})")
-    for helper in (_CHECK, _source_of_rows(), _FAR):
-        if helper not in writer.written.helpers:
-            writer.written.helpers.append(helper)
-    of_loss = fresh(loss, Constant((), dtype, np.empty((), dtype)))
+        names["share"] = writer.scalar(smoothing / divisor, dtype)
+        names["each"] = writer.scalar(smoothing / divisor / classes, dtype)
+
+    def view(name: str, expression: str) -> None:
+        names[name] = writer.name(name)
+        writer.setup(f"{names[name]} = {expression.format(**names)}")
+
+    def lines(template: str, prefix: str = "") -> None:
+        for line in template.format(**names).splitlines():
+            writer.step(prefix + line)
+        for name in re.findall(r"(?<![\w.])(\w+)\(", template):
+            if hasattr(np, name):
+                writer.use(name)
+
+    view("total_column", "{total}[:, None]")
+    if is_few:
+        view("others_column", "{others}[:, None]")
+        writer.use("eye")
+        float_type = writer.text(dtype)
+        view("identity", f"np.full(({2 * classes}, {classes}), np.nan, {float_type})")
+        writer.setup(
+            f"{names['identity']}[:{classes}] = eye({classes}, dtype={float_type})"
+            "  # and rows of NaN for what is no class"
+        )
+        lines(_ONE_HOT)
+    else:
+        view("p_flat", "{p}.reshape(-1)")
+        view("row_starts", f"np.arange(0, {rows * classes}, {classes})")
+        lines(_AT_LABELS)
+    # Within it the sum of all exponentials over the smallest cannot overflow.
+    limit = math.floor((math.log(np.finfo(dtype).max) - math.log(classes)) / 2)
+    limit = min(limit, 40 if dtype != np.float64 else 350)
+    z = names["z"]
+    near = f"vdot({z}, {z}) < {limit**2} or ({z}.min() > -{limit} and {z}.max() < {limit})"
+    writer.use("vdot")
+    writer.step(f"if {near}:")
+    lines(_FEW_CLASSES if is_few else _MANY_CLASSES, "    ")
+    if smoothing:
+        lines((_FEW_SMOOTHED if is_few else _MANY_SMOOTHED) + _SMOOTHED, "    ")
+    target = names["one_hot"] if is_few else f"({names['y']}[:, None] == np.arange({classes}))"
+    if smoothing:
+        target = f"{1 - smoothing!r} * {target} + {smoothing / classes!r}"
+    elif not is_few:
+        target = f"1.0 * {target}"
+    writer.step("else:")
+    writer.step(
+        f"    {names['loss']} = far_cross_entropy({z}, {target}, {names['weights']}, {names['p']})"
+    )
+    if is_few:
+        writer.step(f"if not {names['loss']} < np.inf:")
+        writer.step(f"    check_labels({names['y']}, {classes})")
+    for helper in (source_of(check_labels), source_of(losses_and_gradients), _FAR):
+        writer.help(helper)
+    of_loss = fresh(names["loss"], Constant((), dtype, np.empty((), dtype)))
     writer.several[call] = {0: of_loss, 1: gradient}
-    for place in buffers[1:]:
-        writer.give_back(place)
+    for name, place in places.items():
+        if name != "p":
+            writer.give_back(place)

@@ -21,6 +21,8 @@ __all__ = [
     "Program",
     "Value",
     "arguments_of",
+    "is_uniform",
+    "leaves",
     "mapped",
     "values_in",
 ]
@@ -49,6 +51,9 @@ class Value:
 @dataclass(eq=False)
 class Input(Value):
     """What the program is given at every call, or keeps from call to call and changes."""
+
+    #: The very array that is kept, whose layout says of what views can be made.
+    array: Any = field(default=None, kw_only=True)
 
 
 @dataclass(eq=False)
@@ -118,13 +123,24 @@ def mapped(function: Callable[[Any], Any], structure: Any) -> Any:
     return function(structure)
 
 
-def values_in(structure: Any) -> Iterator[Value]:
-    """The values among arguments."""
+def leaves(structure: Any) -> list[Any]:
+    """All that is in lists, tuples, dicts and slices."""
     found: list[Any] = []
     mapped(found.append, structure)
-    return (value for value in found if isinstance(value, Value))
+    return found
+
+
+def values_in(structure: Any) -> Iterator[Value]:
+    """The values among arguments."""
+    return (value for value in leaves(structure) if isinstance(value, Value))
 
 
 def arguments_of(call: Call) -> Iterator[Value]:
     """The values that a call takes."""
     return values_in((call.args, call.kwargs))
+
+
+def is_uniform(data: np.ndarray[Any, Any]) -> bool:
+    """Whether all elements are the same number, zeros by their sign too."""
+    is_equal = data.size > 0 and bool((data == data.flat[0]).all())
+    return is_equal and (data.dtype.kind != "f" or len(np.unique(np.signbit(data))) == 1)

@@ -19,8 +19,17 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from microgradx.array_methods import Array, ArrayMethods, UnknownValues
-from microgradx.compiler.program import Call, Constant, Input, Part, Value, mapped, values_in
-from microgradx.compiler.vocabulary import drawn
+from microgradx.compiler.program import (
+    Call,
+    Constant,
+    Input,
+    Part,
+    Value,
+    leaves,
+    mapped,
+    values_in,
+)
+from microgradx.compiler.vocabulary import check_labels, drawn
 from microgradx.messages import callers_frame
 
 __all__ = [
@@ -124,18 +133,22 @@ class Recorder:
             example_args = (example_args[0].copy(), *example_args[1:])
         with np.errstate(all="ignore"):  # it is the program that computes
             result = function(*example_args, **example_kwargs)
-        if function in VIEWS and isinstance(args[0], RecordedArray):
-            args[0].has_views = True
+        given = leaves((args, kwargs))
         args, kwargs = mapped(_value, args), mapped(_value, kwargs)
         if not is_unique and all(isinstance(v, Constant) for v in values_in((args, kwargs))):
-            return mapped(self.constant, result)
-        value = self._recorded(function, args, kwargs, result, is_unique)
-        if isinstance(result, (tuple, list)):
-            items = [self._item(value, i, example) for i, example in enumerate(result)]
-            return type(result)(*items) if hasattr(result, "_fields") else type(result)(items)
-        if value.is_number:
-            return RecordedNumber(self, result, value)
-        return RecordedArray(self, np.asarray(result), value)
+            recorded = mapped(self.constant, result)
+        else:
+            value = self._recorded(function, args, kwargs, result, is_unique)
+            if isinstance(result, (tuple, list)):
+                items = [self._item(value, i, example) for i, example in enumerate(result)]
+                is_named = hasattr(result, "_fields")
+                recorded = type(result)(*items) if is_named else type(result)(items)
+            elif value.is_number:
+                recorded = RecordedNumber(self, result, value)
+            else:
+                recorded = RecordedArray(self, np.asarray(result), value)
+        _mark_views(leaves(recorded), given)
+        return recorded
 
     def _item(self, several: Value, i: int, example: Any) -> RecordedArray:
         item = self._recorded(operator.getitem, (several, i), {}, example, False)
@@ -158,6 +171,17 @@ class Recorder:
         call = Call(shape, dtype, function, args, kwargs, is_unique=is_unique, count=count)
         self.calls.append(call)
         return call
+
+
+def _mark_views(results: list[Any], given: list[Any]) -> None:
+    """Note which results are views of which arrays; to write to either would change the other."""
+    for x in given:
+        if isinstance(x, RecordedArray):
+            for result in results:
+                if isinstance(result, RecordedArray) and np.may_share_memory(
+                    result.example, x.example
+                ):
+                    result.is_view = x.has_views = True
 
 
 def _example(x: Any) -> Any:
@@ -204,7 +228,9 @@ class RecordedArray(NDArrayOperatorsMixin):
         self.recorder = recorder
         self.example = example
         self.value = value
-        self.has_views = False
+        self.is_view = self.has_views = False
+        #: Whether others hold the array too, and would not find it changed.
+        self.is_given = False
 
     shape = property(lambda self: self.example.shape)
     ndim = property(lambda self: self.example.ndim)
@@ -221,7 +247,12 @@ class RecordedArray(NDArrayOperatorsMixin):
         if method == "at":
             return inputs[0].become(self.recorder.call(add_at, inputs, kwargs))
         function = ufunc if method == "__call__" else getattr(ufunc, method)
+        # Unlike a number of Python's, a scalar of NumPy's has a say in the dtype of the result.
+        inputs = tuple(np.asarray(x) if isinstance(x, np.generic) else x for x in inputs)
+        chosen = kwargs.pop("where", True) if method == "__call__" and out is not None else True
         result = self.recorder.call(function, inputs, kwargs)
+        if chosen is not True:  # elsewhere, what is there stays
+            result = np.where(chosen, result, out)
         return result if out is None else _into(out, result)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -271,14 +302,23 @@ class RecordedArray(NDArrayOperatorsMixin):
 
     def become(self, other: RecordedArray) -> RecordedArray:
         """Take what another stands for: how a change in place is followed."""
-        is_view = isinstance(self.value, Call) and self.value.function in VIEWS
-        if is_view or self.has_views:
+        if self.is_given:
+            raise refused(
+                "an argument, a parameter or a constant of the model is written to, and a compiled "
+                "program leaves what it is given as it is",
+                "write to a copy, x.copy(), and give what changes as a result",
+            )
+        if self.is_view or self.has_views:
             raise refused(
                 "an array is written to of which there is a view, or which is one",
                 "write array[index] = value before views are made, or make a new array",
             )
         self.example, self.value = other.example, other.value
         return self
+
+    def check_labels(self, classes: int, ignore_index: int | None) -> None:
+        """Record that the program is to check these labels."""
+        self.recorder.call(check_labels, (self, classes, ignore_index), {}, is_unique=True)
 
     def __len__(self) -> int:
         return len(self.example)
@@ -377,6 +417,11 @@ class RecordedGenerator:
             raise AttributeError(method)
 
         def draw(*args: Any, **kwargs: Any) -> Any:
+            if method == "shuffle" or "out" in kwargs:
+                raise refused(
+                    f"{method} of a generator changes an array in place",
+                    "draw a new array, with permutation(x) or without out=",
+                )
             return self.recorder.call(drawn, (self, method, *args), kwargs, is_unique=True)
 
         return draw
@@ -406,8 +451,9 @@ class RecordedNumber:
     def __neg__(self) -> Any:
         return self.recorder.call(operator.neg, (self,), {})
 
+    __hash__ = object.__hash__
     __bool__ = __float__ = __int__ = __index__ = _leave
-    __lt__ = __le__ = __gt__ = __ge__ = _leave
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _leave
 
 
 def _arithmetic(function: Any, is_reflected: bool) -> Callable[..., Any]:

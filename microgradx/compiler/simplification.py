@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.compiler.program import Call, Constant, Value, arguments_of, mapped
+from microgradx.compiler.program import Call, Constant, Value, arguments_of, is_uniform, mapped
 from microgradx.compiler.recording import VIEWS, converted, key_of
 
 __all__ = ["simplified"]
@@ -69,7 +69,7 @@ def _simpler(call: Call) -> Value:
                 return base
             call.function, call.args = np.multiply, (base, base)
             return call
-    if isinstance(function, np.ufunc) and not call.kwargs:
+    if isinstance(function, np.ufunc) and not function.signature and not call.kwargs:
         call.args = tuple(_without_broadcast(x, call) for x in call.args)
         neutral = _neutral(call)
         if neutral is not None:
@@ -78,9 +78,9 @@ def _simpler(call: Call) -> Value:
         call.function = np.dot  # the same, and faster
     if function is converted and call.args[0].dtype == call.dtype:
         return call.args[0]  # type: ignore[no-any-return]
-    if function in VIEWS and _is_all_of_it(call):
+    if function in VIEWS and call.args and _is_all_of_it(call):
         return call.args[0]  # type: ignore[no-any-return]
-    if function is np.transpose and isinstance(call.args[0], Call):
+    if function is np.transpose and call.args and isinstance(call.args[0], Call):
         inner = call.args[0]
         axes = [_axes_of(c) for c in (call, inner)]
         if inner.function is np.transpose and axes == [None, None]:
@@ -161,14 +161,10 @@ _NEUTRAL: dict[Any, tuple[tuple[int, float], ...]] = {
 def _number_of(x: Any) -> Any:
     """The number that all elements of a constant are; None if there is none."""
     if isinstance(x, Constant):
-        return x.data.flat[0].item() if x.data.size and _is_uniform(x.data) else None
+        return x.data.flat[0].item() if x.data.size and is_uniform(x.data) else None
     if isinstance(x, np.generic):
         return x.item()
     return x if isinstance(x, (int, float)) else None
-
-
-def _is_uniform(data: Any) -> bool:
-    return bool((data == data.flat[0]).all())
 
 
 def _without_broadcast(x: Any, call: Call) -> Any:
@@ -176,7 +172,7 @@ def _without_broadcast(x: Any, call: Call) -> Any:
     if not isinstance(x, (Call, Constant)) or x.shape != call.shape:
         return x
     shapes = [a.shape if isinstance(a, Value) else () for a in call.args if a is not x]
-    if isinstance(x, Constant) and x.data.ndim and x.data.size and _is_uniform(x.data):
+    if isinstance(x, Constant) and x.data.ndim and x.data.size and is_uniform(x.data):
         if len(shapes) < len(call.args) and np.broadcast_shapes((), *shapes) == call.shape:
             return Constant((), x.dtype, np.asarray(x.data.flat[0]))
         return x

@@ -8,6 +8,8 @@ import math
 from textwrap import indent, wrap
 from typing import Any
 
+import numpy as np
+
 from microgradx.compiler.calls import written
 from microgradx.compiler.program import Program, Value
 from microgradx.compiler.vocabulary import piece
@@ -31,7 +33,7 @@ def as_module(text: str, name: str) -> dict[str, Any]:
 def source_of_function(program: Program, title: str) -> tuple[str, Written]:
     """A module with `make_function`, which makes the buffers and gives the function."""
     lines = written(program)
-    results = ", ".join(f"{name}.copy()" if stays else name for name, stays in lines.results)
+    results = ", ".join(r.name if r.is_alone else f"{r.name}.copy()" for r in lines.results)
     function = _function(
         "function", lines.arguments, [*lines.body, "", f"return {results or None}"]
     )
@@ -46,9 +48,9 @@ def source_of_step(program: Program, title: str, defaults: dict[str, float]) -> 
     `defaults` are the numbers that the step takes, such as the learning rate, as they were.
     """
     lines = written(program)
-    (loss, _), *outputs = lines.results
-    output = outputs[0][0] if outputs and outputs[0][1] else "None"
-    step = _function("step", lines.arguments, [*lines.body, "", f"return float({loss})"])
+    loss, *outputs = lines.results
+    output = outputs[0].name if outputs and outputs[0].is_fixed else "None"
+    step = _function("step", lines.arguments, [*lines.body, "", f"return float({loss.name})"])
     if not _has_rows(program):  # of which an epoch could take batches
         return _module(
             title, lines, [_maker("step", lines, [step], f"return step, None, {output}")]
@@ -113,7 +115,7 @@ def _epoch(program: Program, lines: Written) -> str:
     body = [
         '"""One step for each full batch of rows in this order; their losses go to a list."""',
         *(
-            f"{name}_rows = np.empty({value.shape}, np.{value.dtype})"
+            f"{name}_rows = np.empty({value.shape}, np.{_dtype_name(value)})"
             for name, value in zip((x, y), program.arguments[:2], strict=True)
         ),
         f"for start in range(0, len(order) - {rows - 1}, {rows}):",
@@ -134,7 +136,7 @@ def _made_up(program: Program, lines: Written) -> str:
     body = ['"""What to start from, and rows to train on, all made up."""']
     body.append("generator = np.random.default_rng(0)")
     for value, name in zip(program.kept, lines.kept, strict=True):
-        body.append(f"{name} = np.zeros({value.shape}, np.{value.dtype})")
+        body.append(f"{name} = np.zeros({value.shape}, np.{_dtype_name(value)})")
         for call in program.calls:
             if call.function is piece and call.args[0] is value and len(call.shape) > 1:
                 start, stop = call.args[1], call.args[1] + call.size
@@ -153,9 +155,14 @@ def _made_up(program: Program, lines: Written) -> str:
     return _function("made_up", [], body)
 
 
+def _dtype_name(value: Value) -> str:
+    """What NumPy calls a dtype, in the machine's order of bytes."""
+    return np.dtype(value.dtype).name
+
+
 def _drawn(value: Value, rows: int) -> str:
-    shape, dtype = (rows, *value.shape[1:]), value.dtype
-    draw = f"normal(size={shape})" if dtype.kind == "f" else f"integers(0, 2, {shape})"  # type: ignore[union-attr]
+    shape, dtype = (rows, *value.shape[1:]), _dtype_name(value)
+    draw = f"normal(size={shape})" if "float" in dtype else f"integers(0, 2, {shape})"
     return f"generator.{draw}.astype(np.{dtype})"
 
 
@@ -165,8 +172,12 @@ def _train(program: Program, lines: Written, defaults: dict[str, float]) -> str:
     kept = [*lines.kept, *lines.data]
     counters = _counters(program, lines)
     numbers = [
-        name if name in counters else repr(defaults[name]) if name in defaults else "generator"
-        for name in others
+        name
+        if name in counters
+        else repr(defaults[value.name])
+        if value.name in defaults
+        else "generator"
+        for value, name in zip(program.arguments[2:], others, strict=True)
     ]
     body = [
         '"""Train, in place; prints, and gives, the mean loss of each epoch."""',

@@ -9,7 +9,7 @@ import numpy as np
 
 from microgradx.array_methods import Array
 
-__all__ = ["drawn", "joined", "piece", "softmax_cross_entropy"]
+__all__ = ["check_labels", "drawn", "joined", "piece", "softmax_cross_entropy"]
 
 
 def joined(*arrays: Array) -> Array:
@@ -25,6 +25,19 @@ def piece(array: Array, start: int, shape: tuple[int, ...]) -> Array:
 def drawn(generator: np.random.Generator, method: str, *args: Any, **kwargs: Any) -> Array:
     """Random numbers, others in every call."""
     return getattr(generator, method)(*args, **kwargs)
+
+
+def check_labels(labels: Array, classes: int, ignored: int | None = None) -> None:
+    """Raise IndexError unless all labels are classes, or the one that is ignored."""
+    if labels.size == 0 or (labels.min() >= 0 and labels.max() < classes):
+        return
+    wrong = (labels < 0) | (labels >= classes)
+    if ignored is not None:
+        wrong &= labels != ignored
+    if wrong.any():
+        raise IndexError(
+            f"label {labels[wrong][0]} is not one of the {classes} classes, 0 to {classes - 1}"
+        )
 
 
 def softmax_cross_entropy(

@@ -15,7 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,17 +28,23 @@ from microgradx.compiler.program import (
     Program,
     Value,
     arguments_of,
-    mapped,
+    is_uniform,
 )
+from microgradx.compiler.recording import CaptureError
 from microgradx.compiler.vocabulary import joined
 
-__all__ = ["Place", "Writer", "Written", "piece_text"]
+__all__ = ["Place", "Result", "Writer", "Written", "piece_text"]
 
 # NumPy's names that would hide one of Python's, if they were imported.
 _HIDING = {*dir(builtins)} & {*dir(np)}
 
 # What a variable cannot be called.
 _TAKEN = {*dir(np), *dir(builtins), *keyword.kwlist, "np", "step", "function", "epoch"}
+_TAKEN |= {"check_labels", "losses_and_gradients", "far_cross_entropy", "X_rows", "y_rows"}
+
+# Nor what is kept, beside these: what the functions around the step call theirs.
+_AROUND = {"make_step", "made_up", "train", "teacher", "epochs", "history", "number", "generator"}
+_AROUND |= {"losses", "order", "rows", "start"}
 
 _OPERATORS = {
     operator.add: "+",
@@ -76,6 +82,16 @@ class Place:
     memory: Memory
 
 
+class Result(NamedTuple):
+    """A result by its name."""
+
+    name: str
+    #: Whether it is the same array in every call.
+    is_fixed: bool
+    #: Whether nobody else holds the array.
+    is_alone: bool
+
+
 @dataclass
 class Written:
     """A program as lines: what is made once, and what is done in each call."""
@@ -86,8 +102,7 @@ class Written:
     constants: list[str] = field(default_factory=list)
     setup: list[str] = field(default_factory=list)
     body: list[str] = field(default_factory=list)
-    #: The names of the results, and whether each is an array that the next call writes over.
-    results: list[tuple[str, bool]] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
     imports: set[str] = field(default_factory=set)
     #: Functions that the lines call, as text.
     helpers: list[str] = field(default_factory=list)
@@ -106,11 +121,12 @@ class Writer:
         self.several: dict[Value, dict[int, Place]] = {}
         #: Where values shall be put by the calls that make them.
         self.targets: dict[Value, Place] = {}
-        #: The parts of joined arrays.
-        self.pieces: dict[tuple[Value, Value], Place] = {}
+        #: Where the parts of joined arrays belong, in their order; one may come several times.
+        self.pieces: dict[Value, list[Place]] = {}
         #: By value, the position of the call that reads it last.
         self.last_use: dict[Value, int] = {}
         self._taken = set(_TAKEN)
+        self._counts: dict[str, int] = {}  # of names that were wished for, and taken
         self._free: defaultdict[Any, list[Place]] = defaultdict(list)
         self._known: dict[Any, str] = {}  # names of constants, of numbers, and of arrays' bits
         self._part: Part | None = None
@@ -131,7 +147,9 @@ class Writer:
             self.written.kept.append(self.places[value].name)
         for value in program.arguments:
             if value.is_number:
-                self._known[value] = self.name(value.name)
+                is_generator = value.name == "generator"
+                name = self.name if is_generator else self._name_around
+                self._known[value] = name(value.name)
             else:
                 self._give(value, is_fixed=False)
             self.written.arguments.append(self.text(value))
@@ -140,9 +158,10 @@ class Writer:
                 self._lay_out(call)
 
     def _give(self, value: Input, *, is_fixed: bool) -> None:
-        array = np.empty(value.shape, value.dtype)
+        array = value.array if is_fixed else np.empty(value.shape, value.dtype)
+        name = self._name_around if is_fixed else self.name
         memory = Memory(array, is_own=value in self.program.changed, is_fixed=is_fixed)
-        self.settle(value, Place(self.name(value.name), array, memory))
+        self.settle(value, Place(name(value.name), array, memory))
 
     def _pass_names_back(self, calls: Sequence[Call]) -> None:
         """A value that is written over takes the name of what takes its place."""
@@ -158,14 +177,15 @@ class Writer:
         whole = self.targets[call] = self.buffer(call.shape, call.dtype, call.name)
         self.written.views_of_kept.append(self.written.setup.pop())
         start = 0
+        pieces = self.pieces[call] = []
         for part in call.args:
             name = self.name(part.name or "part")
             line = f"{name} = {piece_text(whole.name, start, part.shape)}"
             self.written.views_of_kept.append(line)
             stop = start + math.prod(part.shape)
             view = whole.array[start:stop].reshape(part.shape)
-            self.pieces[call, part] = Place(name, view, whole.memory)
-            self.targets.setdefault(part, self.pieces[call, part])
+            pieces.append(Place(name, view, whole.memory))
+            self.targets.setdefault(part, pieces[-1])
             start = stop
 
     # ------------------------------------------------------------------ lines
@@ -202,6 +222,11 @@ class Writer:
             return f"{value.data.item():g}"
         return value.name or "…"
 
+    def help(self, source: str) -> None:
+        """Let the source have a function that its lines call."""
+        if source not in self.written.helpers:
+            self.written.helpers.append(source)
+
     def use(self, name: str) -> str:
         """A function of NumPy's, by its name there, as the source calls it."""
         if name in _HIDING or "." in name:
@@ -214,14 +239,20 @@ class Writer:
     def name(self, wished: str) -> str:
         """A name for a variable, with a number if it is taken."""
         wished = re.sub(r"\W+", "_", wished).strip("_") or "value"
-        if wished[0].isdigit():
-            wished = f"_{wished}"
-        name, count = wished, 0 if wished in _TAKEN else 1
+        if not wished.isidentifier():  # as it begins with a digit, or has one in it such as ²
+            letters = "".join(x if f"_{x}".isidentifier() else "_" for x in wished)
+            wished = letters if letters.isidentifier() else f"_{letters}"
+        name, count = wished, self._counts.get(wished, 0 if wished in _TAKEN else 1)
         while name in self._taken:
             count += 1
             name = f"{wished}_{count}"
         self._taken.add(name)
+        self._counts[wished] = count
         return name
+
+    def _name_around(self, wished: str) -> str:
+        """A name for what is kept, with which the functions around the step have to do."""
+        return self.name(f"{wished}_kept" if wished in _AROUND else wished)
 
     def text(self, x: Any) -> str:
         """An argument as it stands in the source."""
@@ -243,8 +274,13 @@ class Writer:
             return {"inf": "np.inf", "-inf": "-np.inf"}.get(str(x), "np.nan")
         if isinstance(x, np.generic):
             return repr(x.item())
-        if isinstance(x, type) and issubclass(x, np.generic):
-            return self.use(x.__name__)
+        if isinstance(x, type) and issubclass(x, (np.generic, int, float)):
+            return self.text(np.dtype(x))
+        if callable(x):
+            raise CaptureError(
+                f"a function of NumPy's is given {x!r}, a function or class of Python's, which a "
+                "program that stands for itself cannot contain; write out what it does"
+            )
         return repr(x)
 
     def index(self, index: Any) -> str:
@@ -262,8 +298,9 @@ class Writer:
 
     def expression(self, value: Value, *, is_inner: bool = False) -> str:
         """Arithmetic on Python's numbers."""
-        if not isinstance(value, Call):
+        if value in self._known:
             return self._known[value]
+        assert isinstance(value, Call)
         texts = [
             self.expression(x, is_inner=True) if isinstance(x, Value) else repr(x)
             for x in value.args
@@ -282,12 +319,13 @@ class Writer:
         if key in self._known:
             return self._known[key]
         dtype = self.text(data.dtype)
-        first = data.flat[0].item() if data.size and (data == data.flat[0]).all() else None
+        first = data.flat[0].item() if is_uniform(data) else None
+        is_zero = first == 0 and not str(first).startswith("-")
         name = self._known[key] = self.name(
             constant.name
-            or ("zeros" if first == 0 else f"ones_{data.size}" if first == 1 else "constant")
+            or ("zeros" if is_zero else f"ones_{data.size}" if first == 1 else "constant")
         )
-        if data.size == 0 or first == 0:
+        if data.size == 0 or is_zero:
             made = f"{self.use('zeros')}({data.shape}, {dtype})"
         elif first == 1:
             made = f"{self.use('ones')}({data.shape}, {dtype})"
@@ -336,6 +374,10 @@ class Writer:
     def settle_fresh(self, value: Value, name: str) -> None:
         """Say that a value is an array of this one call, that the line before has made."""
         self.settle(value, fresh(name, value))
+
+    def settle_number(self, value: Value, name: str) -> None:
+        """Say that a number is a variable."""
+        self._known[value] = name
 
     def release(self, call: Call, i: int) -> None:
         """What a call has read for the last time leaves its memory to others."""
@@ -412,12 +454,6 @@ def piece_text(name: str, start: int, shape: tuple[int, ...]) -> str:
     """A part of a flat array in its shape."""
     text = f"{name}[{start}:{start + math.prod(shape)}]"
     return text if len(shape) == 1 else f"{text}.reshape({shape})"
-
-
-def leaves(structure: Any) -> list[Any]:
-    found: list[Any] = []
-    mapped(found.append, structure)
-    return found
 
 
 def _number_name(number: Any) -> str:

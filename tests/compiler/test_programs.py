@@ -1,10 +1,13 @@
 """Compiled functions against the same functions run eagerly: random programs, and every op."""
 
+import linecache
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
 import microgradx as mg
+from microgradx.compiler import compiled as compiled_module
 from microgradx.compiler.recording import CaptureError
 from tests.ops.test_table import EVERY_CALL, several
 from tests.test_random_programs import programs
@@ -58,3 +61,178 @@ def test_every_op_and_its_gradient(row, arrays, settings, request):
         assert request.node.callspec.id.split("-")[0].split(" ")[0] in DECIDED_BY_VALUES
     else:
         assert_same(flat(ours), flat(pulled(*arrays)))
+
+
+# ---------------------------------------------------------------------------- NumPy's finer points
+
+A = np.random.default_rng(0).normal(size=(4, 4))
+EXACT = {
+    "where= leaves what is in out=": lambda x: np.add(x, 1, out=x.copy(), where=x > 0),
+    "the dtype of a scalar": lambda x: x.astype("f") * np.float64(0.1),
+    "scalars of two dtypes": lambda x: (
+        x.astype("e") * np.float16(0.5),
+        x.astype("e") * np.float32(0.5),
+    ),
+    "a scalar beyond the dtype": lambda x: np.sign(x).astype(np.int8) * np.int32(1000),
+    "a comparison with a number beyond the dtype": lambda x: np.sign(x).astype(np.int8) < 1000,
+    "zeros of both signs": lambda x: np.copysign(x, np.array([0.0, -0.0, 0.0, -0.0])),
+    "negative zeros": lambda x: np.concatenate([x, np.copysign(x, np.full(4, -0.0))]),
+    "scalar zeros of both signs": lambda x: (
+        np.copysign(x, np.float32(0.0)),
+        np.copysign(x, np.float32(-0.0)),
+    ),
+    "a constant matrix": lambda x: np.ones((4, 4)) @ x,
+    "a broadcast matrix": lambda x: np.broadcast_to(x[0], (4, 4)) @ x,
+    "types of Python's": lambda x: np.sum(x.astype("f"), dtype=float) + np.add(x, 1, dtype=float),
+    "the mean of many halves": lambda x: np.mean(np.full(2000, 100, "e") + 0 * x[0, 0].astype("e")),
+    "arguments by name": lambda x: np.transpose(a=np.sum(a=x * 2, axis=0).reshape(2, 2)),
+    "a copy by index that is changed": lambda x: (lambda y: y.__iadd__(1))(x[[0, 2]]),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_what_numpy_makes_of(name):
+    compiled = mg.compile(EXACT[name])
+    for x in (A, -2 * A):
+        for ours, expected in zip(several(compiled(x)), several(EXACT[name](x)), strict=True):
+            assert (ours.shape, ours.dtype) == (expected.shape, expected.dtype)
+            np.testing.assert_allclose(ours, expected, rtol=1e-12)
+            np.testing.assert_array_equal(np.signbit(ours + 0.0), np.signbit(expected + 0.0))
+
+
+def views_of_what_is_changed(x):
+    y = x * 2
+    parts = np.split(y, 2)
+    y += 1
+    return parts[0]
+
+
+def windows_of_what_is_changed(x):
+    y = x[0] * 2
+    windows = np.lib.stride_tricks.sliding_window_view(y, 2)
+    y += 1
+    return windows * 1
+
+
+def argument_that_is_changed(x):
+    x += 1
+    return x
+
+
+@pytest.mark.parametrize(
+    "function", [views_of_what_is_changed, windows_of_what_is_changed, argument_that_is_changed]
+)
+def test_changes_that_others_would_see_are_refused(function):
+    with pytest.raises(CaptureError, match="written to"):
+        mg.compile(function)(A)
+
+
+def test_functions_of_pythons_as_arguments_are_refused():
+    with pytest.raises(CaptureError, match="a function or class of Python's"):
+        mg.compile(lambda x: np.apply_along_axis(np.sum, 0, x))(A)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x * 1.0,
+        lambda x: np.copy(x),
+        lambda x: x[1:],
+        mg.grad(lambda x, y=A: mg.sum(x * x) / 2),
+        lambda x: (np.sort(x), np.sort(x)),
+        lambda x: (x * 2, np.zeros(3)),
+    ],
+)
+def test_results_are_the_callers_own(function):
+    x = A.copy()
+    compiled = mg.compile(function)
+    first = several(compiled(x))
+    expected = [np.copy(result) for result in first]
+    for k, result in enumerate(first):
+        assert not np.shares_memory(result, x)
+        assert not any(np.shares_memory(result, other) for other in first[:k])
+        result += 1
+    for ours, copied in zip(several(compiled(x)), expected, strict=True):
+        np.testing.assert_array_equal(ours, copied)
+
+
+def test_numbers_that_are_drawn():
+    def noisy(x, generator):
+        generator.random()  # which is missing in the stream
+        return x * generator.random(), generator.random()
+
+    compiled = mg.compile(noisy)
+    generators = np.random.default_rng(0), np.random.default_rng(0)
+    for _ in range(3):
+        for ours, expected in zip(compiled(A, generators[0]), noisy(A, generators[1]), strict=True):
+            np.testing.assert_array_equal(ours, expected)
+    with pytest.raises(CaptureError, match="of a generator changes an array"):
+        mg.compile(lambda x, generator: generator.shuffle(x))(A, generators[0])
+
+
+def test_a_compiled_function_inside_others():
+    inner = mg.compile(lambda x: np.sum(np.sin(x) * x))
+    inner(A)
+    np.testing.assert_allclose(mg.grad(inner)(A), np.sin(A) + A * np.cos(A))
+    outer = mg.compile(lambda x: inner(x) + 1)
+    for x in (A, A / 2):
+        np.testing.assert_allclose(outer(x), np.sum(np.sin(x) * x) + 1)
+
+
+def test_zeros_of_both_signs_are_two_numbers():
+    compiled = mg.compile(np.copysign)
+    np.testing.assert_array_equal(compiled(A, 0.0), abs(A))
+    np.testing.assert_array_equal(compiled(A, -0.0), -abs(A))
+
+
+def test_the_largest_spread_of_many_logits():
+    # The sum of all exponentials over that of the label is beyond float32.
+    logits = np.full((2, 10000), 39.9, np.float32)
+    logits[:, 0] = -39.9
+    labels = np.zeros(2, int)
+    eager = mg.value_and_grad(mg.cross_entropy)
+    assert_same(flat(mg.compile(eager)(logits, labels)), flat(eager(logits, labels)), np.float32)
+
+
+def test_sources_go_with_their_programs():
+    compiled = mg.compile(lambda x: np.sin(x) * 2)
+    before = len(linecache.cache)
+    for size in range(1, 30):
+        compiled(np.ones(size))
+    assert len(linecache.cache) <= before + compiled_module.PROGRAMS
+
+
+def test_the_loss_of_far_logits_has_their_dtype():
+    logits = 1000 * A.astype(np.float32)
+    loss = mg.compile(mg.cross_entropy)(logits, np.arange(4))
+    assert loss.dtype == np.float32
+    np.testing.assert_allclose(loss, mg.cross_entropy(logits, np.arange(4)), rtol=1e-6)
+
+
+def test_arguments_and_constants_stay_as_they_are():
+    constant = np.arange(16.0).reshape(4, 4)
+    compiled = mg.compile(lambda x: np.exp(np.sin(x)) + np.cos(np.sin(constant + 0 * x)))
+    x = A.copy()
+    expected = np.exp(np.sin(A)) + np.cos(np.sin(constant))
+    for _ in range(2):
+        np.testing.assert_allclose(compiled(x), expected, rtol=1e-12)
+    np.testing.assert_array_equal(x, A)
+
+
+def test_numbers_that_are_equal_are_not_the_same():
+    def both(x):
+        return (
+            np.copysign(x, 0.0),
+            np.copysign(x, -0.0),
+            np.sign(x).astype(np.int8) * 1,
+            (x > 0) * 1.0,
+        )
+
+    for ours, expected in zip(mg.compile(both)(A), both(A), strict=True):
+        assert ours.dtype == expected.dtype
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_a_choice_of_negative_zero():
+    chosen = mg.compile(lambda x: np.where(x > 0, x * 2, np.full(4, -0.0)))(A)
+    np.testing.assert_array_equal(np.signbit(chosen), A <= 0)

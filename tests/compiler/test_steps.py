@@ -180,6 +180,22 @@ def test_dropout_draws_other_masks_in_each_step_the_same_as_eager(generator):
     assert len(set(losses)) == 5
 
 
+def test_the_default_generator_is_that_of_each_step(generator):
+    drop = nn.Dropout(0.5)
+
+    def loss_of_some(z, y):
+        return mg.cross_entropy(drop(z), y)
+
+    pair = Pair(mlp(), OPTIMISERS["SGD"], loss_of_some)
+    for seed in range(3):
+        X, y = batch(generator)
+        mg.manual_seed(seed)
+        loss = pair.eager(X, y)
+        mg.manual_seed(seed)
+        assert pair.compiled(X, y) == pytest.approx(loss, rel=pair.rtol)
+        pair.compare()
+
+
 def test_a_scheduled_learning_rate_is_followed_without_a_new_capture(generator):
     pair = Pair(mlp(), OPTIMISERS["Adam"])
     pair.step(*batch(generator))
@@ -280,6 +296,22 @@ def test_parameters_that_the_loss_does_not_use_stay(generator):
     pair.step(*batch(generator))
 
 
+def test_constants_of_the_model_are_not_written_over(generator):
+    class Shifted(nn.Module):
+        def __init__(self, g):
+            self.linear = nn.Linear(5, 3, dtype=np.float64, generator=g)
+            self.shift = mg.Tensor(g.normal(size=(8, 3)))
+
+        def forward(self, x):
+            return self.linear(x) + mg.tanh(self.shift)
+
+    pair = Pair(Shifted, OPTIMISERS["SGD"], dtype=np.float64)
+    before = pair.models[1].shift.data.copy()
+    for _ in range(3):
+        pair.step(*batch(generator, dtype=np.float64))
+    np.testing.assert_array_equal(pair.models[1].shift.data, before)
+
+
 def test_a_parameter_used_twice_and_a_convolution(generator):
     class Twice(nn.Module):
         def __init__(self, g):
@@ -308,6 +340,267 @@ def test_a_graph_from_before_a_compiled_step_is_refused(generator):
     step(X, y)
     with pytest.raises(ValueError, match="was changed after"):
         loss.backward()
+
+
+# ---------------------------------------------------------------------------- what may be changed
+
+
+class Branches(nn.Module):
+    """Tensors and modules under names that could be mistaken for others, in lists and dicts."""
+
+    def __init__(self, g):
+        def make(*shape):
+            return mg.Tensor(g.normal(size=shape), requires_grad=True)
+
+        self.W2, self.X_rows, self.lr = make(5, 5), make(5), make(5)
+        self.generator, self.make_step = make(5), make(5)
+        self.lin = nn.Linear(5, 3, dtype=np.float64, generator=g)
+        self.layers = [nn.Linear(5, 5, dtype=np.float64, generator=g), mg.tanh]
+        self.scales = {"a": 1.0, "b": np.ones(3)}
+        vars(self)["x²"] = make(5)
+
+    def forward(self, x):
+        shift = self.X_rows + self.lr + self.generator + self.make_step + vars(self)["x²"]
+        x = self.layers[1](self.layers[0](x @ self.W2 + shift))
+        return self.lin(x) * self.scales["a"] * self.scales["b"]
+
+
+def test_names_that_could_be_others(generator, tmp_path):
+    pair = Pair(Branches, OPTIMISERS["Adam"], dtype=np.float64)
+    for _ in range(3):
+        pair.step(*batch(generator, dtype=np.float64))
+    X, y = batch(generator, 16, np.float64)
+    for X_batch, y_batch in mg.data.batches(X, y, 8, np.random.default_rng(0)):
+        pair.eager(X_batch, y_batch)
+    pair.compiled.epoch(X, y, 8, np.random.default_rng(0))
+    pair.compare()
+    pair.compiled.save(tmp_path / "training.py")
+    subprocess.run([sys.executable, "-I", tmp_path / "training.py"], check=True)
+
+
+@pytest.mark.parametrize("name", ["order", "losses", "rows", "start", "number", "history"])
+def test_counters_by_names_that_could_be_others(name, generator, tmp_path):
+    class Slowing(optim.Optimizer):
+        counters = (name,)
+
+        def update(self, w, g, state):
+            state.setdefault(name, 0)
+            state[name] += 1
+            w -= self.lr / state[name] * g
+
+    pair = Pair(mlp(np.float64), lambda params: Slowing(params, lr=0.1), dtype=np.float64)
+    for _ in range(2):
+        pair.step(*batch(generator, dtype=np.float64))
+    X, y = batch(generator, 16, np.float64)
+    for seed in range(2):
+        for X_batch, y_batch in mg.data.batches(X, y, 8, np.random.default_rng(seed)):
+            pair.eager(X_batch, y_batch)
+        pair.compiled.epoch(X, y, 8, np.random.default_rng(seed))
+        pair.compare()
+    pair.compiled.save(tmp_path / "training.py")
+    subprocess.run([sys.executable, "-I", tmp_path / "training.py"], check=True)
+
+
+def freeze(model):
+    model.lin.weight.requires_grad_(False)
+
+
+def replace_in_a_list(model):
+    model.layers[1] = mg.relu
+
+
+def replace_in_a_dict(model):
+    model.scales["a"] = 3.0
+
+
+def replace_an_array(model):
+    for factor in (2.0, 3.0, 4.0):  # the third may lie where the first lay
+        model.scales["b"] = np.full(3, factor)
+
+
+@pytest.mark.parametrize("change", [freeze, replace_in_a_list, replace_in_a_dict, replace_an_array])
+def test_other_parts_of_the_model_are_captured_anew(change, generator):
+    pair = Pair(Branches, OPTIMISERS["momentum"], dtype=np.float64)
+    for _ in range(2):
+        pair.step(*batch(generator, dtype=np.float64))
+    for model in pair.models:
+        change(model)
+    for _ in range(2):
+        pair.step(*batch(generator, dtype=np.float64))
+
+
+def test_arrays_that_come_and_go_are_told_apart(generator):
+    pair = Pair(Branches, OPTIMISERS["SGD"], dtype=np.float64)
+    for factor in range(1, 6):
+        for model in pair.models:
+            model.lin.mask = model.scales["b"] = np.full(3, float(factor))
+        pair.step(*batch(generator, dtype=np.float64))
+
+
+def test_a_hook_that_comes_later_is_refused(generator):
+    pair = Pair(mlp(), OPTIMISERS["SGD"])
+    pair.step(*batch(generator))
+    next(pair.models[1].parameters()).register_hook(lambda g: 2 * g)
+    with pytest.raises(mg.CaptureError, match="has hooks"):
+        pair.compiled(*batch(generator))
+
+
+def test_functions_as_models_and_modules_as_losses(generator):
+    nets = [mlp(np.float64, dropout=0.5)(np.random.default_rng(k)) for k in (0, 0)]
+    heads = [nn.Linear(3, 3, dtype=np.float64, generator=np.random.default_rng(1)) for _ in "ab"]
+    losses = [nn.CrossEntropyLoss() for _ in "ab"]
+    scales = [mg.Tensor(np.ones(3)) for _ in "ab"]
+    optimizers = [
+        optim.Adam([*net.parameters(), *head.parameters()], lr=0.01)
+        for net, head in zip(nets, heads, strict=True)
+    ]
+    step = mg.compile(lambda x: heads[1](nets[1](x)) * scales[1], losses[1], optimizers[1])
+
+    def both():
+        X, y = batch(generator, dtype=np.float64)
+        mg.manual_seed(0)
+        optimizers[0].zero_grad()
+        loss = losses[0](heads[0](nets[0](X)) * scales[0], y)
+        loss.backward()
+        optimizers[0].step()
+        mg.manual_seed(0)
+        assert step(X, y) == pytest.approx(loss.item(), rel=1e-12)
+        for ours, expected in zip(nets[1].parameters(), nets[0].parameters(), strict=True):
+            close(ours.data, expected.data, 1e-12)
+        close(heads[1].weight.data, heads[0].weight.data, 1e-12)
+
+    for _ in range(3):
+        both()
+    for net in nets:
+        net.eval()
+    both()
+    for loss in losses:
+        loss.label_smoothing = 0.3
+    both()
+    for scale in scales:
+        scale.data = np.full(3, 2.0)
+    both()
+
+
+@pytest.mark.parametrize("width", [5, 2000])
+def test_states_that_got_out_of_step(width, generator):
+    class Two(nn.Module):
+        def __init__(self, g):
+            self.a = nn.Linear(5, width, dtype=np.float64, generator=g)
+            self.b = nn.Linear(width, 5, dtype=np.float64, generator=g)
+
+        def forward(self, x):
+            return self.b(mg.tanh(self.a(x)))
+
+    pair = Pair(Two, OPTIMISERS["Adam"], dtype=np.float64)
+    for _ in range(3):
+        pair.step(*batch(generator, dtype=np.float64))
+    X, _ = batch(generator, dtype=np.float64)
+    for model, optimizer in zip(pair.models, pair.optimizers, strict=True):
+        for _ in range(2):
+            optimizer.zero_grad()
+            mg.sum(model.a(X) ** 2).backward()
+            optimizer.step()
+    for _ in range(3):
+        pair.step(*batch(generator, dtype=np.float64))
+
+
+def test_learning_rates_of_any_kind_and_losses_of_any_shape(generator):
+    def loss(z, y):
+        return mg.cross_entropy(z, y).reshape(1, 1)
+
+    pair = Pair(mlp(), OPTIMISERS["AdamW"], loss)
+    for rate in (np.float64(0.1), np.float32(0.05), 1):
+        for optimizer in pair.optimizers:
+            optimizer.lr = rate
+        pair.step(*batch(generator))
+
+
+def test_arrays_in_the_other_order_of_bytes(generator):
+    pair = Pair(mlp(), OPTIMISERS["SGD"])
+    X, y = batch(generator)
+    pair.step(X.astype(">f4"), y.astype(">i2"))
+    pair.eager(X, y)
+    pair.compiled.epoch(X.astype(">f4"), y.astype(">i2"), 8)
+    pair.compare()
+
+
+def test_a_parameter_that_is_a_transpose(generator):
+    class Transposed(nn.Module):
+        def __init__(self, g):
+            self.weight = mg.as_tensor(g.normal(size=(3, 5)).T).requires_grad_()
+
+        def forward(self, x):
+            return x @ self.weight.reshape(-1).reshape(5, 3)
+
+    pair = Pair(Transposed, OPTIMISERS["SGD"], dtype=np.float64)
+    for _ in range(3):
+        pair.step(*batch(generator, dtype=np.float64))
+
+
+def test_a_loss_that_is_a_parameter():
+    w = mg.Tensor(2.0, requires_grad=True)
+    step = mg.compile(lambda x: x, lambda z, y: w * 1.0, optim.SGD([w], lr=0.5))
+    assert step(np.ones(1), np.ones(1)) == 2.0
+    assert step(np.ones(1), np.ones(1)) == 1.5
+
+
+def test_the_output_of_a_step_that_was_not_compiled(generator):
+    pair = Pair(mlp(), OPTIMISERS["SGD"])
+    X, y = batch(generator)
+    pair.step(X, y)
+    expected = pair.models[1](2 * X).data
+    with mg.detect_anomaly():
+        pair.compiled(2 * X, y)
+    np.testing.assert_array_equal(pair.compiled.output, expected)
+
+
+class Periodic(Rolling):
+    def update(self, w, g, state):
+        super().update(w, g, state)
+        if state["t"] % 2 == 0:
+            w -= g
+
+
+class Noisy(optim.Optimizer):
+    random = np.random.default_rng(0)
+
+    def update(self, w, g, state):
+        w -= self.lr * (g + self.random.normal(size=w.shape))
+
+
+class Counting(optim.Optimizer):
+    count = 0
+
+    def update(self, w, g, state):
+        self.count += 1
+        w -= self.lr / self.count * g
+
+
+@pytest.mark.parametrize("kind", [Periodic, Noisy, Counting])
+def test_updates_that_are_others_each_time_are_refused(kind, generator):
+    model = mlp()(generator)
+    step = mg.compile(model, mg.cross_entropy, kind(model.parameters(), lr=0.1))
+    if kind is Periodic:  # which keeps nothing before its first step, which is an eager one
+        step(*batch(generator))
+    with pytest.raises(mg.CaptureError, match=r"changes from call to call|something else each"):
+        step(*batch(generator))
+
+
+def test_layers_that_take_turns_are_refused(generator):
+    class Turns(nn.Module):
+        def __init__(self, g):
+            self.layers = [nn.Linear(5, 3, generator=g) for _ in range(2)]
+            self.turn = 0
+
+        def forward(self, x):
+            self.turn += 1
+            return self.layers[self.turn % 2](x)
+
+    model = Turns(generator)
+    step = mg.compile(model, mg.cross_entropy, optim.SGD(model.parameters(), lr=0.1))
+    with pytest.raises(mg.CaptureError, match="something else each time"):
+        step(*batch(generator))
 
 
 # ---------------------------------------------------------------------------- epochs
@@ -485,3 +778,71 @@ def test_the_source_reads_as_if_written_by_hand(generator):
         "multiply(learning_rate, gradients, out=gradients)",
         "subtract(parameters, gradients, out=parameters)",
     ]
+
+
+def test_labels_are_checked_where_the_loss_is_not_the_common_one(generator):
+    losses = {
+        "weight": lambda z, y: mg.cross_entropy(z, y, weight=[0.2, 1.0, 3.0]),
+        "ignored": lambda z, y: mg.cross_entropy(z, y, ignore_index=-1),
+        "rows": lambda z, y: mg.mean(mg.cross_entropy(z, y, reduction="none")),
+        "nll": lambda z, y: mg.nll_loss(mg.log_softmax(z), y),
+    }
+    for name, loss in losses.items():
+        model = mlp()(generator)
+        step = mg.compile(model, loss, optim.SGD(model.parameters(), lr=0.1))
+        X, y = batch(generator)
+        for _ in range(2):
+            step(X, y)
+        state = model.state_dict()
+        for label in (3, -1, -2):
+            wrong = y.copy()
+            wrong[1] = label
+            if (name, label) == ("ignored", -1):
+                step(X, wrong)
+                state = model.state_dict()
+                continue
+            with pytest.raises(IndexError, match=f"label {label} is not one of the 3 classes"):
+                step(X, wrong)
+            for path, values in model.state_dict().items():
+                np.testing.assert_array_equal(values, state[path])
+
+
+def test_what_forward_keeps_is_as_it_was_and_does_not_capture_again(generator):
+    class Remembering(nn.Module):
+        def __init__(self, g):
+            self.layer = nn.Linear(5, 3, generator=g)
+            self.latest = None
+
+        def forward(self, x):
+            self.latest = self.layer(x)
+            return self.latest
+
+    pair = Pair(lambda g: Remembering(g), OPTIMISERS["SGD"])
+    for rows in (8, 4, 8, 4, 8):
+        pair.step(*batch(generator, rows))
+    assert pair.models[1].latest is None
+    assert len(pair.compiled._programs) == 2
+
+
+def test_a_function_that_would_keep_the_values_of_parameters_is_refused(generator):
+    model = mlp()(generator)
+    with pytest.raises(mg.CaptureError, match=r"uses Tensor '0.weight' .* none of its arguments"):
+        mg.compile(lambda x: model(x).data)(batch(generator)[0])
+    frozen = mg.Tensor([1.0, 2.0])
+    assert mg.compile(lambda x: (frozen * x).data)(np.ones(2)).tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_many_classes_with_and_without_smoothing(dtype, generator):
+    for smoothing in (0.0, 0.1):
+        pair = Pair(
+            lambda g: nn.Linear(5, 100, dtype=dtype, generator=g),
+            OPTIMISERS["SGD"],
+            lambda z, y, smoothing=smoothing: mg.cross_entropy(z, y, label_smoothing=smoothing),
+            dtype=dtype,
+        )
+        for scale in (1, 1e4, 1):
+            X, _ = batch(generator, dtype=dtype)
+            pair.step(X * dtype(scale), generator.integers(0, 100, 8))
+        with pytest.raises(IndexError, match="label 100 is not one of the 100 classes"):
+            pair.compiled(X, np.full(8, 100))
