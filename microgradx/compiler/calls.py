@@ -144,9 +144,10 @@ def _operand(writer: Writer, x: Any, dtype: Any) -> str:
 
 
 def _write_choice(writer: Writer, call: Call, i: int) -> bool:
-    """x where a condition holds, else 0: by their bits, in a fraction of the time of `where`.
+    """x where a condition holds, else 0: a product with 1 and 0, of the bits taken for integers.
 
-    Unlike a product with 0 and 1, it makes 0 also of infinity and NaN.
+    It takes a fraction of the time of `where`, and unlike a product of the numbers themselves it
+    makes 0 also of infinity and NaN.
     """
     if len(call.args) != 3:
         return False
@@ -179,11 +180,9 @@ def _write_choice(writer: Writer, call: Call, i: int) -> bool:
     writer.step(f"{use('copyto')}({mask.name}, {text})")
     if is_negated:
         one = writer.scalar(1, bits)
-        writer.step(f"{use('subtract')}({mask.name}, {one}, out={mask.name})  # all bits, or none")
-    else:
-        writer.step(f"{use('negative')}({mask.name}, out={mask.name})  # all bits, or none")
+        writer.step(f"{use('subtract')}({one}, {mask.name}, out={mask.name})")
     of_source, of_place = writer.bits_of(source, bits), writer.bits_of(place, bits)
-    writer.step(f"{use('bitwise_and')}({of_source}, {mask.name}, out={of_place})")
+    writer.step(f"{use('multiply')}({of_source}, {mask.name}, out={of_place})")
     writer.settle(call, place)
     writer.give_back(mask)
     return True

@@ -335,7 +335,7 @@ class _StepProgram:
             self.optimizer.state is self._states
             and all(map(operator.is_, map(_array_of, self._leaves), self._arrays))
             and all(map(operator.is_, map(_hooks_of, self._leaves), self._hooks))
-            and all(map(operator.is_, self._items(), self._contents))
+            and (not self._containers or all(map(operator.is_, self._items(), self._contents)))
         )
 
     def is_bound(self) -> bool:

@@ -211,7 +211,11 @@ class Writer:
 
     def finish(self) -> None:
         """Write the comments, now that all values have names."""
-        for line, part in self._comments.items():
+        lines = self.written.body
+        for line, part in reversed(self._comments.items()):
+            if lines[line + 1 : line + 2] in ([], [""]):  # it was all views, made beforehand
+                del lines[line - 1 if line else 0 : line + 1]
+                continue
             names = [self._name_in_comment(value) for value in part.values]
             self.written.body[line] = f"# {part.text.format(*names)}"
 
