@@ -151,6 +151,7 @@ class _Capture:
             values[: len(results)],
             {start: end for start, end in ends.items() if start is not end},  # type: ignore[attr-defined]
             number_names=self.number_names,
+            target=self.naming.target,
         )
         sources = [source for _, source in arguments if source is not None]
         return Captured(program, [array for _, array in kept], sources)
@@ -196,6 +197,11 @@ def captured_step(
     stand_ins |= {tensor: first.keep(tensor._data, name) for name, tensor in constants.items()}
     _, gradients = _differentiated(first, model, loss, stand_ins, X, y)
     used = {name: tensor for name, tensor in parameters.items() if tensor in gradients}
+    if not used:
+        raise ValueError(
+            "the loss depends on none of the optimiser's parameters; is it that of another model? "
+            "Make it with model.parameters()"
+        )
 
     capture = _Capture()
     groups = group(used)
@@ -205,6 +211,7 @@ def captured_step(
         several = len(each.parameters) > 1
         name = _numbered("parameters", k, groups) if several else next(iter(each.parameters))
         flats.append(capture.keep(each.values, name))
+        flats[-1].value.role = "parameter"  # type: ignore[attr-defined]
         start = 0
         for path, tensor in each.parameters.items():
             stand_ins[tensor] = flats[-1]
@@ -241,6 +248,7 @@ def captured_step(
         for name, value in each.state.items():
             if isinstance(value, np.ndarray):
                 state[name] = capture.keep(value, f"{name}{suffix}")
+                state[name].value.role = "state"
             elif (name, value) in shared:
                 state[name] = shared[name, value]
             else:
@@ -269,8 +277,7 @@ def captured_step(
                 changed[before[name]] = recorded
             else:
                 _check_counter(recorded, before[name], name)
-    text = " ".join(f"update: {optimizer!r}".split())
-    capture.recorder.claim(Part(text.replace("{", "{{").replace("}", "}}")))
+    capture.recorder.claim(Part(f"update: {type(optimizer).__name__}"))
     captured = capture.captured([total, *output], changed)
     for value, (states, name) in counted.items():
         captured.program.counters.append(value)  # type: ignore[arg-type]
@@ -499,6 +506,8 @@ class Naming:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.layers = 0
+        #: What the second input of the latest cross-entropy was, and the number of classes.
+        self.target = ("", 0)
         #: Of a function, when it was called; 0 for a training step.
         self.function_began = 0
 
@@ -509,6 +518,9 @@ class Naming:
         self._check_parameters(inputs)
         values = [_value(x) for x in inputs]
         if isinstance(op, SoftmaxCrossEntropy):
+            is_labels = inputs[1].ndim < inputs[0].ndim
+            classes = inputs[0].shape[op.axis]
+            self.target = ("labels" if is_labels else "probabilities", classes)
             self._fuse(op, inputs, out)
         value = data.value
         value.name = value.name or self._name(op)

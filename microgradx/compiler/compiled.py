@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import itertools
@@ -18,7 +19,12 @@ import numpy as np
 
 from microgradx.array_methods import Array, plain
 from microgradx.compiler.capture import Captured, Group, captured_function, captured_step, unchanged
-from microgradx.compiler.recording import RecordedArray, RecordedGenerator, RecordedNumber
+from microgradx.compiler.recording import (
+    CaptureError,
+    RecordedArray,
+    RecordedGenerator,
+    RecordedNumber,
+)
 from microgradx.compiler.source import as_module, source_of_function, source_of_step
 from microgradx.data.batching import batches
 from microgradx.engine import Tensor
@@ -121,7 +127,13 @@ class CompiledStep:
         if program is None or not program.fits(X, y):
             program = self._program(X, y)
             if program is None:
-                return self._eager(X, y)
+                loss_of_first = self._eager(X, y)
+                # There is a state now, and so there can be a source. What cannot be captured is
+                # said at the next call, as this step was taken.
+                with contextlib.suppress(CaptureError):
+                    self._program(X, y)
+                return loss_of_first
+        self._output = None
         loss: float = program.step(X, y, *[source() for source in program.sources])
         program.after_steps(1)
         return loss
@@ -167,7 +179,9 @@ class CompiledStep:
 
         Raises ValueError before the first step, and where it gives no single array of its own.
         """
-        output = self._output if self._latest is None else self._latest.output
+        output = self._output
+        if output is None and self._latest is not None:
+            output = self._latest.output
         if output is None:
             raise ValueError(
                 "there is no output to be shown: no step was taken yet, or the model gives "
@@ -177,10 +191,10 @@ class CompiledStep:
 
     @property
     def source(self) -> str:
-        """The module that was written for the arrays of the latest call."""
-        if self._latest is None:
+        """The module that was written, of several that for the batches that most steps were of."""
+        if not self._programs:
             raise ValueError(_NO_SOURCE.format("call step(X, y)"))
-        return self._latest.source
+        return max(self._programs.values(), key=operator.attrgetter("uses")).source
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `source` to a file, which trains on made-up numbers when Python runs it."""
@@ -198,11 +212,13 @@ class CompiledStep:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self._output = output.data if isinstance(output, Tensor) else None
-        self._latest = None
         return float(total.item())
 
     def _program(self, X: Array, y: Array) -> _StepProgram | None:
         """The program for arrays like these: one from before that still fits, or a new one."""
+        for name, array in (("X", X), ("y", y)):
+            if array.dtype.kind not in "fiub":
+                raise TypeError(f"{name} must hold numbers, and is of dtype {array.dtype}")
         key = X.shape, X.dtype, y.shape, y.dtype, self._situation()
         program = self._programs.get(key)
         if program is not None and program.is_bound():
@@ -311,6 +327,7 @@ class _StepProgram:
         self._kept = [dict(group.state) for group in captured.groups]
         used = {name: t for group in captured.groups for name, t in group.parameters.items()}
         self._regrouped = functools.partial(owner._groups, used)
+        self.uses = 0
         #: When the parameters last changed, if the program counts steps.
         self._numbers: list[int] = []
         #: How many changes modules had seen when it last was certain that this still fits.
@@ -361,6 +378,7 @@ class _StepProgram:
 
     def after_steps(self, count: int) -> None:
         """Count steps, and tell of them the graphs that used the parameters."""
+        self.uses += count
         number = next(numbers)
         for parameter in self._parameters:
             parameter.number = number
@@ -538,7 +556,8 @@ class _Identity:
 
 
 def _title(owner: CompiledStep, X: Array, y: Array) -> str:
-    loss = getattr(owner.loss, "__name__", type(owner.loss).__name__)
+    function = getattr(owner.loss, "func", owner.loss)  # of functools.partial
+    loss = getattr(function, "__name__", type(function).__name__)
     return (
         f"One training step of {type(owner.model).__name__} with {loss} and "
         f"{type(owner.optimizer).__name__}, written by microgradx.\n\n"

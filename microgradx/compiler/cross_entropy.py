@@ -28,31 +28,34 @@ FEW = 64
 # Few classes: the label's exponential is told apart by a product with the rows of 0 and 1.
 _ONE_HOT = """\
 try:
-    {identity}.take({y}, axis=0, out={one_hot})
+    {class_rows}.take({y}, axis=0, out={one_hot})
 except IndexError:
     check_labels({y}, {classes})
     raise
 """
 
 _FEW_CLASSES = """\
-exp({z}, out={p})
-multiply({p}, {one_hot}, out={at_label})
-subtract({p}, {at_label}, out={p})
+# the label's exponential, and apart from it the sum of all others
+exp({z}, out={exponentials})
+multiply({exponentials}, {one_hot}, out={at_label})
+subtract({exponentials}, {at_label}, out={exponentials})
 dot({at_label}, {ones}, out={e_label})
-dot({p}, {ones}, out={others})
+dot({exponentials}, {ones}, out={others})
 divide({others}, {e_label}, out={losses})
 log1p({losses}, out={losses})
 {loss} = dot({losses}, {weights})
+# p - y: at the label, p - 1 is minus the others' share
 multiply({one_hot}, {others_column}, out={at_label})
-subtract({p}, {at_label}, out={p})
+subtract({exponentials}, {at_label}, out={exponentials})
 add({others}, {e_label}, out={total})
 multiply({total}, {divisor}, out={total})
-divide({p}, {total_column}, out={p})
+divide({exponentials}, {total_column}, out={dlogits})
 """
 
 _FEW_SMOOTHED = """\
+# label smoothing
 multiply({one_hot}, {share}, out={at_label})
-add({p}, {at_label}, out={p})
+add({dlogits}, {at_label}, out={dlogits})
 """
 
 # Many classes: by where it stands, as rows of 0 and 1 would take longer than all the rest.
@@ -62,27 +65,30 @@ add({row_starts}, {y}, out={at_labels})
 """
 
 _MANY_CLASSES = """\
-exp({z}, out={p})
-{p_flat}.take({at_labels}, out={e_label}, mode="clip")
-{p_flat}[{at_labels}] = 0
-dot({p}, {ones}, out={others})
+# the label's exponential, and apart from it the sum of all others
+exp({z}, out={exponentials})
+{flat}.take({at_labels}, out={e_label}, mode="clip")
+{flat}[{at_labels}] = 0
+dot({exponentials}, {ones}, out={others})
 divide({others}, {e_label}, out={losses})
 log1p({losses}, out={losses})
 {loss} = dot({losses}, {weights})
+# p - y: at the label, p - 1 is minus the others' share
 add({others}, {e_label}, out={total})
 multiply({total}, {divisor}, out={total})
 negative({others}, out={others})
-{p_flat}[{at_labels}] = {others}
-divide({p}, {total_column}, out={p})
+{flat}[{at_labels}] = {others}
+divide({exponentials}, {total_column}, out={dlogits})
 """
 
 _MANY_SMOOTHED = """\
-{p_flat}[{at_labels}] += {share}
+# label smoothing
+{flat}[{at_labels}] += {share}
 """
 
 # Label smoothing: a share of each target is that of all classes.
 _SMOOTHED = """\
-subtract({p}, {each}, out={p})
+subtract({dlogits}, {each}, out={dlogits})
 divide({total}, {divisor}, out={total})
 log({total}, out={total})
 dot({z}, {ones}, out={others})
@@ -114,15 +120,18 @@ def write_softmax_cross_entropy(writer: Writer, call: Call) -> None:
     logits, labels, divisor, smoothing = call.args
     (rows, classes), dtype = logits.shape, logits.dtype
     is_few = classes <= FEW
-    matrices = ["p", "one_hot", "at_label"] if is_few else ["p"]
+    matrices = ["exponentials", "one_hot", "at_label"] if is_few else ["exponentials"]
     vectors = ["e_label", "others", "total", "losses"]
     places = {name: writer.buffer((rows, classes), dtype, name) for name in matrices}
     places |= {name: writer.buffer((rows,), dtype, name) for name in vectors}
     if not is_few:
         places["at_labels"] = writer.buffer((rows,), np.int64, "at_labels")
     names: dict[str, Any] = {name: place.name for name, place in places.items()}
-    gradient = replace(places["p"], name=writer.name("dlogits"))
-    writer.setup(f"{gradient.name} = {names['p']}  # p - y in its place")
+    gradient = replace(places["exponentials"], name=writer.name("dlogits"))
+    names["dlogits"] = gradient.name
+    writer.setup(
+        f"{gradient.name} = {names['exponentials']}  # p - y, in the place of the exponentials"
+    )
     names |= {
         "z": writer.text(logits),
         "y": writer.text(labels),
@@ -155,14 +164,14 @@ def write_softmax_cross_entropy(writer: Writer, call: Call) -> None:
         view("others_column", "{others}[:, None]")
         writer.use("eye")
         float_type = writer.text(dtype)
-        view("identity", f"np.full(({2 * classes}, {classes}), np.nan, {float_type})")
+        view("class_rows", f"np.full(({2 * classes}, {classes}), np.nan, {float_type})")
         writer.setup(
-            f"{names['identity']}[:{classes}] = eye({classes}, dtype={float_type})"
+            f"{names['class_rows']}[:{classes}] = eye({classes}, dtype={float_type})"
             "  # and rows of NaN for what is no class"
         )
         lines(_ONE_HOT)
     else:
-        view("p_flat", "{p}.reshape(-1)")
+        view("flat", "{exponentials}.reshape(-1)")
         view("row_starts", f"np.arange(0, {rows * classes}, {classes})")
         lines(_AT_LABELS)
     # Within it the sum of all exponentials over the smallest cannot overflow.
@@ -181,9 +190,8 @@ def write_softmax_cross_entropy(writer: Writer, call: Call) -> None:
     elif not is_few:
         target = f"1.0 * {target}"
     writer.step("else:")
-    writer.step(
-        f"    {names['loss']} = far_cross_entropy({z}, {target}, {names['weights']}, {names['p']})"
-    )
+    arguments = f"{z}, {target}, {names['weights']}, {names['dlogits']}"
+    writer.step(f"    {names['loss']} = far_cross_entropy({arguments})")
     if is_few:
         writer.step(f"if not {names['loss']} < np.inf:")
         writer.step(f"    check_labels({names['y']}, {classes})")
@@ -192,5 +200,5 @@ def write_softmax_cross_entropy(writer: Writer, call: Call) -> None:
     of_loss = fresh(names["loss"], Constant((), dtype, np.empty((), dtype)))
     writer.several[call] = {0: of_loss, 1: gradient}
     for name, place in places.items():
-        if name != "p":
+        if name != "exponentials":
             writer.give_back(place)

@@ -52,6 +52,8 @@ class Value:
 class Input(Value):
     """What the program is given at every call, or keeps from call to call and changes."""
 
+    #: What is kept: a "parameter", a "state" of the optimiser's, or a "constant" of the model.
+    role: str = field(default="constant", kw_only=True)
     #: The very array that is kept, whose layout says of what views can be made.
     array: Any = field(default=None, kw_only=True)
 
@@ -95,6 +97,8 @@ class Program:
     changed: dict[Input, Value]
     #: Arguments that are greater by one in the next call.
     counters: list[Input] = field(default_factory=list)
+    #: What y is to the loss, if that is known: "labels" or "probabilities", of so many classes.
+    target: tuple[str, int] = ("", 0)
     #: What some numbers are called where they come from.
     number_names: dict[float, str] = field(default_factory=dict)
 

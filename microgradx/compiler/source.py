@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from microgradx.compiler.calls import written
-from microgradx.compiler.program import Program, Value
+from microgradx.compiler.program import Input, Program, Value
 from microgradx.compiler.vocabulary import piece
-from microgradx.compiler.vocabulary import softmax_cross_entropy as _LOSS
 from microgradx.compiler.writer import Written
 
 __all__ = ["as_module", "source_of_function", "source_of_step"]
@@ -136,23 +135,50 @@ def _made_up(program: Program, lines: Written) -> str:
     body = ['"""What to start from, and rows to train on, all made up."""']
     body.append("generator = np.random.default_rng(0)")
     for value, name in zip(program.kept, lines.kept, strict=True):
-        body.append(f"{name} = np.zeros({value.shape}, np.{_dtype_name(value)})")
-        for call in program.calls:
-            if call.function is piece and call.args[0] is value and len(call.shape) > 1:
-                start, stop = call.args[1], call.args[1] + call.size
-                scale = math.prod(call.shape[1:]) ** -0.5
-                drawn = f"generator.normal(0, {scale:.3g}, {call.size})"
-                body.append(f"{name}[{start}:{stop}] = {drawn}")
+        body += _start_of(value, name, program)
     body.append(f"{x} = {_drawn(of_x, rows)}")
-    classes = next((c.args[0].shape[1] for c in program.calls if c.function is _LOSS), 0)
-    if classes and of_y in program.arguments and of_x.size:
-        columns = of_x.size // of_x.shape[0]
-        body.append(f"teacher = generator.normal(size=({columns}, {classes}))")
-        body.append(f"{y} = ({x}.reshape({rows}, {columns}) @ teacher).argmax(axis=1)")
+    kind, classes = program.target
+    columns, width = of_x.size // of_x.shape[0], of_y.size // of_y.shape[0]
+    is_rows = of_y.shape in (of_y.shape[:1], (of_y.shape[0], classes))
+    if of_y.dtype.kind == "f" or (kind and is_rows):  # type: ignore[union-attr]
+        # A teacher, so that there is something to learn.
+        outputs = classes if kind else width
+        body.append(f"teacher = generator.normal(0, {columns**-0.5:.3g}, ({columns}, {outputs}))")
+        body.append(f"scores = {x}.reshape({rows}, {columns}) @ teacher")
+    if kind == "labels" and is_rows:
+        body.append(f"{y} = scores.argmax(axis=1).astype(np.{_dtype_name(of_y)})")
+    elif kind == "probabilities" and is_rows:
+        body.append("scores = np.exp(3 * scores)")
+        body.append(f"{y} = scores / scores.sum(axis=1, keepdims=True)")
+        body.append(f"{y} = {y}.astype(np.{_dtype_name(of_y)})")
+    elif of_y.dtype.kind == "f":  # type: ignore[union-attr]
+        shape = (rows, *of_y.shape[1:])
+        body.append(f"{y} = scores.reshape({shape}).astype(np.{_dtype_name(of_y)})")
     else:
         body.append(f"{y} = {_drawn(of_y, rows)}")
     body.append(f"return {', '.join([*lines.kept, x, y])}")
     return _function("made_up", [], body)
+
+
+def _start_of(value: Input, name: str, program: Program) -> list[str]:
+    """Lines for what an array that is kept starts from: matrices small and random, the rest 0."""
+    dtype = _dtype_name(value)
+    if value.role == "constant" and value.array is not None and value.size <= 64:
+        return [f"{name} = np.array({value.array.tolist()!r}, np.{dtype})"]
+    lines = [f"{name} = np.zeros({value.shape}, np.{dtype})"]
+    if value.role == "state":
+        return lines
+    matrices = [
+        (f"{name}[{call.args[1]}:{call.args[1] + call.size}]", call.shape)
+        for call in program.calls
+        if call.function is piece and call.args[0] is value
+    ] or [(f"{name}[...]", value.shape)]
+    for target, shape in matrices:
+        if len(shape) > 1:
+            scale = math.prod(shape[1:]) ** -0.5
+            size = math.prod(shape) if target != f"{name}[...]" else shape
+            lines.append(f"{target} = generator.normal(0, {scale:.3g}, {size})")
+    return lines
 
 
 def _dtype_name(value: Value) -> str:

@@ -846,3 +846,50 @@ def test_many_classes_with_and_without_smoothing(dtype, generator):
             pair.step(X * dtype(scale), generator.integers(0, 100, 8))
         with pytest.raises(IndexError, match="label 100 is not one of the 100 classes"):
             pair.compiled(X, np.full(8, 100))
+
+
+def run_by_itself(step, path):
+    """The losses that the saved source prints."""
+    step.save(path)
+    run = subprocess.run([sys.executable, "-I", path], capture_output=True, text=True, check=True)
+    return [float(line.rpartition(" ")[2]) for line in run.stdout.splitlines()]
+
+
+def test_saved_sources_learn_whatever_they_were_captured_from(generator, tmp_path):
+    cases = {
+        "wide": (nn.MLP(64, [256], 10, generator=generator), mg.cross_entropy, (32, 64), 10),
+        "soft": (nn.MLP(4, [8], 3, generator=generator), mg.cross_entropy, (8, 4), (8, 3)),
+        "numbers": (
+            nn.MLP(4, [8], 1, generator=generator),
+            lambda z, y: mg.mean((z[:, 0] - y) ** 2),
+            (8, 4),
+            (8,),
+        ),
+    }
+    for name, (model, loss, shape, target) in cases.items():
+        step = mg.compile(model, loss, optim.Adam(model.parameters(), lr=0.01))
+        y = np.arange(32) % 10 if target == 10 else np.full(target, 1 / 3, np.float32)
+        step(np.ones(shape, np.float32), y)
+        losses = run_by_itself(step, tmp_path / f"{name}.py")
+        assert losses[-1] < 0.8 * losses[0]
+        assert min(losses) >= 0
+
+
+def test_the_source_is_that_of_most_batches_and_there_after_one_step(generator):
+    model = mlp()(generator)
+    step = mg.compile(model, mg.cross_entropy, optim.Adam(model.parameters()))
+    X, y = batch(generator, 19)
+    step(X[:8], y[:8])
+    assert "X has shape (8, 5)" in step.source
+    assert step.output.shape == (8, 3)
+    step.epoch(X, y, 8)
+    assert "X has shape (8, 5)" in step.source
+
+
+def test_the_optimiser_of_another_model(generator):
+    model, other = mlp()(generator), mlp()(generator)
+    step = mg.compile(model, mg.cross_entropy, optim.SGD(other.parameters(), lr=0.1))
+    with pytest.raises(ValueError, match="none of the optimiser's parameters"):
+        step(*batch(generator))
+    with pytest.raises(TypeError, match="y must hold numbers"):
+        step(batch(generator)[0], np.array(["a"] * 8))
