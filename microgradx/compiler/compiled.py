@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from microgradx.array_methods import Array, plain
-from microgradx.compiler.capture import Captured, Group, captured_function, captured_step, unchanged
+from microgradx.compiler.capture import Captured, Group
+from microgradx.compiler.capturing_functions import captured_function
+from microgradx.compiler.capturing_steps import captured_step, unchanged
 from microgradx.compiler.recording import (
     CaptureError,
     RecordedArray,
