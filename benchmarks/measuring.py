@@ -45,8 +45,10 @@ def environment(threads: int) -> dict[str, str]:
     )
     blas = ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
     eigen = "true" if threads > 1 else "false"
+    # Modules are imported as users import them, compiled before.
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {
-        **os.environ,
+        **own,
         **dict.fromkeys(libraries, str(threads)),
         **dict.fromkeys(blas, "1"),
         "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={eigen}",

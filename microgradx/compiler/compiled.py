@@ -114,6 +114,7 @@ class CompiledStep:
         self._programs: OrderedDict[Any, _StepProgram] = OrderedDict()
         self._latest: _StepProgram | None = None
         self._output: Array | None = None  # of a step that was not compiled
+        self._has_stepped = False
 
     def __call__(self, X: Any, y: Any) -> float:
         """Take one step on a batch, and give its loss, as it was before the step.
@@ -213,6 +214,7 @@ class CompiledStep:
         total.backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
+        self._has_stepped = True
         self._output = output.data if isinstance(output, Tensor) else None
         return float(total.item())
 
@@ -262,6 +264,9 @@ class CompiledStep:
         ]
 
     def _captured(self, X: Array, y: Array) -> Captured | None:
+        keeps_nothing = self.optimizer.counters and not any(self.optimizer.state)
+        if keeps_nothing and not self._has_stepped:
+            return None  # the first step, an eager one, makes the state
         paths = {member: path for path, member in self.reached()}
         trained = self.optimizer.params
         named = [paths.get(t) or t.name or f"w{k + 1}" for k, t in enumerate(trained)]

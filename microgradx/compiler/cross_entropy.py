@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,7 @@ _FAR = '''def far_cross_entropy(logits, y, weights, gradient):
 '''
 
 
+@cache
 def source_of(function: Callable[..., Any]) -> str:
     """The source of a function, without what only type checkers read."""
     empty = inspect.Parameter.empty

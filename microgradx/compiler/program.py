@@ -116,15 +116,20 @@ class Part:
 
 def mapped(function: Callable[[Any], Any], structure: Any) -> Any:
     """Arguments with the function applied to each leaf of their lists, tuples, dicts, slices."""
-    if isinstance(structure, (list, tuple)):
-        items = [mapped(function, item) for item in structure]
-        return type(structure)(*items) if hasattr(structure, "_fields") else type(structure)(items)
-    if isinstance(structure, dict):
-        return {key: mapped(function, item) for key, item in structure.items()}
-    if isinstance(structure, slice):
+    kind = type(structure)
+    if kind is tuple:
+        return tuple([mapped(function, item) for item in structure])
+    if kind is list:
+        return [mapped(function, item) for item in structure]
+    if kind is slice:
         parts = (structure.start, structure.stop, structure.step)
         return slice(*(mapped(function, part) for part in parts))
-    return function(structure)
+    if not issubclass(kind, (dict, list, tuple)):
+        return function(structure)
+    if issubclass(kind, dict):
+        return {key: mapped(function, item) for key, item in structure.items()}
+    items = [mapped(function, item) for item in structure]
+    return kind(*items) if hasattr(kind, "_fields") else kind(items)
 
 
 def leaves(structure: Any) -> list[Any]:
