@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from microgradx.checking.anomaly import AnomalyError, detect_anomaly
     from microgradx.checking.gradients import GradcheckError, gradcheck
     from microgradx.checking.ops import OpCheckError, check_op
+    from microgradx.compiler.compiled import compile
+    from microgradx.compiler.recording import CaptureError
     from microgradx.randomness import manual_seed
     from microgradx.show.drawing import draw
     from microgradx.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp

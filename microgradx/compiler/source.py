@@ -15,7 +15,15 @@ from microgradx.compiler.program import Input, Program, Value
 from microgradx.compiler.vocabulary import piece
 from microgradx.compiler.writer import Written
 
-__all__ = ["as_module", "source_of_function", "source_of_step"]
+__all__ = ["NO_SOURCE", "PROGRAMS", "as_module", "source_of_function", "source_of_step"]
+
+#: How many programs, for arrays of different shapes, one step or function keeps.
+PROGRAMS = 8
+
+NO_SOURCE = (
+    "there is no source yet, as it is written for the shapes and dtypes that it is called with; "
+    "{} first"
+)
 
 _counter = itertools.count(1)
 

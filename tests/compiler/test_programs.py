@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 import microgradx as mg
-from microgradx.compiler import compiled as compiled_module
+from microgradx.compiler import source as source_module
 from microgradx.compiler.recording import CaptureError
 from tests.ops.test_table import EVERY_CALL, several
 from tests.test_random_programs import programs
@@ -199,7 +199,7 @@ def test_sources_go_with_their_programs():
     before = len(linecache.cache)
     for size in range(1, 30):
         compiled(np.ones(size))
-    assert len(linecache.cache) <= before + compiled_module.PROGRAMS
+    assert len(linecache.cache) <= before + source_module.PROGRAMS
 
 
 def test_the_loss_of_far_logits_has_their_dtype():

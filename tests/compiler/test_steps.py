@@ -9,7 +9,7 @@ import pytest
 
 import microgradx as mg
 from microgradx import nn, optim
-from microgradx.compiler import compiled as compiled_module
+from microgradx.compiler import source as source_module
 
 OPTIMISERS = {
     "SGD": lambda params: optim.SGD(params, lr=0.1),
@@ -232,9 +232,9 @@ def test_other_shapes_and_dtypes_are_captured_anew_and_kept_in_bounds(generator)
     pair = Pair(mlp(), OPTIMISERS["Adam"])
     for rows in (8, 3, 8, 1, 3):
         pair.step(*batch(generator, rows))
-    for rows in range(1, 2 * compiled_module.PROGRAMS):
+    for rows in range(1, 2 * source_module.PROGRAMS):
         pair.step(*batch(generator, rows))
-    assert len(pair.compiled._programs) == compiled_module.PROGRAMS
+    assert len(pair.compiled._programs) == source_module.PROGRAMS
     X, y = batch(generator)
     pair.step(X.tolist(), y.astype(np.int32))
 
