@@ -101,6 +101,8 @@ def described(results: Mapping[str, Any]) -> str:
 def targets(cases: Mapping[str, list[Measurement]]) -> str:
     rows = [("case", "implementation", "at most", "measured", "", "best peer")]
     for target in TARGETS:
+        if target.case not in cases:  # of a workload that was left out
+            continue
         value = target.measured(cases)
         than = " or ".join(target.than) or unit_of(target.case)
         unit = {"ratio": f"× {than}" if than else "", "µs": "µs", "bytes": "bytes"}
@@ -157,7 +159,11 @@ def slower(cases: Mapping[str, list[Measurement]]) -> str:
         if faster:
             names = ", ".join(f"{name} {number(ratio)}" for ratio, name in faster)
             rows.append((case, number(min(ours)), names))
-    return markdown(rows) if len(rows) > 1 else "In none of the cases above."
+    return (
+        markdown(rows)
+        if len(rows) > 1
+        else "None of the peers that were run, in none of the cases above."
+    )
 
 
 # ---------------------------------------------------------------------------- tables

@@ -258,7 +258,8 @@ def test_the_report_tells_all():
     assert "Not loaded: jax (ImportError)." in text
     assert "quick run" in text
     assert "not met, 257% above | PyTorch 0.50" in text
-    assert text.count("not measured") == len(TARGETS) - 1
+    of_the_case = [target for target in TARGETS if target.case == "W1, SGD"]
+    assert text.count("not measured") == len(of_the_case) - 1
     assert lines["W1, SGD"].split("|")[2:4] == [" 2.50         ", " PyTorch 0.50 "]  # who is faster
 
 
