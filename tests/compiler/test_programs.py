@@ -33,18 +33,19 @@ def flat(structure):
     return [x for item in several(structure) for x in several(item)]
 
 
-@settings(max_examples=150, deadline=None)
-@given(programs(longest=20))
-def test_random_programs_and_their_gradients(program):
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@settings(max_examples=100, deadline=None)
+@given(program=programs(longest=20))
+def test_random_programs_and_their_gradients(dtype, program):
     def total(*arrays):
         return sum(np.sum(np.sin(result)) for result in program(*arrays))
 
     every = tuple(range(len(program.inputs)))
     eager = mg.value_and_grad(total, every)
     compiled = mg.compile(eager)
-    given = list(program.inputs.values())
-    for arrays in (given, [x / 2 for x in given]):
-        assert_same(flat(compiled(*arrays)), flat(eager(*arrays)))
+    given = [np.asarray(x, dtype) for x in program.inputs.values()]
+    for arrays in (given, [np.asarray(x / 2, dtype) for x in given]):
+        assert_same(flat(compiled(*arrays)), flat(eager(*arrays)), dtype)
 
 
 @pytest.mark.parametrize(("row", "arrays", "settings"), EVERY_CALL)

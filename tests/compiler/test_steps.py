@@ -74,7 +74,8 @@ class Pair:
 
     @property
     def rtol(self):
-        return 1e-12 if self.dtype == np.float64 else 2e-6
+        # What a sum rounds, Adam divides by the size of a gradient, which may be small.
+        return 1e-12 if self.dtype == np.float64 else 1e-5
 
     def compare(self):
         for eager, ours in zip(*(model.parameters() for model in self.models), strict=True):
