@@ -100,9 +100,10 @@ dot({z}, {ones}, out={others})
 
 _FAR = '''def far_cross_entropy(logits, y, weights, gradient):
     """The loss, and in `gradient` p - y, of logits whose exponentials could overflow or vanish."""
-    losses, each = losses_and_gradients(logits, y)
-    np.multiply(each, weights[:, None], out=gradient)
-    return np.dot(losses, weights).astype(gradient.dtype)
+    with np.errstate(all="ignore"):  # infinite logits are no mistake
+        losses, each = losses_and_gradients(logits, y)
+        np.multiply(each, weights[:, None], out=gradient)
+        return np.dot(losses, weights).astype(gradient.dtype)
 '''
 
 

@@ -237,3 +237,33 @@ def test_numbers_that_are_equal_are_not_the_same():
 def test_a_choice_of_negative_zero():
     chosen = mg.compile(lambda x: np.where(x > 0, x * 2, np.full(4, -0.0)))(A)
     np.testing.assert_array_equal(np.signbit(chosen), A <= 0)
+
+
+EXTREME = [
+    [17.0, 0.0, 0.0],
+    [0.0, 17.0, 0.0],
+    [39.0, -39.0, 1.0],
+    [100.0, 0.0, -100.0],
+    [1e4, 0.0, 9999.0],
+    [1e38, 1e38, -1e38],
+    [-1e38, 1e38, 0.0],
+    [0.0, -np.inf, 3.0],
+    [1e-30, 0.0, -1e-30],
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("row", range(len(EXTREME)))
+def test_extreme_logits_keep_all_digits(row, dtype):
+    # Each element to its own size: what is tiny is as exact as what is large.
+    logits = np.array([EXTREME[row], [0.5, -0.5, 0.0]], dtype)
+    labels = np.array([0, 2])
+
+    def loss(z):
+        return mg.cross_entropy(z, labels, reduction="sum")
+
+    value, gradient = mg.compile(mg.value_and_grad(loss))(logits)
+    expected, slope = mg.value_and_grad(loss)(logits)
+    rtol = 1e-6 if dtype == np.float32 else 1e-14
+    np.testing.assert_allclose(value, expected, rtol=rtol)
+    np.testing.assert_allclose(gradient, slope, rtol=rtol, atol=np.finfo(dtype).smallest_subnormal)
