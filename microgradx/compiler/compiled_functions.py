@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import linecache
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -91,9 +89,8 @@ class _FunctionProgram:
         self.source, lines = source_of_function(
             captured.program, f"The function {name}, written by microgradx."
         )
-        make = as_module(self.source, "function")["make_function"]
+        make = as_module(self.source, "function", self)["make_function"]
         self.run = make(**lines.data)
-        weakref.finalize(self, linecache.cache.pop, self.run.__code__.co_filename, None)
         self.sources = captured.sources
         self.count = len(captured.program.results)
         self.rebuilt: Any = captured.rebuilt

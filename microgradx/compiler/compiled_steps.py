@@ -6,11 +6,9 @@ import contextlib
 import functools
 import inspect
 import itertools
-import linecache
 import math
 import operator
 import os
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -257,9 +255,8 @@ class _StepProgram:
         title = _title(owner, X, y)
         defaults = {"lr": owner.optimizer.lr}
         self.source, lines = source_of_step(captured.program, title, defaults)
-        make = as_module(self.source, "step")["make_step"]
+        make = as_module(self.source, "step", self)["make_step"]
         self.step, self.epoch, self.output = make(*captured.kept, **lines.data)
-        weakref.finalize(self, linecache.cache.pop, self.step.__code__.co_filename, None)
         self.sources = captured.sources
         self.counters = captured.counters
         self.shapes = X.shape, X.dtype, y.shape, y.dtype

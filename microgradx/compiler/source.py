@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import linecache
 import math
+import weakref
 from textwrap import indent, wrap
 from typing import Any
 
@@ -28,10 +29,11 @@ NO_SOURCE = (
 _counter = itertools.count(1)
 
 
-def as_module(text: str, name: str) -> dict[str, Any]:
-    """What a source defines; tracebacks and debuggers show its lines."""
+def as_module(text: str, name: str, owner: object) -> dict[str, Any]:
+    """What a source defines; tracebacks and debuggers show its lines, while the owner lives."""
     filename = f"<compiled {name} {next(_counter)}>"
     linecache.cache[filename] = len(text), None, text.splitlines(True), filename
+    weakref.finalize(owner, linecache.cache.pop, filename, None)
     names: dict[str, Any] = {"__name__": f"microgradx.compiled_{name}"}
     exec(compile(text, filename, "exec"), names)
     return names
