@@ -11,7 +11,7 @@ import numpy as np
 
 from microgradx.array_methods import Array
 from microgradx.compiler.naming import Naming
-from microgradx.compiler.program import Constant, Input, Program, Value, mapped, values_in
+from microgradx.compiler.program import Constant, Input, Program, Value, arguments_of, mapped
 from microgradx.compiler.recording import (
     RecordedArray,
     RecordedGenerator,
@@ -119,16 +119,16 @@ class Capture:
         """The program so far, without what its results do not need."""
         ends = [recorded.value for recorded in (*results, *changed.values())]
         calls, values = simplified(self.recorder.calls, ends)
-        needed = {*values, *(v for call in calls for v in values_in((call.args, call.kwargs)))}
+        needed = {*values, *(v for call in calls for v in arguments_of(call))}
         arguments = [(v, source) for v, source in self.arguments if source is None or v in needed]
         kept = [(v, array) for v, array in self.kept if v in needed or v in changed]
-        ends = dict(zip(changed, values[len(results) :], strict=True))  # type: ignore[assignment]
+        changes = zip(changed, values[len(results) :], strict=True)
         program = Program(
             calls,
             [value for value, _ in kept],
             [value for value, _ in arguments],
             values[: len(results)],
-            {start: end for start, end in ends.items() if start is not end},  # type: ignore[attr-defined]
+            {start: end for start, end in changes if start is not end},
             number_names=self.number_names,
             target=self.naming.target,
         )

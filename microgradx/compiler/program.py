@@ -94,7 +94,7 @@ class Program:
     arguments: list[Input]
     results: list[Value]
     #: What kept arrays are at the end of a call, if another than at its beginning.
-    changed: dict[Input, Value]
+    changed: dict[Value, Value]
     #: Arguments that are greater by one in the next call.
     counters: list[Input] = field(default_factory=list)
     #: What y is to the loss, if that is known: "labels" or "probabilities", of so many classes.

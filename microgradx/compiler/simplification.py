@@ -7,12 +7,19 @@ place. Then calls that are equal become one, and those that nothing needs go.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from microgradx.compiler.program import Call, Constant, Value, arguments_of, is_uniform, mapped
+from microgradx.compiler.program import (
+    Call,
+    Constant,
+    Value,
+    arguments_of,
+    is_uniform,
+    mapped,
+    values_in,
+)
 from microgradx.compiler.recording import VIEWS, converted, key_of
 
 __all__ = ["simplified"]
@@ -99,7 +106,7 @@ def _is_all_of_it(call: Call) -> bool:
     source, *rest = call.args
     if not isinstance(source, Value) or source.dtype is None or source.shape != call.shape:
         return False
-    if any(isinstance(x, Value) for x in arguments_of(replace(call, args=tuple(rest)))):
+    if any(values_in((rest, call.kwargs))):
         return False
     whole = np.empty(source.shape, source.dtype)
     view = np.asarray(call.function(whole, *rest, **call.kwargs))
