@@ -132,14 +132,10 @@ class Labels:
         return any(start is not None and called.__name__ == name for called, start in self._labels)
 
 
-def enter_scope() -> int:
-    """The number to hand to `leave_scope`; all Tensors made from now on have larger ones."""
-    return next(numbers)
-
-
 def leave_scope(called: Any, start: int, out: Any) -> Any:
     """Leave, on a result, the mark by which drawings group what was computed inside.
 
+    `start` is the number taken when it was called; all Tensors made since have larger ones.
     What was called, a function or the class of a module, is the scope's name by its `__name__`.
     """
     if getattr(out, "op", None) is not None and out.number > start:
