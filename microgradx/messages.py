@@ -13,6 +13,13 @@ import numpy as np
 _ours = tuple(os.path.join(os.path.dirname(file), "") for file in (__file__, np.__file__))
 
 
+def printable(text: str) -> str:
+    """Text in which line breaks, control characters and their like are spelt out."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
 def described(x: Any) -> str:
     """A Tensor in a message: its name if it has one, dtype, shape, and the op that made it."""
     made = f", made by {x.op!r}" if x.op is not None else ""

@@ -98,6 +98,7 @@ class Scope(NamedTuple):
 
     name: str
     start: int
+    is_module: bool
 
 
 class Labels:
@@ -124,7 +125,9 @@ class Labels:
     def scopes(self) -> tuple[Scope, ...]:
         """The composed functions and modules whose result it is, innermost first."""
         return tuple(
-            Scope(called.__name__, start) for called, start in self._labels if start is not None
+            Scope(called.__name__, start, isinstance(called, type))
+            for called, start in self._labels
+            if start is not None
         )
 
     def is_result_of(self, name: str) -> bool:

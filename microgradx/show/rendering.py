@@ -1,14 +1,29 @@
-"""From DOT source to pictures, by whichever Graphviz there is."""
+"""From DOT source to pictures, by whichever Graphviz there is, in a process of its own."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import shutil
 import subprocess
+import sys
 
 HOW_TO_INSTALL = (
     "drawing pictures needs Graphviz: install it from your system's packages (its program is "
     'called dot), or run: pip install "microgradx[drawing]"'
 )
+
+#: In seconds. What takes longer is a graph that nobody could read.
+TIME_LIMIT = 60
+
+# What a process of its own runs, with the paths that modules are found on in this one.
+_BY_PYGRAPHVIZ = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[3])
+from pygraphviz import AGraph
+graph = AGraph(string=sys.stdin.buffer.read().decode())
+sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot", args=sys.argv[2]))
+"""
 
 
 class RenderingError(RuntimeError):
@@ -18,14 +33,28 @@ class RenderingError(RuntimeError):
 def render(source: str, format: str) -> bytes:
     """The picture of a graph in the DOT language, as "svg", "png" or "pdf".
 
-    Raises RenderingError if neither the program dot nor pygraphviz is installed, or if they fail.
+    Raises RenderingError if neither the program dot nor pygraphviz is installed, if they fail, or
+    if they take longer than a minute.
     """
-    settings = "-Gdpi=144" if format == "png" else ""  # sharp on today's screens
+    settings = ["-Gdpi=144"] if format == "png" else []  # sharp on today's screens
     program = shutil.which("dot")
-    if program is None:
-        return _by_pygraphviz(source, format, settings)
-    command = [program, f"-T{format}", *settings.split()]
-    run = subprocess.run(command, input=source.encode(), capture_output=True, check=False)
+    if program is not None:
+        command = [program, f"-T{format}", *settings]
+    elif sys.executable and importlib.util.find_spec("pygraphviz") is not None:
+        program = "pygraphviz"
+        paths = json.dumps(sys.path, default=str)
+        command = [sys.executable, "-I", "-c", _BY_PYGRAPHVIZ, format, " ".join(settings), paths]
+    else:
+        raise RenderingError(HOW_TO_INSTALL)
+    try:
+        run = subprocess.run(
+            command, input=source.encode(), capture_output=True, check=False, timeout=TIME_LIMIT
+        )
+    except subprocess.TimeoutExpired:
+        raise RenderingError(
+            f"{program} did not lay out the graph in {TIME_LIMIT} seconds; draw fewer nodes, by "
+            "max_nodes=50, say, or by closing calls: depth=0"
+        ) from None
     if run.returncode or not run.stdout:
         said = run.stderr.decode(errors="replace").strip().splitlines()
         raise RenderingError(
@@ -33,17 +62,3 @@ def render(source: str, format: str) -> bytes:
             f"{said[-1] if said else f'exit status {run.returncode}'}"
         )
     return run.stdout
-
-
-def _by_pygraphviz(source: str, format: str, settings: str) -> bytes:
-    try:
-        import pygraphviz
-    except ImportError as error:
-        raise RenderingError(HOW_TO_INSTALL) from error
-    try:
-        picture: bytes = pygraphviz.AGraph(string=source).draw(
-            format=format, prog="dot", args=settings
-        )
-    except (ValueError, OSError) as error:
-        raise RenderingError(f"pygraphviz could not draw the graph as {format}: {error}") from error
-    return picture

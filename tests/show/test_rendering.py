@@ -1,16 +1,20 @@
-"""Pictures in files and notebooks, by the dot program, by pygraphviz, and by neither."""
+"""Pictures in files, by the dot program, by pygraphviz, and by neither."""
 
 import os
+import signal
+import subprocess
 import sys
 from xml.etree import ElementTree
 
 import pytest
 
 import microgradx as mg
-from microgradx.show.rendering import RenderingError
+from microgradx.show import rendering
+from microgradx.show.drawing import FORMATS
+from microgradx.show.rendering import RenderingError, render
 
 NAME = 'a|b{c}<script>&"\n&lt;\\N'
-BEGINS = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}
+BEGINS = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF", ".html": b"<!doctype html>"}
 
 
 @pytest.fixture
@@ -44,18 +48,20 @@ def script(directory, text):
 # ---------------------------------------------------------------------------- saving
 
 
-@pytest.mark.parametrize("extension", [".dot", ".gv", ".DOT"])
+@pytest.mark.parametrize("extension", [".dot", ".gv", ".DOT", ".mmd"])
 @pytest.mark.usefixtures("without_graphviz")
-def test_the_source_needs_no_graphviz(drawing, extension, tmp_path):
+def test_sources_need_no_graphviz(drawing, extension, tmp_path):
     path = drawing.save(tmp_path / f"graph{extension}")
     assert path == tmp_path / f"graph{extension}"
-    assert path.read_text(encoding="utf-8") == drawing.source
+    source = drawing.to_mermaid() if extension == ".mmd" else drawing.source
+    assert path.read_text(encoding="utf-8") == source
     assert os.listdir(tmp_path) == [path.name]
 
 
 @pytest.mark.parametrize("name", ["graph.bmp", "graph", "graph.svg.old", ".svg"])
-def test_unknown_formats_are_refused(drawing, name, tmp_path):
-    with pytest.raises(ValueError, match=r"end the name with one of \.svg, \.png, \.pdf, \.dot"):
+def test_unknown_formats_are_refused_with_those_there_are(drawing, name, tmp_path):
+    formats = r"\.svg, \.png, \.pdf, \.dot, \.gv, \.mmd, \.html$"
+    with pytest.raises(ValueError, match=f"end the name with one of {formats}"):
         drawing.save(tmp_path / name)
     assert os.listdir(tmp_path) == []
 
@@ -92,10 +98,10 @@ def test_a_file_is_left_as_it_was_when_writing_fails(drawing, error, tmp_path, m
 
 def test_the_dot_program_is_used_if_there_is_one(drawing, without_dot, tmp_path):
     script(without_dot, 'while IFS= read -r line; do echo "$line"; done; echo "// $*"')
-    path = drawing.save(tmp_path / "graph.svg")
-    assert path.read_text(encoding="utf-8") == drawing.source + "// -Tsvg\n"
+    path = drawing.save(tmp_path / "graph.pdf")
+    assert path.read_text(encoding="utf-8") == drawing.source + "// -Tpdf\n"
     assert drawing.save(tmp_path / "graph.PNG").read_text().endswith("// -Tpng -Gdpi=144\n")
-    assert sorted(os.listdir(tmp_path)) == ["graph.PNG", "graph.svg"]
+    assert sorted(os.listdir(tmp_path)) == ["graph.PNG", "graph.pdf"]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +123,36 @@ def test_when_the_dot_program_fails(drawing, without_dot, text, message, tmp_pat
     assert path.read_text() == "before"
 
 
+@pytest.fixture
+def fifo(tmp_path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("the stand-in waits at a POSIX named pipe")
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    return path
+
+
+def test_what_takes_too_long_is_stopped_and_the_message_says_what_to_do(
+    without_dot, fifo, monkeypatch
+):
+    script(without_dot, f"read line < {fifo}")  # which nobody writes to
+    monkeypatch.setattr(rendering, "TIME_LIMIT", 0.1)
+    with pytest.raises(RenderingError, match=r"in 0\.1 seconds; draw fewer.*max_nodes=.*depth=0"):
+        render("digraph {}", "svg")
+
+
+def test_ctrl_c_stops_it(without_dot, fifo):
+    script(without_dot, f"echo $$ > {fifo}; read line < {fifo}")
+    code = "from microgradx.show.rendering import render; render('digraph {}', 'svg')"
+    python = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    layout = int(fifo.read_text())  # waits until the program runs
+    python.send_signal(signal.SIGINT)
+    _, said = python.communicate(timeout=60)
+    assert said.rstrip().endswith("KeyboardInterrupt")
+    with pytest.raises(ProcessLookupError):
+        os.kill(layout, 0)
+
+
 # ---------------------------------------------------------------------------- pygraphviz
 
 
@@ -127,6 +163,7 @@ def test_pygraphviz_draws_all_formats(drawing, extension, tmp_path):
     path = drawing.save(tmp_path / f"graph{extension}")
     assert path.read_bytes().startswith(BEGINS[extension])
     assert os.listdir(tmp_path) == [path.name]
+    assert set(BEGINS) < set(FORMATS)
 
 
 @pytest.mark.usefixtures("without_dot")
@@ -141,15 +178,28 @@ def test_names_reach_the_picture_as_they_are(drawing):
 
 
 @pytest.mark.usefixtures("without_dot")
-def test_when_pygraphviz_fails(drawing, tmp_path):
+def test_when_pygraphviz_fails(tmp_path):
     pytest.importorskip("pygraphviz")
-    drawing.digraph.body.append("{")
-    with pytest.raises(RenderingError, match="pygraphviz could not draw the graph as svg"):
-        drawing.save(tmp_path / "graph.svg")
-    assert os.listdir(tmp_path) == []
+    with pytest.raises(RenderingError, match="pygraphviz could not draw the graph as svg: "):
+        render("digraph { {", "svg")
 
 
-# ---------------------------------------------------------------------------- neither; notebooks
+@pytest.mark.usefixtures("without_dot")
+def test_pygraphviz_is_found_where_this_process_finds_it(tmp_path, monkeypatch):
+    (tmp_path / "pygraphviz.py").write_text(
+        "class AGraph:\n"
+        "    def __init__(self, string):\n"
+        "        self.string = string\n"
+        "    def draw(self, **settings):\n"
+        "        return f'{self.string} {sorted(settings.items())}'.encode()\n"
+    )
+    monkeypatch.delitem(sys.modules, "pygraphviz", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = [("args", "-Gdpi=144"), ("format", "png"), ("prog", "dot")]
+    assert render("größe", "png").decode() == f"größe {settings}"
+
+
+# ---------------------------------------------------------------------------- neither
 
 
 @pytest.mark.usefixtures("without_graphviz")
@@ -162,11 +212,4 @@ def test_without_graphviz_one_line_says_how_to_install_it(drawing, tmp_path):
     assert "\n" not in message
     assert os.listdir(tmp_path) == []
     assert drawing._repr_mimebundle_() == {"text/plain": message}
-
-
-def test_notebooks_show_the_picture(drawing, without_dot):
-    script(without_dot, "while read -r line; do :; done; echo '<svg/>'")
-    assert drawing._repr_mimebundle_() == {
-        "image/svg+xml": "<svg/>\n",
-        "text/plain": repr(drawing),
-    }
+    assert drawing._repr_html_() is None

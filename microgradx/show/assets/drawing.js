@@ -1,0 +1,5 @@
+// The page of a drawing alone.
+
+"use strict";
+
+zoomable(document.querySelector(".graph"));

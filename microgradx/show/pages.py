@@ -1,0 +1,113 @@
+"""Pages of one file each: what they show, and the styles and scripts that show it, all inside.
+
+A page asks nobody for anything: its policy forbids it to.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from microgradx.files import replacing
+
+__all__ = ["Page", "asset", "page", "page_path"]
+
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+def page(
+    title: str,
+    body: str,
+    *,
+    styles: Sequence[str] = (),
+    scripts: Sequence[str] = (),
+    data: Any = None,
+) -> str:
+    """The text of an HTML file. `title` is text; `body` is markup.
+
+    `styles` and `scripts` are files of `show/assets`, after page.css and numbers.js, which every
+    page has. `data`, as JSON, is what scripts find in the element with the id "data".
+    """
+    style = "\n".join(asset(name) for name in ("page.css", *styles))
+    script = "\n".join(asset(name) for name in ("numbers.js", *scripts)) if scripts else ""
+    # In a script element nothing but "</" and "<!--" could be taken for markup.
+    content = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace(
+        "<", "\\u003c"
+    )
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{html.escape(title)}</title>",
+            f"<style>\n{style}\n</style>",
+            "</head>",
+            "<body>",
+            body,
+            f'<script type="application/json" id="data">{content}</script>' if scripts else "",
+            f"<script>\n{script}\n</script>" if scripts else "",
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def asset(name: str) -> str:
+    """The text of a file of `show/assets`."""
+    return files("microgradx.show").joinpath("assets", name).read_text(encoding="utf-8").strip()
+
+
+def page_path(path: str | os.PathLike[str]) -> Path:
+    """Where a page can be saved; refused before any work, if it cannot."""
+    path = Path(path)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"a page cannot be saved as {path.name!r}; end the name with .html")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"there is no directory {str(path.parent)!r} to save {path.name!r} in; create it first"
+        )
+    return path
+
+
+class Page:
+    """A page that stands for itself: `html` is its text, `save` writes it, notebooks show it."""
+
+    #: In pixels, of the frame in a notebook.
+    height = 720
+
+    def __init__(self, html: str) -> None:
+        self.html = html
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the page to a file whose name ends in .html; gives the path.
+
+        The file is complete or, if anything fails, as it was before. Raises ValueError for
+        another ending, and FileNotFoundError if there is no such directory.
+        """
+        path = page_path(path)
+        with replacing(path) as temporary:
+            temporary.write_text(self.html, encoding="utf-8")
+        return path
+
+    def __repr__(self) -> str:
+        return f'<{type(self).__name__}; .save("page.html") writes it to a file>'
+
+    def _repr_html_(self) -> str:
+        """What notebooks show. In a frame of its own, its scripts run, and touch nothing else."""
+        return (
+            f'<iframe srcdoc="{html.escape(self.html)}" sandbox="allow-scripts" '
+            f'style="width: 100%; height: {self.height}px; border: 0" '
+            f'title="{html.escape(type(self).__name__)}"></iframe>'
+        )
