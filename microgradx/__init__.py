@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from microgradx.displays import displays
 from microgradx.engine import Op, Tensor, as_tensor
 from microgradx.functional import *
 from microgradx.memory import release_memory
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from microgradx.compiler.compiled import compile
     from microgradx.compiler.recording import CaptureError
     from microgradx.randomness import manual_seed
-    from microgradx.show.drawing import draw
+    from microgradx.show.drawing import draw, draw_dot
+    from microgradx.show.explanation import explain
+    from microgradx.show.softmax_page import explain_softmax
     from microgradx.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 # What is loaded at its first use, and from where.
@@ -50,6 +53,9 @@ _LAZY = {
     "check_op": "microgradx.checking.ops",
     "manual_seed": "microgradx.randomness",
     "draw": "microgradx.show.drawing",
+    "draw_dot": "microgradx.show.drawing",
+    "explain": "microgradx.show.explanation",
+    "explain_softmax": "microgradx.show.softmax_page",
     **dict.fromkeys(
         ("grad", "value_and_grad", "vjp", "jvp", "jacobian", "hessian", "hvp"),
         "microgradx.transforms",
@@ -72,3 +78,17 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     private = {"Any", "TYPE_CHECKING", "annotations", "importlib"}
     return sorted({*globals(), *_LAZY, *_LAZY_MODULES} - private)
+
+
+def _at_first_use(module: str, name: str) -> Any:
+    """A function of a module that is loaded when it is called."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return getattr(importlib.import_module(module), name)(*args, **kwargs)
+
+    return call
+
+
+# What Tensor's methods of these names call.
+for _name, _module in (("draw", "drawing"), ("explain", "explanation"), ("trace", "trace")):
+    displays[_name] = _at_first_use(f"microgradx.show.{_module}", _name)

@@ -557,9 +557,6 @@ class ArrayMethods:
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
         return implementations[np.diagonal](self, offset, axis1, axis2)
 
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
-        return implementations[np.trace](self, offset, axis1, axis2)
-
     def astype(self, dtype: Any) -> Self:
         return implementations[np.astype](self, dtype)
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy import ndarray
 
 from microgradx.array_methods import Array, ArrayMethods, as_array, one, plain
+from microgradx.displays import Displays
 from microgradx.hooks import GradientHooks, hooked, retain
 from microgradx.memory import Loan
 from microgradx.messages import described, explained, listed
@@ -133,7 +134,7 @@ class Op:
 # ---------------------------------------------------------------------------- tensors
 
 
-class Tensor(ArrayMethods, GradientHooks, Labels):
+class Tensor(ArrayMethods, GradientHooks, Displays, Labels):
     """An array that remembers how it was computed, so that gradients can be.
 
     `data` (numbers, lists, an array; floats if it shall require gradients) is copied. Functions

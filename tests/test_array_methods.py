@@ -209,7 +209,6 @@ METHODS = {
     "take": (X, lambda t: t.take([0, 2], axis=1), X.take([0, 2], axis=1)),
     "compress": (X, lambda t: t.compress([False, True], axis=0), X[1:]),
     "diagonal": (X, lambda t: t.diagonal(1), X.diagonal(1)),
-    "trace": (X, lambda t: t.trace(), X.trace()),
     "at": (X, lambda t: t.at[0].set(1.0), np.array([[1.0, 1.0, 1.0], X[1]])),
     "sqrt": (POSITIVE, lambda t: t.sqrt(), np.sqrt(POSITIVE)),
     "tanh": (X, lambda t: t.tanh(), np.tanh(X)),

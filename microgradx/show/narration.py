@@ -1,0 +1,124 @@
+"""What is said of steps, in words and in equations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from microgradx.engine import Tensor
+from microgradx.show.steps import Products, Step
+
+#: Ops that are written between their operands.
+SIGNS = {"add": "+", "subtract": "-", "multiply": "·", "divide": "/", "matmul": "@"}
+
+COUNTED = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
+
+#: A name, {"name": "h"}, or a derivative, {"of": "loss", "by": "h"}, to be set as a fraction.
+Symbol = dict[str, str]
+
+
+class Narrator:
+    """Speaks of the steps of a computation, by the names of its Tensors."""
+
+    def __init__(self, output: Tensor, names: Mapping[Tensor, str]) -> None:
+        self.output = output
+        self.names = names
+
+    # ------------------------------------------------------------------ symbols
+
+    def name(self, tensor: Tensor) -> Symbol:
+        return {"name": self.names[tensor]}
+
+    def gradient(self, tensor: Tensor) -> Symbol:
+        return {"of": self.names[self.output], "by": self.names[tensor]}
+
+    def local(self, step: Step) -> Symbol:
+        return {"of": self.names[step.tensor], "by": self.names[step.receiver]}
+
+    def result(self, step: Step) -> Symbol:
+        """What a step gives."""
+        is_forward = step.kind == "forward"
+        return self.name(step.tensor) if is_forward else self.gradient(step.receiver)
+
+    def equation(self, step: Step) -> list[str | Symbol]:
+        """What a step computes, made of text and symbols."""
+        result = self.result(step)
+        if step.kind == "seed":
+            return [result, " = 1"]
+        if step.kind == "sum":
+            return [result, f" = Σ over {axes(step)}"]
+        if step.kind == "backward":
+            if step.local is None:
+                return [result, f" = {step.formula}"]
+            return [result, " = ", self.gradient(step.tensor), " · ", self.local(step)]
+        op = op_of(step)
+        if not step.tensor.inputs:  # the graph was freed
+            return [result, f" = {op}(…)"]
+        before, between, after = (
+            ("", f" {SIGNS[op]} ", "") if op in SIGNS else (f"{op}(", ", ", ")")
+        )
+        operands = [part for x in step.tensor.inputs for part in (between, self.name(x))][1:]
+        return [result, f" = {before}", *operands, after]
+
+    # ------------------------------------------------------------------ words
+
+    def title(self, step: Step) -> str:
+        """The way that the value or the gradient takes."""
+        name, receiver, op = self.names[step.tensor], self.names[step.receiver], op_of(step)
+        if step.kind == "forward":
+            return f"{op} → {name}"
+        if step.kind == "seed":
+            return f"begins at {name}"
+        if step.kind == "sum":
+            return f"summed over {axes(step)} → {receiver}"
+        return f"{name} → {op} → {receiver}"
+
+    def sentence(self, step: Step) -> str:
+        """What happens in a step."""
+        name, receiver, op = self.names[step.tensor], self.names[step.receiver], op_of(step)
+        if step.kind == "forward":
+            operands = [self.names[x] for x in step.tensor.inputs]
+            return f"{op} computes {name} from {listed(operands) or 'what is forgotten'}."
+        if step.kind == "seed":
+            return f"Backpropagation begins: the derivative of {name} with respect to itself is 1."
+        if step.kind == "sum":
+            return (
+                f"{receiver} was broadcast along {axes(step)}, so what was passed on is summed "
+                "over it."
+            )
+        if step.local is not None:
+            return (
+                f"The chain rule: what arrived at {name}, times the derivative of {name} with "
+                f"respect to {receiver}."
+            )
+        if isinstance(step.how, Products):
+            return (
+                f"Each element of {receiver} reaches several of {name}: their gradients are summed."
+            )
+        return f"{op} passes on to {receiver} what arrived at {name}."
+
+    def contribution(self, step: Step) -> str:
+        """Which of the contributions to the receiver's gradient a step makes."""
+        receiver = self.names[step.receiver]
+        if step.kind in ("forward", "seed"):
+            return ""
+        if step.contribution == 0:
+            return f"{receiver} was broadcast: a sum follows"
+        if step.contributions == 1:
+            return f"the only contribution to {receiver}"
+        n = step.contribution
+        which = COUNTED[n - 1] if n <= len(COUNTED) else f"number {n}"
+        return f"{which} of {step.contributions} contributions to {receiver}"
+
+
+def op_of(step: Step) -> str:
+    return "" if step.tensor.op is None else step.tensor.op.name
+
+
+def axes(step: Step) -> str:
+    """The axes that a step sums over."""
+    return f"{'axis' if len(step.axes) == 1 else 'axes'} {listed(list(map(str, step.axes)))}"
+
+
+def listed(words: list[str]) -> str:
+    """Words with commas and an "and" between them."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
