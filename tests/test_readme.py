@@ -2,9 +2,12 @@
 
 import html
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+
+from microgradx.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,6 +40,18 @@ def test_the_make_targets_exist():
     assert targets == ["demo", "test"]
     for target in targets:
         assert f"\n{target}:" in makefile
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
+def test_the_commands_that_show_things_run(page, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("pygraphviz")
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / page).read_text(encoding="utf-8")
+    commands = re.findall(r"^python -m microgradx ((?:explain|draw|softmax|info).*)$", text, re.M)
+    assert len(commands) == 4
+    for command in commands:
+        assert main(shlex.split(command)) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"page.html", "graph.svg"}
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", README))

@@ -1,0 +1,75 @@
+"""`draw`: the computation graph of an expression, as a picture or as source of one."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from microgradx.commands.arguments import count, whole
+from microgradx.commands.expression import NOTES, add_expression, computed, warnings_in_lines
+from microgradx.training.files import InputError
+
+__all__ = ["add_to", "run"]
+
+EXAMPLES = """
+Examples:
+  python -m microgradx draw "(a*b + c).tanh()" a=2 b=-3 c=10 -o graph.svg
+  python -m microgradx draw "e = y - w*x; (e*e).mean()" x=1,2 y=3,5 w=2 \\
+      -o graph.png
+  python -m microgradx draw "a*a" a=3 | dot -Tpng > graph.png
+"""
+
+
+def add_to(commands: Any) -> None:
+    parser = commands.add_parser(
+        "draw",
+        help="draw the computation graph of an expression",
+        description="Draw the computation graph of an expression, with values and gradients.",
+        epilog=NOTES + EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    add_expression(parser)
+    parser.add_argument(
+        "-o",
+        "--out",
+        metavar="FILE",
+        help="a file for the picture, whose name says the format: .svg, .png, .pdf, .html, .mmd "
+        "(Mermaid), .dot or .gv (default: DOT source, on the terminal)",
+    )
+    parser.add_argument(
+        "--depth",
+        type=whole,
+        metavar="N",
+        help="how many levels of functions inside functions are drawn open (default: all)",
+    )
+    parser.add_argument(
+        "--max-nodes",
+        type=count,
+        default=200,
+        metavar="N",
+        help="leave out what is more than N boxes and ellipses (default: %(default)s)",
+    )
+    parser.add_argument("--no-gradients", action="store_true", help="draw the values alone")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from microgradx.show.drawing import draw
+    from microgradx.show.rendering import RenderingError
+
+    with warnings_in_lines():
+        drawing = draw(
+            computed(arguments),
+            gradients=not arguments.no_gradients,
+            depth=arguments.depth,
+            max_nodes=arguments.max_nodes,
+        )
+        if arguments.out is None:
+            print(drawing.source, end="")
+            return 0
+        try:
+            drawing.save(arguments.out)
+        except (ValueError, RenderingError) as error:
+            raise InputError(str(error)) from error
+    print(f"Written: {arguments.out}")
+    return 0

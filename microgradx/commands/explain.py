@@ -1,0 +1,57 @@
+"""`explain`: an expression and its backpropagation, step by step, as text or as a page."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from microgradx.commands.expression import NOTES, add_expression, computed, warnings_in_lines
+from microgradx.training.files import InputError
+
+__all__ = ["add_to", "run"]
+
+EXAMPLES = """
+Examples:
+  python -m microgradx explain "(a*b + c).tanh()" a=2 b=-3 c=10
+  python -m microgradx explain "L = cross_entropy(x @ w, 0)" x=1,2 \\
+      "w=[[1,0],[0,1]]" -o page.html
+"""
+
+
+def add_to(commands: Any) -> None:
+    parser = commands.add_parser(
+        "explain",
+        help="show the steps of an expression and of its backpropagation",
+        description="Show the steps in which an expression is computed, and then its gradients "
+        "by\nbackpropagation: as text, or as a page to step through, in a file of its own.",
+        epilog=NOTES + EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    add_expression(parser)
+    parser.add_argument(
+        "-o", "--out", metavar="FILE", help="a file for the page, such as page.html (default: text)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from microgradx.show.explanation import explain
+    from microgradx.show.rendering import RenderingError
+    from microgradx.show.trace import trace
+
+    with warnings_in_lines():
+        tensor = computed(arguments)
+        if tensor.op is None:
+            raise InputError(
+                f"{tensor.name} alone needs no explanation; compute something from it, such as "
+                f"2*{tensor.name}"
+            )
+        if arguments.out is None:
+            trace(tensor).show()
+            return 0
+        try:
+            explain(tensor, arguments.out)
+        except (ValueError, RenderingError) as error:
+            raise InputError(str(error)) from error
+    print(f"Written: {arguments.out}; open it in a browser")
+    return 0

@@ -1,0 +1,66 @@
+"""`predict`: labels and their probabilities, by a classifier that was trained before."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from microgradx.commands.arguments import positive
+
+__all__ = ["add_to", "run"]
+
+
+def add_to(commands: Any) -> None:
+    parser = commands.add_parser(
+        "predict",
+        help="predict labels of new rows with a trained classifier",
+        description="Print, as CSV, a predicted label and its probability for each row of FILE. "
+        "If it has the labels too, the accuracy is printed on stderr.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("model", metavar="MODEL", help="model.npz, as written by train")
+    parser.add_argument(
+        "file", metavar="FILE", help="a .csv or .npz file with the columns the model was trained on"
+    )
+    parser.add_argument(
+        "--temperature",
+        type=positive,
+        metavar="T",
+        help="as for train (default: the one that was given there)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    import csv
+
+    import numpy as np
+
+    from microgradx.training.files import abridged
+    from microgradx.training.persistence import load_classifier
+    from microgradx.training.tables import read_new_rows
+
+    classifier = load_classifier(arguments.model)
+    features, labels = read_new_rows(arguments.file, classifier.layout)
+    probabilities = classifier.predict_proba(features, arguments.temperature)
+    predicted = [classifier.label_names[i] for i in np.argmax(probabilities, axis=1)]
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(("label", "probability"))
+    for label, probability in zip(predicted, np.max(probabilities, axis=1), strict=True):
+        rows.writerow((label, f"{probability:.4f}"))
+    if labels is not None:
+        known = [(a, b) for a, b in zip(labels, predicted, strict=True) if a]
+        right = sum(a == b for a, b in known)
+        if known and not {label for label, _ in known} & set(classifier.label_names):
+            print(
+                f"microgradx: none of the labels in {arguments.file} is known to the model, whose "
+                f"classes are {abridged(classifier.label_names)}",
+                file=sys.stderr,
+            )
+        elif known:
+            print(
+                f"microgradx: {right / len(known):.2%} of the {len(known)} rows that have a label "
+                f"in {arguments.file} were predicted right",
+                file=sys.stderr,
+            )
+    return 0

@@ -1,0 +1,119 @@
+"""Versions and optional packages, by the command line."""
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import microgradx as mg
+from microgradx.commands import info
+
+
+@pytest.fixture
+def said(run):
+    """What `info` prints: a dict of its lines, by what they are about."""
+
+    def said():
+        status, out, err = run("info")
+        assert (status, err) == (0, "")
+        lines = [line for line in out.splitlines() if line and not line.endswith(":")]
+        return dict(re.split("  +", line.strip(), maxsplit=1) for line in lines)
+
+    return said
+
+
+def test_versions(said):
+    lines = said()
+    assert lines["Python"].startswith("{}.{}.{}".format(*sys.version_info))
+    assert lines["NumPy"].startswith(f"{np.__version__}, with ")
+    assert lines["threads"].startswith(f"{mg.get_num_threads()} for large arrays")
+
+
+def test_optional_packages_are_those_that_the_extras_bring():
+    try:
+        requirements = importlib.metadata.requires("microgradx")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("microgradx is not installed, but run from its sources")
+    for package in info.PACKAGES:
+        extra = re.search(r"microgradx\[(\w+)\]", package.remedy)
+        if extra:
+            assert any(
+                re.match(rf"{package.name}\b.*extra == .{extra[1]}.", requirement)
+                for requirement in requirements
+            ), package
+    told = " ".join(package.remedy for package in info.PACKAGES)
+    for extra in importlib.metadata.metadata("microgradx").get_all("Provides-Extra"):
+        assert f"[{extra}]" in told or extra in ("all", "test")
+
+
+def test_what_is_installed_is_shown_with_its_version(said, monkeypatch):
+    monkeypatch.setattr(info.shutil, "which", lambda program: None)
+    lines = said()
+    for package in info.PACKAGES:
+        try:
+            version = importlib.metadata.version(package.name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        assert lines[package.use] == f"{package.name} {version}"
+
+
+def test_what_is_missing_is_shown_with_how_to_get_it(said, monkeypatch):
+    monkeypatch.setattr(info.shutil, "which", lambda program: None)
+    for package in info.PACKAGES:
+        monkeypatch.setitem(sys.modules, package.module, None)
+    lines = said()
+    for package in info.PACKAGES:
+        assert lines[package.use] == f"missing: {package.remedy}"
+        assert 34 + len(lines[package.use]) < 80
+
+
+def test_the_program_dot_is_asked_for_its_version(said, monkeypatch):
+    monkeypatch.setattr(info.shutil, "which", {"dot": "/usr/bin/dot"}.get)
+
+    def asked(command, **settings):
+        assert command == ["/usr/bin/dot", "-V"]
+        return subprocess.CompletedProcess(
+            command, 0, "", "dot - graphviz version 12.2.1 (20241206.2353)\n"
+        )
+
+    monkeypatch.setattr(info.subprocess, "run", asked)
+    assert said()[info.PACKAGES[0].use] == "the program dot 12.2.1"
+
+
+def test_nothing_that_is_broken_stops_it(said, monkeypatch):
+    def broken(*arguments, **settings):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(info.importlib.metadata, "version", broken)
+    monkeypatch.setattr(info.importlib.metadata, "packages_distributions", broken)
+    monkeypatch.setattr(info.subprocess, "run", broken)
+    monkeypatch.setattr(info.shutil, "which", lambda program: program)
+    monkeypatch.setattr(info, "find_spec", lambda module: module)
+    monkeypatch.setattr(np, "show_config", broken)
+    monkeypatch.setattr("microgradx.threads._num_threads", None)
+    monkeypatch.setenv("MICROGRADX_NUM_THREADS", "many")
+    lines = said()
+    unknown = "unknown (RuntimeError: broken)"
+    assert lines["microgradx"] == unknown
+    assert lines["NumPy"] == f"{unknown}, with {unknown}"
+    assert lines["threads"].startswith("unknown (ValueError: the environment variable")
+    assert lines[info.PACKAGES[0].use] == f"the program dot {unknown}"
+    assert lines[info.PACKAGES[1].use] == unknown
+
+
+def test_threads_of_the_blas_library_are_told_if_they_are_set(said, monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    assert "OPENBLAS_NUM_THREADS=3" in said()["threads"]
+
+
+def test_nothing_heavy_is_loaded():
+    script = (
+        "import sys; from microgradx.cli import main; main(['info']); "
+        "print([name for name in ('sklearn', 'matplotlib', 'rich', 'pygraphviz', 'dask', 'cupy',"
+        " 'microgradx.show') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "[]"
