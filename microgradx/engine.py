@@ -115,7 +115,7 @@ class Op:
         except (ValueError, TypeError, IndexError) as error:
             raise explained(error, f"{self!r} of {listed(inputs)}") from error
         if observers:
-            for observer in observers:
+            for observer in tuple(observers):  # which others may leave meanwhile
                 observer.forward(self, inputs, out)
         return out
 
@@ -391,7 +391,7 @@ def sweep(
                     continue
                 gradient = answer(*arguments) if rules else answer
                 if observers:
-                    for observer in observers:
+                    for observer in tuple(observers):
                         observer.backward(tensor, x, g, gradient)
                 if create_graph:
                     gradient = as_tensor(gradient)

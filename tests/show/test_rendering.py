@@ -143,7 +143,11 @@ def test_what_takes_too_long_is_stopped_and_the_message_says_what_to_do(
 
 def test_ctrl_c_stops_it(without_dot, fifo):
     script(without_dot, f"echo $$ > {fifo}; read line < {fifo}")
-    code = "from microgradx.show.rendering import render; render('digraph {}', 'svg')"
+    code = (
+        # Processes that are started in the background by a shell ignore it otherwise.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from microgradx.show.rendering import render; render('digraph {}', 'svg')"
+    )
     python = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     layout = int(fifo.read_text())  # waits until the program runs
     python.send_signal(signal.SIGINT)
