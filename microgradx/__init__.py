@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from microgradx.compiler.compiled import compile
     from microgradx.compiler.recording import CaptureError
     from microgradx.randomness import manual_seed
-    from microgradx.show.drawing import draw, draw_dot
     from microgradx.show.explanation import explain
+    from microgradx.show.graphs.drawing import draw, draw_dot
     from microgradx.show.softmax_page import explain_softmax
     from microgradx.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
@@ -52,8 +52,8 @@ _LAZY = {
     "OpCheckError": "microgradx.checking.ops",
     "check_op": "microgradx.checking.ops",
     "manual_seed": "microgradx.randomness",
-    "draw": "microgradx.show.drawing",
-    "draw_dot": "microgradx.show.drawing",
+    "draw": "microgradx.show.graphs.drawing",
+    "draw_dot": "microgradx.show.graphs.drawing",
     "explain": "microgradx.show.explanation",
     "explain_softmax": "microgradx.show.softmax_page",
     **dict.fromkeys(
@@ -90,5 +90,5 @@ def _at_first_use(module: str, name: str) -> Any:
 
 
 # What Tensor's methods of these names call.
-for _name, _module in (("draw", "drawing"), ("explain", "explanation"), ("trace", "trace")):
+for _name, _module in (("draw", "graphs.drawing"), ("explain", "explanation"), ("trace", "trace")):
     displays[_name] = _at_first_use(f"microgradx.show.{_module}", _name)

@@ -35,7 +35,7 @@ def test_nothing_of_it_is_loaded_before_its_first_use():
             "import sys, microgradx as mg",
             "assert not any('microgradx.show' in name for name in sys.modules)",
             "mg.Tensor(1.0).draw()",
-            "assert 'microgradx.show.drawing' in sys.modules",
+            "assert 'microgradx.show.graphs.drawing' in sys.modules",
         ]
     )
     subprocess.run([sys.executable, "-c", program], check=True)

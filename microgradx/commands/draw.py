@@ -54,8 +54,8 @@ def add_to(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from microgradx.show.drawing import draw
-    from microgradx.show.rendering import RenderingError
+    from microgradx.show.graphs.drawing import draw
+    from microgradx.show.graphs.rendering import RenderingError
 
     with warnings_in_lines():
         drawing = draw(

@@ -36,7 +36,7 @@ def add_to(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from microgradx.show.explanation import explain
-    from microgradx.show.rendering import RenderingError
+    from microgradx.show.graphs.rendering import RenderingError
     from microgradx.show.trace import trace
 
     with warnings_in_lines():

@@ -369,9 +369,9 @@ def _draw(
     """Draw what can be drawn; what lacks a program is passed over, with a line that says which."""
     from microgradx.engine import Tensor
     from microgradx.functional import cross_entropy
-    from microgradx.show.drawing import draw
+    from microgradx.show.graphs.drawing import draw
+    from microgradx.show.graphs.rendering import RenderingError
     from microgradx.show.plots import PlottingError, plot_curves, plot_predictions
-    from microgradx.show.rendering import RenderingError
 
     def graph(path: Path) -> None:
         x, y = (values[:4] for values in training)

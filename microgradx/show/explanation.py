@@ -13,17 +13,17 @@ import numpy as np
 from microgradx.array_methods import Array
 from microgradx.engine import Tensor
 from microgradx.messages import callers_frame, described
-from microgradx.show.arithmetic import number, written
-from microgradx.show.drawing import Drawing, draw
-from microgradx.show.graph import Graph
-from microgradx.show.names import names_of_all
+from microgradx.show.graphs.drawing import Drawing, draw
+from microgradx.show.graphs.graph import Graph
+from microgradx.show.graphs.names import names_of_all
+from microgradx.show.graphs.summaries import FEW
+from microgradx.show.graphs.svg import inline
 from microgradx.show.narration import Narrator
 from microgradx.show.page_data import Content
 from microgradx.show.pages import Page, asset, page, page_path
-from microgradx.show.stepping import Steps, steps_of
-from microgradx.show.steps import Step
-from microgradx.show.summaries import FEW
-from microgradx.show.svg import inline
+from microgradx.show.steps.arithmetic import number, written
+from microgradx.show.steps.stepping import Steps, steps_of
+from microgradx.show.steps.steps import Step
 
 __all__ = ["Explanation", "explain"]
 

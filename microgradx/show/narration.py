@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from microgradx.engine import Tensor
-from microgradx.show.steps import Products, Step
+from microgradx.show.steps.steps import Products, Step
 
 #: Ops that are written between their operands.
 SIGNS = {"add": "+", "subtract": "-", "multiply": "·", "divide": "/", "matmul": "@"}

@@ -11,9 +11,9 @@ import numpy as np
 
 from microgradx.array_methods import Array
 from microgradx.engine import Tensor
-from microgradx.show.graph import Graph
+from microgradx.show.graphs.graph import Graph
 from microgradx.show.narration import SIGNS, Narrator, Symbol, axes, op_of
-from microgradx.show.steps import Bars, Formula, Products, Step, Weighted
+from microgradx.show.steps.steps import Bars, Formula, Products, Step, Weighted
 
 #: Arrays of more elements, in all or along an axis beside others, are large.
 LARGE, LONG = 4096, 128

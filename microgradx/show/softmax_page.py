@@ -24,7 +24,7 @@ from microgradx.functional import cross_entropy, log_softmax, softmax
 from microgradx.messages import printable
 from microgradx.ops.softmax import SoftmaxCrossEntropy, cooled
 from microgradx.ops.softmax_rows import losses_and_gradients
-from microgradx.show.labels import number
+from microgradx.show.graphs.labels import number
 from microgradx.show.pages import Page, asset, page
 
 __all__ = ["SoftmaxExplanation", "explain_softmax"]

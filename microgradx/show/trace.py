@@ -14,12 +14,12 @@ import numpy as np
 from microgradx.array_methods import Array
 from microgradx.engine import Tensor
 from microgradx.messages import callers_frame, described
-from microgradx.show.arithmetic import number, placed, written
-from microgradx.show.names import names_of_all
+from microgradx.show.graphs.names import names_of_all
+from microgradx.show.graphs.summaries import FEW
 from microgradx.show.narration import Narrator
-from microgradx.show.stepping import Steps, steps_of
-from microgradx.show.steps import Formula, How, Step, letters
-from microgradx.show.summaries import FEW
+from microgradx.show.steps.arithmetic import number, placed, written
+from microgradx.show.steps.stepping import Steps, steps_of
+from microgradx.show.steps.steps import Formula, How, Step, letters
 
 __all__ = ["Trace", "trace"]
 

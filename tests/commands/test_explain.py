@@ -7,7 +7,7 @@ import pytest
 
 import microgradx as mg
 from microgradx.expressions import evaluate
-from microgradx.show.rendering import RenderingError, render
+from microgradx.show.graphs.rendering import RenderingError, render
 
 EXAMPLE = ("(a*b + c).tanh()", "a=2", "b=-3", "c=10")
 

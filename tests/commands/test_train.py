@@ -13,7 +13,7 @@ import pytest
 from microgradx.cli import main
 from microgradx.commands import train as command
 from microgradx.ops.softmax import SoftmaxCrossEntropy
-from microgradx.show.rendering import RenderingError, render
+from microgradx.show.graphs.rendering import RenderingError, render
 from microgradx.training import load_classifier, load_table
 
 SMALL = ("--hidden", "8", "--epochs", "3")

@@ -3,9 +3,9 @@
 import pytest
 
 import microgradx as mg
+from microgradx.show.graphs.palette import DARK, KINDS
+from microgradx.show.graphs.svg import inline
 from microgradx.show.pages import page
-from microgradx.show.palette import DARK, KINDS
-from microgradx.show.svg import inline
 
 HOSTILE = 'a|b{c}<script>&"\n&lt;\\N'
 

@@ -10,11 +10,11 @@ import pytest
 
 import microgradx as mg
 from microgradx.nn.functional import conv2d
-from microgradx.show.arithmetic import number, written
 from microgradx.show.explanation import Explanation, explain
 from microgradx.show.page_data import Arrays
-from microgradx.show.stepping import steps_of
-from microgradx.show.steps import Formula, Picked, Products, Reduced, Weighted
+from microgradx.show.steps.arithmetic import number, written
+from microgradx.show.steps.stepping import steps_of
+from microgradx.show.steps.steps import Formula, Picked, Products, Reduced, Weighted
 
 HOSTILE = "a|b{c}<script>failed()</script>&\"'\n\u202e</script><!--"
 
@@ -22,7 +22,7 @@ HOSTILE = "a|b{c}<script>failed()</script>&\"'\n\u202e</script><!--"
 @pytest.fixture(scope="module", autouse=True)
 def graphviz():
     """Pages have a picture in them."""
-    from microgradx.show.rendering import RenderingError, render
+    from microgradx.show.graphs.rendering import RenderingError, render
 
     try:
         render("digraph {}", "svg")

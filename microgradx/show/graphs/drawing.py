@@ -1,0 +1,196 @@
+"""Drawings of computation graphs: Graphviz lays them out, notebooks show them, files keep them."""
+
+from __future__ import annotations
+
+import html
+import os
+import warnings
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from microgradx.engine import Tensor
+from microgradx.files import replacing
+from microgradx.messages import callers_frame, printable
+from microgradx.show.graphs.dot import digraph
+from microgradx.show.graphs.graph import Graph, graph_behind
+from microgradx.show.graphs.labels import left_out, titles
+from microgradx.show.graphs.mermaid import mermaid
+from microgradx.show.graphs.rendering import RenderingError, render
+from microgradx.show.graphs.svg import adapted, in_notebook, inline
+from microgradx.show.pages import page
+
+__all__ = ["Drawing", "draw", "draw_dot"]
+
+FORMATS = (".svg", ".png", ".pdf", ".dot", ".gv", ".mmd", ".html")
+
+
+def draw(
+    tensor: Tensor,
+    *,
+    gradients: bool = True,
+    depth: int | None = None,
+    expand: str | Iterable[str] = (),
+    max_nodes: int = 200,
+) -> Drawing:
+    """The computation graph of a Tensor, from its leaves at the top down to itself.
+
+    Boxes are Tensors: name (its own, or that of your variable), shape, dtype, up to six elements
+    (of more, the least, the mean and the greatest, and as colours the means of up to 16
+    stretches), and likewise the gradient of the drawn Tensor with respect to them. The gradients
+    are computed for the picture alone: no `grad` is read or written. There are none if the drawn
+    Tensor is not a single number, if a leaf was changed since it was used (the box says which), or
+    if the graph was freed; the picture says so. Boxes with NaN or infinities are red. Ellipses are
+    ops; where the order of operands matters, x, y, z say which is which.
+
+    Frames are calls of modules and composed functions. Those that more than `depth` others are
+    around are closed, that is, one node each (0: all are), but for those whose name is in `expand`.
+    Closed calls in a row, all alike, are one node that counts them. If there are more than
+    `max_nodes` nodes and boxes, calls are closed from the deepest up, then straight runs of ops
+    become one node each, and at last the oldest ops are left out, with a warning.
+
+    Raises TypeError for what is not a Tensor, and ValueError for `max_nodes` below 1, `depth` below
+    0, and a name in `expand` that nothing is called by.
+
+    >>> import microgradx as mg
+    >>> w = mg.Tensor([1.0, -2.0], requires_grad=True)
+    >>> mg.draw((w * w).sum())
+    <Drawing of 5 nodes; .save("graph.svg") makes a picture of it>
+    """
+    if not isinstance(tensor, Tensor):
+        raise TypeError(
+            f"draw() shows how a Tensor was computed, and was given {type(tensor).__name__}; "
+            "give it the result of a computation on Tensors"
+        )
+    if max_nodes < 1:
+        raise ValueError(f"max_nodes must be at least 1, not {max_nodes}")
+    if depth is not None and depth < 0:
+        raise ValueError(f"depth must be 0 or more, or None to open every call, not {depth}")
+    frame = callers_frame()
+    with np.errstate(all="ignore"):  # what overflows is seen in the picture
+        graph = graph_behind(
+            tensor,
+            frame,
+            gradients=gradients,
+            depth=depth,
+            expand=(expand,) if isinstance(expand, str) else tuple(expand),
+            max_nodes=max_nodes,
+        )
+    if graph.is_cut:
+        warnings.warn_explicit(
+            f"the graph has more than max_nodes={max_nodes} nodes: {left_out(graph)}, the oldest, "
+            "are left out of the drawing; pass a larger max_nodes to see more of them",
+            UserWarning,
+            frame.f_code.co_filename,
+            frame.f_lineno,
+            module=frame.f_globals.get("__name__"),
+            registry=frame.f_globals.setdefault("__warningregistry__", {}),
+        )
+    return Drawing(graph)
+
+
+def draw_dot(root: Tensor, format: str = "svg", rankdir: Literal["LR", "TB"] = "LR") -> Any:
+    """micrograd's function of this name: the graph as a `graphviz.Digraph`, from left to right.
+
+    `format` is what its `render` will write, "svg" or "png", say; `rankdir` is "LR" or "TB".
+    """
+    if rankdir not in ("LR", "TB"):
+        raise ValueError(f'rankdir must be "LR" or "TB", not {rankdir!r}')
+    dot = digraph(draw(root).graph, rankdir)
+    dot.format = format
+    return dot
+
+
+class Drawing:
+    """A computation graph, ready to be shown in a notebook or saved. Made by `draw`."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    @property
+    def nodes(self) -> int:
+        """How many boxes and nodes there are."""
+        return self.graph.nodes
+
+    @cached_property
+    def digraph(self) -> Any:
+        """The `graphviz.Digraph` behind the picture."""
+        return digraph(self.graph)
+
+    @property
+    def source(self) -> str:
+        """The graph in Graphviz's DOT language; the same computation gives the same text."""
+        source: str = self.digraph.source
+        return source
+
+    def svg(self) -> str:
+        """The picture as the text of an SVG file, for light and dark surrounds.
+
+        Raises RenderingError without Graphviz.
+        """
+        svg = render(self.source, "svg").decode()
+        return adapted(svg, printable(self.graph.title), titles(self.graph))
+
+    def to_mermaid(self) -> str:
+        """The graph as a flowchart in Mermaid's language, which GitHub draws inside of Markdown.
+
+        If it is larger than GitHub allows, more of the oldest ops are left out.
+        """
+        return mermaid(self.graph)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the picture to a file, in the format that its name ends in; gives the path.
+
+        The formats are .svg, .png and .pdf; .html, a page to zoom and move about in; .dot or .gv,
+        Graphviz's source; and .mmd, Mermaid's. The file is complete or, if anything fails, as it
+        was before. Raises ValueError for another format, FileNotFoundError if there is no such
+        directory, and RenderingError without Graphviz.
+        """
+        path = Path(path)
+        extension = path.suffix.lower()
+        if extension not in FORMATS:
+            raise ValueError(
+                f"a drawing cannot be saved as {path.name!r}; end the name with one of "
+                f"{', '.join(FORMATS)}"
+            )
+        if not path.parent.is_dir():
+            raise FileNotFoundError(
+                f"there is no directory {str(path.parent)!r} to save {path.name!r} in; create it "
+                "first"
+            )
+        if extension in (".png", ".pdf"):
+            content = render(self.source, extension[1:])
+        elif extension == ".svg":
+            content = self.svg().encode()
+        elif extension == ".html":
+            content = self._page().encode()
+        elif extension == ".mmd":
+            content = self.to_mermaid().encode()
+        else:
+            content = self.source.encode()
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+        return path
+
+    def _page(self) -> str:
+        title = printable(self.graph.title)
+        picture = f'<div class="graph">{inline(self.svg())}</div>'
+        body = f'<main class="drawing"><h1>{html.escape(title)}</h1>{picture}</main>'
+        return page(title, body, styles=["graph.css"], scripts=["graph.js", "drawing.js"])
+
+    def __repr__(self) -> str:
+        return f'<Drawing of {self.nodes} nodes; .save("graph.svg") makes a picture of it>'
+
+    def _repr_html_(self) -> str | None:
+        """What notebooks show, if there is Graphviz."""
+        return self._repr_mimebundle_().get("text/html")
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """What notebooks show: the picture, or one line about what is missing for it."""
+        try:
+            return {"text/html": in_notebook(self.svg()), "text/plain": repr(self)}
+        except RenderingError as error:
+            return {"text/plain": str(error)}

@@ -1,0 +1,290 @@
+"""What a picture of a computation shows: boxes of Tensors, the calls between them, and arrows.
+
+Nothing here knows how it will be drawn, and nothing here writes to a Tensor.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import cached_property
+from operator import attrgetter
+from types import FrameType
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from microgradx.array_methods import Array
+from microgradx.engine import Tensor, sweep
+from microgradx.show.graphs.collapsing import Call, Computation, collapsed, newest
+from microgradx.show.graphs.frames import Frame, frames_of
+from microgradx.show.graphs.names import names_of, variables_of
+from microgradx.show.graphs.summaries import Summary, summary
+
+#: For these ops, which operand comes first makes no difference to the result.
+COMMUTATIVE = {"add", "multiply", "maximum", "minimum"}
+
+#: More arrows than this from one node to another are drawn as one.
+FEW_ARROWS = 3
+
+Kind = Literal["input", "parameter", "constant", "intermediate", "output"]
+
+
+class Box(NamedTuple):
+    """A Tensor, as it was when the picture was made."""
+
+    id: str
+    tensor: Tensor
+    kind: Kind
+    name: str | None
+    frame: Frame | None
+    value: Summary
+    gradient: Summary | None
+    #: Whether it requires a gradient, and none arrived while others have one.
+    lacks_gradient: bool
+    #: Whether its values are no longer those that results were computed from.
+    has_changed: bool
+
+    @property
+    def is_finite(self) -> bool:
+        return self.value.is_finite and (self.gradient is None or self.gradient.is_finite)
+
+
+class Arrow(NamedTuple):
+    """From a box to a call that takes it, or from a call to the box of what it gave."""
+
+    tail: str
+    head: str
+    #: Which operand this is, or the first of those that it stands for.
+    position: int = 0
+    #: What the op's formula calls it, where the order of operands matters.
+    letter: str = ""
+    #: How many operands it stands for.
+    times: int = 1
+
+    @property
+    def id(self) -> str:
+        return f"e-{self.tail}-{self.head}-{self.position}"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The part of a computation that is shown.
+
+    Every node has an id. "t3" is the box of the third Tensor, and "t3_op" the op that made it;
+    "block1" and "chain1" stand for several ops each, and "elided" for all that is left out.
+    """
+
+    output: Tensor
+    #: In the order of the computation, a leaf just before its first use.
+    boxes: dict[Tensor, Box]
+    #: By id, in the order of the computation.
+    calls: dict[str, Call]
+    #: How many ops are left out.
+    elided: int
+    #: What the gradients are of, or why there are none, and what was done for the graph to fit.
+    note: str
+
+    @property
+    def title(self) -> str:
+        """What a page about it is called."""
+        name = self.boxes[self.output].name
+        return f"Computation graph of {name}" if name else "Computation graph"
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes there are, boxes and all."""
+        return len(self.boxes) + len(self.calls) + self.is_cut
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether anything is left out."""
+        return any(arrow.tail == "elided" for arrow in self.arrows)
+
+    @cached_property
+    def arrows(self) -> list[Arrow]:
+        arrows: list[Arrow] = []
+        for head, call in self.calls.items():
+            tails = [self.place_of(x) for x in call.inputs]
+            has_order = call.kind == "op" and len(tails) > 1 and call.name not in COMMUTATIVE
+            counts = Counter(tails)
+            for position, tail in enumerate(tails):
+                if counts[tail] > FEW_ARROWS or (tail == "elided" and counts[tail] > 1):
+                    arrows.append(Arrow(tail, head, position, times=counts[tail]))
+                    counts[tail] = 0
+                elif counts[tail]:
+                    letter = "xyz"[position] if position < 3 else str(position + 1)
+                    arrows.append(Arrow(tail, head, position, letter if has_order else ""))
+            arrows += [Arrow(head, self.place_of(out)) for out in call.outputs]
+        return arrows
+
+    @cached_property
+    def frames(self) -> dict[Frame, str]:
+        """The ids of the frames that something is in."""
+        ids: dict[Frame, str] = {}
+        boxes, calls = self.boxes.values(), self.calls.values()
+        for frame in (*(box.frame for box in boxes), *(call.frame for call in calls)):
+            while frame is not None and frame not in ids:
+                ids[frame] = f"frame{len(ids) + 1}"
+                frame = frame.around
+        return ids
+
+    # ------------------------------------------------------------------ where anything is shown
+
+    @cached_property
+    def _hidden_in(self) -> dict[Tensor, str]:
+        return {
+            tensor: id
+            for id, call in self.calls.items()
+            for tensor in (*call.members, *call.hidden)
+        }
+
+    def place_of(self, tensor: Tensor) -> str:
+        """The id of the node that stands for any Tensor of the computation."""
+        return self.boxes[tensor].id if tensor in self.boxes else self.place_of_op(tensor)
+
+    def place_of_op(self, tensor: Tensor) -> str:
+        """The id of the node that stands for the op that made any Tensor of the computation."""
+        return self._hidden_in.get(tensor, "elided")
+
+    def arrow_into(self, tensor: Tensor, position: int) -> str | None:
+        """The id of the arrow from an input of a Tensor to its op; None if none is drawn."""
+        ends = self.place_of(tensor.inputs[position]), self.place_of_op(tensor)
+        ids = self._arrows_between.get(ends, [])
+        own = Arrow(*ends, position).id
+        return own if own in ids else next(iter(ids), None)
+
+    def arrow_from(self, tensor: Tensor) -> str | None:
+        """The id of the arrow from the op that made a Tensor to its box; None if none is drawn."""
+        ends = self.place_of_op(tensor), self.place_of(tensor)
+        return next(iter(self._arrows_between.get(ends, [])), None)
+
+    @cached_property
+    def _arrows_between(self) -> dict[tuple[str, str], list[str]]:
+        ids: dict[tuple[str, str], list[str]] = {}
+        for arrow in self.arrows:
+            ids.setdefault((arrow.tail, arrow.head), []).append(arrow.id)
+        return ids
+
+    # ------------------------------------------------------------------ fewer nodes
+
+    def newest(self, max_nodes: int) -> Graph:
+        """The same with no more nodes than this: more of the oldest are left out."""
+        kept, shown = newest(list(self.calls.values()), max_nodes)
+        calls = dict(list(self.calls.items())[-len(kept) :])
+        gone = sum(len(call.members) for id, call in self.calls.items() if id not in calls)
+        boxes = {tensor: box for tensor, box in self.boxes.items() if tensor in shown}
+        return replace(self, boxes=boxes, calls=calls, elided=self.elided + gone)
+
+
+def graph_behind(
+    output: Tensor,
+    frame: FrameType,
+    *,
+    gradients: bool = True,
+    depth: int | None = None,
+    expand: Collection[str] = (),
+    max_nodes: int = 200,
+) -> Graph:
+    """What to show of `output` and what it was computed from, with the names there are in `frame`.
+
+    `depth`, `expand` and `max_nodes` are as in `draw`. Raises ValueError for a name in `expand`
+    that nothing was called.
+    """
+    # The engine's own walk refuses graphs of the past. A picture shows what is left of them.
+    found = {output}
+    unvisited = [output]
+    while unvisited:
+        for x in unvisited.pop().inputs:
+            if x not in found:
+                found.add(x)
+                unvisited.append(x)
+    results = sorted((t for t in found if t.op is not None), key=attrgetter("number"))
+    changed = {x for result in results for x in result.inputs if x.number > result.number}
+    names = names_of(found, frame)
+    held = set(map(id, variables_of(frame).values()))
+    given = {
+        x for x in found if x.op is None and (id(x) in held if x.requires_grad else x in names)
+    }
+    frames = frames_of(results, given)
+    for name in expand:
+        if name not in frames.names:
+            raise ValueError(
+                f"nothing is called {name!r} in this graph, so it cannot be expanded; "
+                + (f"there are {', '.join(frames.names)}" if frames.names else "it has no calls")
+            )
+
+    computation = Computation(output, results, given, frames)
+    layout, more_closed = collapsed(computation, depth, expand, max_nodes)
+    room = max_nodes if layout.nodes > max_nodes else layout.nodes + 1
+    calls, shown = newest(layout.calls, room)
+    shown[output] = None
+    arrived: dict[Tensor, Array] = {}
+    note = ""
+    if gradients and output.requires_grad:
+        name = names.get(output, "the output")
+        note = _obstacle(output, name, results, changed)
+        if not note:
+            note = f"gradients of {name}"
+            swept = sweep({output: np.ones_like(output.data)})
+            arrived = {tensor: g for tensor, g in swept if tensor in shown}
+
+    boxes: dict[Tensor, Box] = {}
+
+    def show(tensor: Tensor, frame: Frame | None) -> None:
+        if tensor in shown and tensor not in boxes:
+            g = arrived.get(tensor)
+            boxes[tensor] = Box(
+                id=f"t{len(boxes) + 1}",
+                tensor=tensor,
+                kind=_kind(tensor, frame, computation),
+                name=names.get(tensor),
+                frame=frame,
+                value=summary(tensor.data),
+                gradient=None if g is None else summary(g),
+                lacks_gradient=bool(arrived) and g is None and tensor.requires_grad,
+                has_changed=tensor in changed,
+            )
+
+    by_id: dict[str, Call] = {}
+    counts = Counter[str]()
+    for call in calls:
+        for x in call.inputs:
+            if x.op is None:
+                show(x, frames.innermost[x])
+        for out in call.outputs:
+            show(out, call.frame)
+        if call.kind == "op":
+            by_id[f"{boxes[call.members[0]].id}_op"] = call
+        else:
+            counts[call.kind] += 1
+            by_id[f"{call.kind}{counts[call.kind]}"] = call
+    show(output, None)
+    elided = len(results) - sum(len(call.members) for call in calls)
+    measures = ["calls closed"] if more_closed and counts["block"] else []
+    measures += ["chains joined"] if counts["chain"] else []
+    if measures:
+        note += f"{' · ' if note else ''}{' and '.join(measures)}, to fit max_nodes={max_nodes}"
+    return Graph(output, boxes, by_id, elided, note)
+
+
+def _kind(tensor: Tensor, frame: Frame | None, computation: Computation) -> Kind:
+    if tensor.op is not None:
+        return "output" if tensor is computation.output else "intermediate"
+    if tensor.requires_grad:
+        return "parameter"
+    # Numbers in expressions, and what functions make for themselves, came from nowhere else.
+    is_given = tensor in computation.given or (tensor.ndim > 0 and frame is None)
+    return "input" if is_given else "constant"
+
+
+def _obstacle(output: Tensor, name: str, results: list[Tensor], changed: set[Tensor]) -> str:
+    """Why there can be no gradients; nothing if there can be."""
+    if changed:
+        return "no gradients: leaves have changed since they were used"
+    if not all(result.inputs for result in results):
+        return "no gradients: the graph has been freed"
+    if output.size != 1:
+        return f"no gradients: {name} has {output.size} elements, not one"
+    return ""

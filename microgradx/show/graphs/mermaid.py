@@ -1,0 +1,110 @@
+"""From a graph to a flowchart in Mermaid's language, which GitHub draws inside of Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from microgradx.messages import printable
+from microgradx.show.graphs.frames import Frame
+from microgradx.show.graphs.graph import Box, Graph
+from microgradx.show.graphs.labels import call_lines, left_out, number
+from microgradx.show.graphs.palette import FRAME, INK, KINDS
+from microgradx.show.graphs.summaries import Summary
+
+# What GitHub draws at most.
+MAX_CHARACTERS = 50_000
+MAX_ARROWS = 500
+
+# Lines are as long as they are written.
+UNWRAPPED = '%%{init: {"flowchart": {"wrappingWidth": 1000}}}%%'
+
+# Of a line break, a formula, an icon, even as codes.
+BEGINNERS = "\\$:"
+
+# In black and white, too, the kinds differ: by their shapes and borders.
+SHAPES = {
+    "input": ("[", "]"),
+    "parameter": ("(", ")"),
+    "constant": ("(", ")"),
+    "intermediate": ("(", ")"),
+    "output": ("(", ")"),
+    "op": ("([", "])"),
+    "block": ("[[", "]]"),
+    "chain": ("([", "])"),
+}
+BORDERS = {
+    "parameter": ",stroke-width:3px",
+    "constant": ",stroke-dasharray:5 3",
+    "output": ",stroke-width:5px",
+    "chain": ",stroke-dasharray:5 3",
+}
+
+
+def mermaid(graph: Graph) -> str:
+    """The flowchart of a graph, with more of the oldest ops left out if it would be too large."""
+    text = _flowchart(graph)
+    while (len(text) > MAX_CHARACTERS or len(graph.arrows) > MAX_ARROWS) and graph.nodes > 3:
+        graph = graph.newest(graph.nodes * 4 // 5)
+        text = _flowchart(graph)
+    return text
+
+
+def _flowchart(graph: Graph) -> str:
+    parts: dict[Frame | None, list[str]] = {frame: [] for frame in (None, *graph.frames)}
+    for box in graph.boxes.values():
+        look = box.kind if box.is_finite else "not-finite"
+        parts[box.frame].append(_node(box.id, _box_lines(box), box.kind, look))
+    for id, call in graph.calls.items():
+        parts[call.frame].append(_node(id, map(escaped, call_lines(call)), call.kind, call.kind))
+    if graph.is_cut:
+        parts[None].append(_node("elided", [f"… {left_out(graph)}"], "chain", "chain"))
+    # Each frame goes into the one around it when all that it holds is in place.
+    for frame in sorted(graph.frames, key=lambda frame: -frame.depth):
+        inside = [f"  {line}" for line in parts[frame]]
+        title = f'subgraph {graph.frames[frame]}["{escaped(frame.scope.name)}"]'
+        parts[frame.around] += [title, *inside, "end", f"class {graph.frames[frame]} frame"]
+    arrows = []
+    for arrow in graph.arrows:
+        said = arrow.letter or (f"×{arrow.times:,}" if arrow.times > 1 else "")
+        arrows.append(f"{arrow.tail} -->{f'|{said}|' if said else ''} {arrow.head}")
+    looks = [
+        f"classDef {kind} fill:{fill},stroke:{border},color:{INK}{BORDERS.get(kind, '')}"
+        for kind, (fill, border) in KINDS.items()
+    ]
+    looks.append(f"classDef frame fill:none,stroke:{FRAME}")
+    lines = [f"  {line}" for line in (*parts[None], *arrows, *looks)]
+    return "\n".join([UNWRAPPED, "flowchart TB", *lines, ""])
+
+
+def _node(id: str, lines: Iterable[str], shape: str, look: str) -> str:
+    opening, closing = SHAPES[shape]
+    return f'{id}{opening}"{"<br/>".join(filter(None, lines))}"{closing}:::{look}'
+
+
+def _box_lines(box: Box) -> list[str]:
+    title = f"{escaped(box.name)} · " if box.name else ""
+    title += f"{box.value.shape} {box.value.dtype}"
+    lines = [f"{title} · changed since" if box.has_changed else title]
+    lines.append(f"value {_said(box.value)}")
+    if box.gradient is not None:
+        lines.append(f"gradient {_said(box.gradient)}")
+    elif box.lacks_gradient:
+        lines.append("gradient none")
+    return lines
+
+
+def _said(shown: Summary) -> str:
+    """The elements of an array, or a summary of them if they are many."""
+    if shown.lines:
+        return "; ".join(", ".join(map(number, line)) for line in shown.lines)
+    values = zip(("min", "mean", "max"), map(number, shown.spread), strict=False)
+    return ", ".join([*map(" ".join, values), *shown.alarms]) or "empty"
+
+
+def escaped(text: str) -> str:
+    """Text that a label shows as it is: all but letters and digits by Mermaid's codes."""
+    # Decoded, some would begin a line break, a formula or an icon: a space without width follows.
+    return "".join(
+        c if c.isalnum() or c in " _·×…" else f"#{ord(c)};{'#8203;' if c in BEGINNERS else ''}"
+        for c in printable(text)
+    )

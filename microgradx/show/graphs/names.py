@@ -1,0 +1,87 @@
+"""What Tensors are called: by names of their own, or by the variables that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import count
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from microgradx.array_methods import Array
+from microgradx.engine import Tensor
+from microgradx.messages import printable
+from microgradx.show.steps.arithmetic import number
+
+#: Names that are longer than this are cut.
+LONGEST = 80
+
+
+def names_of(tensors: Iterable[Tensor], frame: FrameType) -> dict[Tensor, str]:
+    """The names of those Tensors that have one; nothing is written to them.
+
+    First comes a Tensor's own name, then the variable of the frame, local or global, that holds
+    it. A constant is also called by the variable that holds its array, or has it in another
+    precision: layers cast what they are given. Very long names are cut.
+    """
+    variables = variables_of(frame)
+    holders: dict[int, str] = {}
+    for name, value in variables.items():
+        holders.setdefault(id(value), name)
+    arrays = {
+        name: value.data if isinstance(value, Tensor) else value
+        for name, value in variables.items()
+        if isinstance(value, (Tensor, np.ndarray))
+    }
+
+    names: dict[Tensor, str] = {}
+    for tensor in tensors:
+        called = tensor.name or holders.get(id(tensor))
+        if called is None and tensor.op is None and not tensor.requires_grad:
+            called = holders.get(id(tensor.data)) or next(
+                (name for name, array in arrays.items() if _is_cast(tensor, array)), None
+            )
+        if called:
+            names[tensor] = called if len(called) <= LONGEST else f"{called[: LONGEST - 1]}…"
+    return names
+
+
+def names_of_all(tensors: Sequence[Tensor], output: Tensor, frame: FrameType) -> dict[Tensor, str]:
+    """A printable name for each Tensor: one that it has, or else its value, or v1, v2, …"""
+    names = {x: printable(name) for x, name in names_of(tensors, frame).items()}
+    taken = {*names.values()}
+    if "output" not in taken:
+        names.setdefault(output, "output")
+    free = (name for i in count(1) if (name := f"v{i}") not in taken)
+    for tensor in tensors:
+        if tensor not in names:
+            is_number = tensor.op is None and not tensor.requires_grad and tensor.size == 1
+            names[tensor] = number(np.asarray(tensor.data).item()) if is_number else next(free)
+    return names
+
+
+def variables_of(frame: FrameType) -> dict[str, Any]:
+    """The variables that code in the frame sees, the local ones first.
+
+    Left out are those that nobody wrote, and those that begin with an underscore, such as `_` in
+    a notebook.
+    """
+    variables = dict(frame.f_locals)
+    for name, value in dict(frame.f_globals).items():
+        variables.setdefault(name, value)
+    return {
+        name: value
+        for name, value in variables.items()
+        if name.isidentifier() and not name.startswith("_")
+    }
+
+
+def _is_cast(tensor: Tensor, array: Array) -> bool:
+    """Whether the Tensor holds the values of the array, in another precision."""
+    return (
+        tensor.shape == array.shape != ()
+        and tensor.dtype.kind == array.dtype.kind == "f"
+        and tensor.dtype != array.dtype
+        and np.array_equal(array.astype(tensor.dtype), tensor.data, equal_nan=True)
+    )

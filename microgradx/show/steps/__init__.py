@@ -1,0 +1,1 @@
+"""A computation and its backpropagation as steps: what each does, and how each element arises."""

@@ -1,0 +1,294 @@
+"""A computation step by step: forward as it was computed, and back as the engine goes."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from itertools import count, groupby, islice
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from microgradx.array_methods import Array, as_array
+from microgradx.engine import Tensor, seed_of, sweep, unbroadcast
+from microgradx.recording import observers
+from microgradx.show.steps.applications import Application, read_only
+from microgradx.show.steps.contributions import passed_on
+from microgradx.show.steps.formulas import shown
+from microgradx.show.steps.origins import how_computed
+from microgradx.show.steps.softmax import bars_of
+from microgradx.show.steps.steps import Formula, How, Reduced, Step
+
+__all__ = ["Steps", "steps_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Steps(Sequence[Step]):
+    """The steps forward to a Tensor and, if it is a single number, back from it."""
+
+    output: Tensor
+    #: The whole computation in its order, a leaf just before its first use.
+    tensors: list[Tensor]
+    steps: list[Step]
+    #: How many more there are: forward steps before those given, and backward steps after them.
+    left_out: tuple[int, int]
+    #: Why there are no steps back; empty if there are.
+    note: str
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.steps[index]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+def steps_of(output: Tensor, limit: int = 400) -> Steps:
+    """The steps in which `output` was computed, and those of its backpropagation.
+
+    Of more than `limit` steps, those next to the output are given: the newest of the forward ones
+    and the first of the backward ones. Nothing is written to a Tensor, and no hook is run. The
+    steps hold the Tensors' own arrays: what is written to these later, they show too.
+    """
+    results, changed = computation(output)
+    note = why_no_gradients(output, results, changed)
+    with np.errstate(all="ignore"):  # what overflows is seen in the steps
+        swept = Swept.back_from(output, results, limit) if not note else Swept([], Counter(), 0)
+        newest = min(len(results), max(limit - swept.steps, limit // 2))
+        oldest = len(results) - newest
+        explained = Explained(output)
+        steps = list(map(explained.forward, results[oldest:]))
+        if not note:
+            steps += islice(explained.backward(swept), limit - newest)
+    left_out = oldest, swept.steps - (len(steps) - newest)
+    tensors = dict.fromkeys(x for result in results for x in (*result.inputs, result))
+    return Steps(output, list(tensors) or [output], steps, left_out, note)
+
+
+def computation(output: Tensor) -> tuple[list[Tensor], set[Tensor]]:
+    """All results that go into the output, in order, and the leaves changed since their use."""
+    # The engine's own walk refuses graphs of the past. What is left of them can be shown.
+    found = {output}
+    unvisited = [output]
+    while unvisited:
+        for x in unvisited.pop().inputs:
+            if x not in found:
+                found.add(x)
+                unvisited.append(x)
+    results = sorted((t for t in found if t.op is not None), key=attrgetter("number"))
+    return results, {x for result in results for x in result.inputs if x.number > result.number}
+
+
+def why_no_gradients(output: Tensor, results: list[Tensor], changed: set[Tensor]) -> str:
+    name = "the output" if output.name is None else output.name
+    if not output.requires_grad:
+        return f"no gradients: {name} does not require any"
+    if changed:
+        return "no gradients: leaves have changed since they were used"
+    if not all(result.inputs for result in results):
+        return "no gradients: the graph has been freed"
+    if output.size != 1:
+        return f"no gradients: {name} has {output.size} elements, not one"
+    return ""
+
+
+# ---------------------------------------------------------------------------- listening to a sweep
+
+
+class Contribution(NamedTuple):
+    """What the rule of a Tensor's op answered for one of its inputs."""
+
+    tensor: Tensor
+    receiver: Tensor
+    g: Array
+    answer: Array
+
+
+class Swept(NamedTuple):
+    """What was heard of a sweep."""
+
+    #: The first ones; of the last Tensor among them, all.
+    contributions: list[Contribution]
+    #: How many there are, for each receiver.
+    counts: Counter[Tensor]
+    #: How many steps all of them make.
+    steps: int
+
+    @classmethod
+    def back_from(cls, output: Tensor, results: list[Tensor], limit: int) -> Swept:
+        ours = set(results)
+        heard: list[Contribution] = []
+        counts: Counter[Tensor] = Counter()
+        steps = 1  # the seed
+
+        def hear(tensor: Tensor, receiver: Tensor, g: Any, answer: Any) -> None:
+            nonlocal steps
+            if tensor not in ours:  # a rule may itself compute gradients, of something else
+                return
+            counts[receiver] += 1
+            steps += 1 if np.shape(answer) == receiver.shape else 2
+            if len(heard) < limit or heard[-1].tensor is tensor:
+                heard.append(Contribution(tensor, receiver, as_array(g), as_array(answer)))
+
+        with listening(hear):
+            for _ in sweep({output: seed_of(output, None, False)}):
+                pass
+        return cls(heard, counts, steps)
+
+
+#: Who listens, in this thread and context.
+_listener: ContextVar[Any] = ContextVar("listener", default=None)
+_lock = threading.Lock()
+_listening = 0
+
+
+class _Observer:
+    def forward(self, *result: Any) -> None:
+        pass
+
+    def backward(self, *contribution: Any) -> None:
+        listener = _listener.get()
+        if listener is not None:
+            listener(*contribution)
+
+
+_observer = _Observer()
+
+
+@contextmanager
+def listening(listener: Any) -> Iterator[None]:
+    """Have `listener(tensor, receiver, g, answer)` called for what sweeps here pass on."""
+    global _listening
+    token = _listener.set(listener)
+    with _lock:
+        _listening += 1
+        # In the list only once, so that who stops listening in one thread cannot hide from the
+        # engine's loop who goes on in another.
+        if _listening == 1:
+            observers.append(_observer)
+    try:
+        yield
+    finally:
+        with _lock:
+            _listening -= 1
+            if _listening == 0:
+                observers.remove(_observer)
+        _listener.reset(token)
+
+
+# ---------------------------------------------------------------------------- explaining the steps
+
+
+class Explained:
+    """Makes steps of results and of contributions, in their order, and numbers them."""
+
+    def __init__(self, output: Tensor) -> None:
+        self.output = output
+        self.numbers = count(1)
+        self.known: dict[Tensor, tuple[Application, How | None]] = {}
+
+    def application(self, tensor: Tensor) -> tuple[Application, How | None]:
+        """The op that made a Tensor, with its arrays, and how the elements of that arose."""
+        if tensor not in self.known:
+            applied = Application(tensor)
+            self.known[tensor] = applied, how_computed(applied)
+        return self.known[tensor]
+
+    def forward(self, tensor: Tensor) -> Step:
+        applied, how = self.application(tensor)
+        written = shown(how.template) if isinstance(how, Formula) else ""
+        name = f"{applied.op.name}({', '.join(applied.symbols)})"
+        return Step(
+            number=next(self.numbers),
+            kind="forward",
+            tensor=tensor,
+            receiver=tensor,
+            value=applied.out,
+            formula=applied.op.formula or written or name,
+            how=how,
+            bars=bars_of(applied),
+        )
+
+    def backward(self, swept: Swept) -> Iterator[Step]:
+        one = read_only(seed_of(self.output, None, False))
+        yield Step(
+            number=next(self.numbers),
+            kind="seed",
+            tensor=self.output,
+            receiver=self.output,
+            value=one,
+            formula="1",
+            how=Formula("1", {}),
+            total=one,
+        )
+        totals: dict[Tensor, Array] = {}
+        arrived: Counter[Tensor] = Counter()
+        for _, group in groupby(swept.contributions, key=attrgetter("tensor.number")):
+            contributions = list(group)
+            for (tensor, x, g, answer), position in zip(
+                contributions, self.positions(contributions), strict=True
+            ):
+                arrived[x] += 1
+                gradient = as_array(unbroadcast(answer, x))
+                totals[x] = totals[x] + gradient if x in totals else gradient
+                is_broadcast = answer.shape != x.shape
+                step = self.contribution(tensor, position, g, answer)
+                step = replace(step, contributions=swept.counts[x])
+                if is_broadcast:
+                    yield step
+                    step = self.sum(step, gradient)
+                yield replace(step, contribution=arrived[x], total=read_only(totals[x]))
+
+    def positions(self, contributions: list[Contribution]) -> list[int]:
+        """Which of the op's inputs each is for: it may be given a Tensor several times."""
+        tensor, *_ = contributions[0]
+        wanted = [i for i, x in enumerate(tensor.inputs) if x.requires_grad]
+        if len(wanted) > len(contributions):  # for some the rule has no answer
+            answers = self.application(tensor)[0].answers(contributions[0].g)
+            wanted = [i for i in wanted if i in answers]
+        return wanted
+
+    def contribution(self, tensor: Tensor, position: int, g: Array, answer: Array) -> Step:
+        applied, how = self.application(tensor)
+        g, answer = read_only(g), read_only(answer)
+        return Step(
+            number=next(self.numbers),
+            kind="backward",
+            tensor=tensor,
+            receiver=tensor.inputs[position],
+            value=answer,
+            position=position,
+            upstream=g,
+            bars=bars_of(applied) if position == 0 else None,
+            **passed_on(applied, how, position, g, answer)._asdict(),
+        )
+
+    def sum(self, step: Step, gradient: Array) -> Step:
+        """Of what a step passed on, over the axes along which its receiver was broadcast."""
+        shape = step.receiver.shape
+        added = step.value.ndim - len(shape)
+        axes = tuple(
+            axis
+            for axis, length in enumerate(step.value.shape)
+            if axis < added or shape[axis - added] != length
+        )
+        *others, last = map(str, axes)
+        which = f"{', '.join(others)} and {last}" if others else last
+        return replace(
+            step,
+            number=next(self.numbers),
+            kind="sum",
+            value=read_only(gradient),
+            formula=f"summed over {'axis' if len(axes) == 1 else 'axes'} {which}",
+            how=Reduced(step.value, axes, "", " + ", ""),
+            upstream=step.value,
+            local=None,
+            local_formula=None,
+            local_how=None,
+            axes=axes,
+            bars=None,
+        )

@@ -1,0 +1,155 @@
+"""Which call each Tensor was made in, and which calls are worth a frame."""
+
+import numpy as np
+
+import microgradx as mg
+from microgradx.recording import leave_scope, numbers, scope
+from microgradx.show.graphs.frames import frames_of
+
+
+def path(tensor, frames):
+    """The names of the calls around a Tensor, outermost first."""
+    names = []
+    frame = frames.innermost[tensor]
+    while frame is not None:
+        names.insert(0, frame.scope.name)
+        assert frame.depth == (0 if frame.around is None else frame.around.depth + 1)
+        frame = frame.around
+    return names
+
+
+def frames_behind(output, given=()):
+    found = [output]
+    for tensor in found:
+        found += [x for x in tensor.inputs if not any(x is other for other in found)]
+    results = sorted((t for t in found if t.op is not None), key=lambda t: t.number)
+    return results, frames_of(results, set(given))
+
+
+def test_functions_frame_what_they_compute_and_not_their_arguments():
+    z = mg.Tensor([[1.0, 2.0, 3.0]], requires_grad=True, name="z")
+    results, frames = frames_behind(mg.cross_entropy(z, [2], fused=False))
+    assert path(z, frames) == []
+    paths = {result.op.name: path(result, frames) for result in results}
+    assert paths["max"] == paths["log"] == ["cross_entropy", "log_softmax"]
+    assert paths["getitem"] == ["cross_entropy"]
+    assert frames.names == ["cross_entropy", "log_softmax"]
+
+
+def test_modules_frame_their_parameters_too():
+    class Model(mg.nn.Module):
+        def __init__(self):
+            self.first, self.second = mg.nn.Linear(2, 2), mg.nn.Linear(2, 2)
+            self.shared = mg.Tensor(1.0, requires_grad=True, dtype=np.float32)
+
+        def forward(self, x):
+            return self.second(mg.relu(self.first(x) * self.shared)) * self.shared
+
+    model, x = Model(), mg.Tensor(np.ones((1, 2), np.float32))
+    results, frames = frames_behind(model(x))
+    assert path(model.first.weight, frames) == path(model.first.bias, frames) == ["Model", "Linear"]
+    assert path(model.shared, frames) == ["Model"]
+    assert path(x, frames) == []
+    assert frames.innermost[model.first.weight] is not frames.innermost[model.second.weight]
+    assert [path(result, frames) for result in results] == [
+        ["Model", "Linear"],
+        ["Model"],
+        ["Model"],
+        ["Model", "Linear"],
+        ["Model"],
+    ]
+
+
+def test_a_parameter_that_is_used_elsewhere_too_is_outside():
+    layer = mg.nn.Linear(2, 2)
+    _, frames = frames_behind(mg.sum(layer(np.ones((1, 2)))) + mg.sum(layer.weight))
+    assert path(layer.weight, frames) == []
+    assert path(layer.bias, frames) == ["Linear"]
+
+
+def test_what_the_user_gave_is_outside_even_if_it_looks_like_a_parameter():
+    layer = mg.nn.Linear(2, 2)
+    x = mg.Tensor(np.ones((1, 2), np.float32), requires_grad=True, name="x")
+    assert path(x, frames_behind(layer(x))[1]) == ["Linear"]
+    assert path(x, frames_behind(layer(x), given=[x])[1]) == []
+    unnamed = mg.Tensor(np.ones((1, 2), np.float32), requires_grad=True)
+    assert path(unnamed, frames_behind(layer(unnamed))[1]) == []
+
+
+def test_the_array_that_a_module_is_called_on_is_outside():
+    network = mg.nn.Sequential(mg.nn.Linear(2, 2), mg.nn.Dropout(0.5), mg.nn.Linear(2, 2))
+    results, frames = frames_behind(network([[1.0, 2.0]]))
+    array, mask = results[0].inputs[0], results[1].inputs[1]
+    assert array.number > frames.calls[0].scope.start  # although it was made inside
+    assert path(array, frames) == []
+    assert path(mask, frames) == ["Sequential"]
+    x = mg.Tensor([[1.0, 2.0]], requires_grad=True)
+    results, frames = frames_behind(mg.nn.Sequential(*list(network.modules())[2:])(mg.exp(x)))
+    assert path(results[1].inputs[1], frames) == ["Sequential"]  # a mask again
+
+
+def test_constants_are_inside_if_they_were_made_there():
+    outside = mg.Tensor([3.0, 4.0])
+
+    @scope
+    def f(x):
+        return mg.multiply(np.array([1.0, 2.0]), x) + outside
+
+    x = mg.Tensor([1.0, 2.0], requires_grad=True)
+    (product, total), frames = frames_behind(f(x))
+    inside = product.inputs[0]
+    assert path(inside, frames) == ["f"]
+    assert path(total.inputs[1], frames) == []
+    inside.mark_changed()
+    assert path(inside, frames_behind(total)[1]) == []
+
+
+def test_one_op_alone_is_not_framed():
+    x = mg.Tensor([1.0, 2.0], requires_grad=True)
+    _, frames = frames_behind(mg.sum(mg.softmax(x)))
+    assert frames.calls == []
+    assert frames.names == ["softmax"]
+
+
+def test_a_call_holds_what_its_result_was_computed_from_inside():
+    x = mg.Tensor(2.0, requires_grad=True)
+    before = mg.exp(x)
+
+    def call(): ...
+
+    start = next(numbers)
+    aside = mg.log(x)  # made inside, but the result does not depend on it
+    out = leave_scope(call, start, mg.tanh(before * 3.0))
+    _, frames = frames_behind(out + aside)
+    assert path(before, frames) == path(aside, frames) == []
+    assert path(out, frames) == path(out.inputs[0], frames) == ["call"]
+
+
+def test_a_value_from_within_a_call_that_is_used_outside_stays_within():
+    kept = []
+
+    @scope
+    def f(x):
+        kept.append(mg.exp(x) * 2.0)
+        return mg.tanh(kept[-1])
+
+    @scope
+    def g(x):
+        return f(x) * kept[0]
+
+    x = mg.Tensor(1.0, requires_grad=True)
+    _, frames = frames_behind(f(x) + kept[0])
+    assert path(kept.pop(), frames) == ["f"]
+    _, frames = frames_behind(g(x))
+    assert path(kept.pop(), frames) == ["g", "f"]
+
+
+def test_calls_nested_as_deep_as_python_lets_them():
+    @scope
+    def f(x, depth):
+        return mg.tanh(f(mg.tanh(x), depth - 1) if depth > 1 else x)
+
+    results, frames = frames_behind(f(mg.Tensor(1.0, requires_grad=True), 200))
+    assert len(frames.calls) == 199  # the innermost computes one op alone
+    depths = [len(path(result, frames)) for result in results]
+    assert depths == [*range(1, 200), 199, *range(199, 0, -1)]
