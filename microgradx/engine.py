@@ -436,6 +436,12 @@ def _read_only(array: Array) -> Array:
     return view
 
 
+def stretched(shape: tuple[int, ...], onto: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes along which `onto`, broadcast to `shape`, was stretched or that it was given."""
+    added = len(shape) - len(onto)
+    return tuple(i for i in range(len(shape)) if i < added or onto[i - added] != shape[i])
+
+
 def unbroadcast(gradient: Any, x: Tensor) -> Any:
     """The gradient of `x` from that of `x` broadcast: summed over the axes it was stretched along.
 
@@ -445,17 +451,15 @@ def unbroadcast(gradient: Any, x: Tensor) -> Any:
     shape = x._data.shape
     if gradient.shape != shape:
         added = gradient.ndim - len(shape)
-        stretched = tuple(
-            i for i in range(gradient.ndim) if i < added or shape[i - added] != gradient.shape[i]
-        )
-        if added < 0 or any(i >= added and shape[i - added] != 1 for i in stretched):
+        axes = stretched(gradient.shape, shape)
+        if added < 0 or any(i >= added and shape[i - added] != 1 for i in axes):
             raise ValueError(
                 f"a gradient of shape {gradient.shape} for an input of shape {shape}; "
                 "it must have the shape that the input, or the input broadcast, has"
             )
         if gradient.dtype == np.float16:  # whose sums stand still at 2048
             gradient = gradient.astype(np.float32)
-        gradient = as_array(np.reshape(np.sum(gradient, axis=stretched), shape))
+        gradient = as_array(np.reshape(np.sum(gradient, axis=axes), shape))
     return gradient if gradient.dtype == x._data.dtype else gradient.astype(x._data.dtype)
 
 

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing"]
+__all__ = ["check_directory", "replacing"]
+
+
+def check_directory(path: Path) -> None:
+    """Raise FileNotFoundError, before any work, where there is no directory to save a file in."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"there is no directory {str(path.parent)!r} to save {path.name!r} in; create it first"
+        )
 
 
 @contextmanager

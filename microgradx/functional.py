@@ -5,7 +5,6 @@ Each takes arrays or Tensors. Arrays in, arrays out; a Tensor anywhere in, a Ten
 
 from __future__ import annotations
 
-import warnings
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -23,7 +22,7 @@ from microgradx.array_methods import (
     surely,
 )
 from microgradx.engine import Tensor, as_tensor
-from microgradx.messages import callers_frame
+from microgradx.messages import warn_caller
 from microgradx.ops.activations import softplus
 from microgradx.ops.elementwise import exp, log
 from microgradx.ops.reductions import sum
@@ -376,14 +375,8 @@ def _warn_of_probabilities(logits: Any) -> None:
     if not isinstance(logits, Tensor):
         return
     if isinstance(logits.op, Softmax) or logits.is_result_of("softmax"):
-        frame = callers_frame()
-        warnings.warn_explicit(
+        warn_caller(
             "cross_entropy was given the output of a softmax, and applies softmax itself: the "
             "gradients fade, and the loss cannot approach 0; give it the logits, from before "
-            "the softmax",
-            UserWarning,
-            frame.f_code.co_filename,
-            frame.f_lineno,
-            module=frame.f_globals.get("__name__"),
-            registry=frame.f_globals.setdefault("__warningregistry__", {}),
+            "the softmax"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from types import FrameType
 from typing import Any
 
@@ -48,3 +49,16 @@ def callers_frame() -> FrameType:
     while frame.f_code.co_filename.startswith(_ours) and frame.f_back is not None:
         frame = frame.f_back
     return frame
+
+
+def warn_caller(message: str) -> None:
+    """Warn at the line that a user wrote."""
+    frame = callers_frame()
+    warnings.warn_explicit(
+        message,
+        UserWarning,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        module=frame.f_globals.get("__name__"),
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+    )

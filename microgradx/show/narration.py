@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from microgradx.engine import Tensor
-from microgradx.show.steps.steps import Products, Step
+from microgradx.show.steps.steps import Products, Step, axes_in_words, listed
 
 #: Ops that are written between their operands.
 SIGNS = {"add": "+", "subtract": "-", "multiply": "·", "divide": "/", "matmul": "@"}
@@ -45,7 +45,7 @@ class Narrator:
         if step.kind == "seed":
             return [result, " = 1"]
         if step.kind == "sum":
-            return [result, f" = Σ over {axes(step)}"]
+            return [result, f" = Σ over {axes_in_words(step.axes)}"]
         if step.kind == "backward":
             if step.local is None:
                 return [result, f" = {step.formula}"]
@@ -69,7 +69,7 @@ class Narrator:
         if step.kind == "seed":
             return f"begins at {name}"
         if step.kind == "sum":
-            return f"summed over {axes(step)} → {receiver}"
+            return f"summed over {axes_in_words(step.axes)} → {receiver}"
         return f"{name} → {op} → {receiver}"
 
     def sentence(self, step: Step) -> str:
@@ -82,8 +82,8 @@ class Narrator:
             return f"Backpropagation begins: the derivative of {name} with respect to itself is 1."
         if step.kind == "sum":
             return (
-                f"{receiver} was broadcast along {axes(step)}, so what was passed on is summed "
-                "over it."
+                f"{receiver} was broadcast along {axes_in_words(step.axes)}, so what was passed on "
+                "is summed over it."
             )
         if step.local is not None:
             return (
@@ -112,13 +112,3 @@ class Narrator:
 
 def op_of(step: Step) -> str:
     return "" if step.tensor.op is None else step.tensor.op.name
-
-
-def axes(step: Step) -> str:
-    """The axes that a step sums over."""
-    return f"{'axis' if len(step.axes) == 1 else 'axes'} {listed(list(map(str, step.axes)))}"
-
-
-def listed(words: list[str]) -> str:
-    """Words with commas and an "and" between them."""
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

@@ -12,8 +12,16 @@ import numpy as np
 from microgradx.array_methods import Array
 from microgradx.engine import Tensor
 from microgradx.show.graphs.graph import Graph
-from microgradx.show.narration import SIGNS, Narrator, Symbol, axes, op_of
-from microgradx.show.steps.steps import Bars, Formula, Products, Step, Weighted
+from microgradx.show.narration import SIGNS, Narrator, Symbol, op_of
+from microgradx.show.steps.steps import (
+    Bars,
+    Formula,
+    Products,
+    Step,
+    Weighted,
+    axes_in_words,
+    letters,
+)
 
 #: Arrays of more elements, in all or along an axis beside others, are large.
 LARGE, LONG = 4096, 128
@@ -148,11 +156,11 @@ class Content:
         if step.kind == "seed":
             return []
         if step.kind == "sum":
-            return [picture(step.upstream, None, "passed on"), sign("Σ", axes(step))]
-        letters = [*"xyz", *(f"x{i}" for i in range(4, len(tensor.inputs) + 1))]
+            summed = sign("Σ", axes_in_words(step.axes))
+            return [picture(step.upstream, None, "passed on"), summed]
         inputs = [
             picture(np.asarray(x.data), narrator.name(x), letter)
-            for x, letter in zip(tensor.inputs, letters, strict=False)
+            for x, letter in zip(tensor.inputs, letters(len(tensor.inputs)), strict=True)
         ]
         if step.kind == "forward":
             op = op_of(step)

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from microgradx.files import replacing
+from microgradx.files import check_directory, replacing
 
 __all__ = ["Page", "asset", "page", "page_path"]
 
@@ -74,10 +74,7 @@ def page_path(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"a page cannot be saved as {path.name!r}; end the name with .html")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"there is no directory {str(path.parent)!r} to save {path.name!r} in; create it first"
-        )
+    check_directory(path)
     return path
 
 

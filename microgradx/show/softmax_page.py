@@ -24,8 +24,8 @@ from microgradx.functional import cross_entropy, log_softmax, softmax
 from microgradx.messages import printable
 from microgradx.ops.softmax import SoftmaxCrossEntropy, cooled
 from microgradx.ops.softmax_rows import losses_and_gradients
-from microgradx.show.graphs.labels import number
 from microgradx.show.pages import Page, asset, page
+from microgradx.show.steps.arithmetic import number
 
 __all__ = ["SoftmaxExplanation", "explain_softmax"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import os
-import warnings
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from microgradx.engine import Tensor
-from microgradx.files import replacing
-from microgradx.messages import callers_frame, printable
+from microgradx.files import check_directory, replacing
+from microgradx.messages import callers_frame, printable, warn_caller
 from microgradx.show.graphs.dot import digraph
 from microgradx.show.graphs.graph import Graph, graph_behind
 from microgradx.show.graphs.labels import left_out, titles
@@ -80,14 +79,9 @@ def draw(
             max_nodes=max_nodes,
         )
     if graph.is_cut:
-        warnings.warn_explicit(
+        warn_caller(
             f"the graph has more than max_nodes={max_nodes} nodes: {left_out(graph)}, the oldest, "
-            "are left out of the drawing; pass a larger max_nodes to see more of them",
-            UserWarning,
-            frame.f_code.co_filename,
-            frame.f_lineno,
-            module=frame.f_globals.get("__name__"),
-            registry=frame.f_globals.setdefault("__warningregistry__", {}),
+            "are left out of the drawing; pass a larger max_nodes to see more of them"
         )
     return Drawing(graph)
 
@@ -156,11 +150,7 @@ class Drawing:
                 f"a drawing cannot be saved as {path.name!r}; end the name with one of "
                 f"{', '.join(FORMATS)}"
             )
-        if not path.parent.is_dir():
-            raise FileNotFoundError(
-                f"there is no directory {str(path.parent)!r} to save {path.name!r} in; create it "
-                "first"
-            )
+        check_directory(path)
         if extension in (".png", ".pdf"):
             content = render(self.source, extension[1:])
         elif extension == ".svg":

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
-from operator import attrgetter
 from types import FrameType
 from typing import Literal, NamedTuple
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from microgradx.array_methods import Array
 from microgradx.engine import Tensor, sweep
+from microgradx.show.computation import computation_of, why_no_gradients
 from microgradx.show.graphs.collapsing import Call, Computation, collapsed, newest
 from microgradx.show.graphs.frames import Frame, frames_of
 from microgradx.show.graphs.names import names_of, variables_of
@@ -192,16 +192,8 @@ def graph_behind(
     `depth`, `expand` and `max_nodes` are as in `draw`. Raises ValueError for a name in `expand`
     that nothing was called.
     """
-    # The engine's own walk refuses graphs of the past. A picture shows what is left of them.
-    found = {output}
-    unvisited = [output]
-    while unvisited:
-        for x in unvisited.pop().inputs:
-            if x not in found:
-                found.add(x)
-                unvisited.append(x)
-    results = sorted((t for t in found if t.op is not None), key=attrgetter("number"))
-    changed = {x for result in results for x in result.inputs if x.number > result.number}
+    results, changed = computation_of(output)
+    found = {output, *results, *(x for result in results for x in result.inputs)}
     names = names_of(found, frame)
     held = set(map(id, variables_of(frame).values()))
     given = {
@@ -224,7 +216,7 @@ def graph_behind(
     note = ""
     if gradients and output.requires_grad:
         name = names.get(output, "the output")
-        note = _obstacle(output, name, results, changed)
+        note = why_no_gradients(output, name, results, changed)
         if not note:
             note = f"gradients of {name}"
             swept = sweep({output: np.ones_like(output.data)})
@@ -277,14 +269,3 @@ def _kind(tensor: Tensor, frame: Frame | None, computation: Computation) -> Kind
     # Numbers in expressions, and what functions make for themselves, came from nowhere else.
     is_given = tensor in computation.given or (tensor.ndim > 0 and frame is None)
     return "input" if is_given else "constant"
-
-
-def _obstacle(output: Tensor, name: str, results: list[Tensor], changed: set[Tensor]) -> str:
-    """Why there can be no gradients; nothing if there can be."""
-    if changed:
-        return "no gradients: leaves have changed since they were used"
-    if not all(result.inputs for result in results):
-        return "no gradients: the graph has been freed"
-    if output.size != 1:
-        return f"no gradients: {name} has {output.size} elements, not one"
-    return ""

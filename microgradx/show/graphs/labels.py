@@ -12,6 +12,7 @@ from microgradx.show.graphs.collapsing import Call
 from microgradx.show.graphs.graph import Box, Graph
 from microgradx.show.graphs.palette import ALARM, CHANGED, FRAME, HEAT, QUIET
 from microgradx.show.graphs.summaries import Summary
+from microgradx.show.steps import arithmetic
 
 PLAIN = 'BORDER="0" CELLBORDER="0" CELLSPACING="0"'
 
@@ -20,9 +21,7 @@ PLAIN = 'BORDER="0" CELLBORDER="0" CELLSPACING="0"'
 
 def number(value: Any) -> str:
     """A number of four significant digits, an integer in full."""
-    if not isinstance(value, float):
-        return str(value)
-    return "NaN" if np.isnan(value) else f"{value + 0.0:.4g}"  # -0.0 + 0.0 is 0.0
+    return arithmetic.number(value) if isinstance(value, float) else str(value)
 
 
 def counted(count: int, what: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,14 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from microgradx.array_methods import Array, as_array
-from microgradx.engine import Tensor, seed_of, sweep, unbroadcast
+from microgradx.engine import Tensor, seed_of, stretched, sweep, unbroadcast
 from microgradx.recording import observers
+from microgradx.show.computation import computation_of, why_no_gradients
 from microgradx.show.steps.applications import Application, read_only
 from microgradx.show.steps.contributions import passed_on
 from microgradx.show.steps.formulas import shown
 from microgradx.show.steps.origins import how_computed
 from microgradx.show.steps.softmax import bars_of
-from microgradx.show.steps.steps import Formula, How, Reduced, Step
+from microgradx.show.steps.steps import Formula, How, Reduced, Step, axes_in_words
 
 __all__ = ["Steps", "steps_of"]
 
@@ -54,8 +54,9 @@ def steps_of(output: Tensor, limit: int = 400) -> Steps:
     and the first of the backward ones. Nothing is written to a Tensor, and no hook is run. The
     steps hold the Tensors' own arrays: what is written to these later, they show too.
     """
-    results, changed = computation(output)
-    note = why_no_gradients(output, results, changed)
+    results, changed = computation_of(output)
+    name = "the output" if output.name is None else output.name
+    note = why_no_gradients(output, name, results, changed)
     with np.errstate(all="ignore"):  # what overflows is seen in the steps
         swept = Swept.back_from(output, results, limit) if not note else Swept([], Counter(), 0)
         newest = min(len(results), max(limit - swept.steps, limit // 2))
@@ -67,33 +68,6 @@ def steps_of(output: Tensor, limit: int = 400) -> Steps:
     left_out = oldest, swept.steps - (len(steps) - newest)
     tensors = dict.fromkeys(x for result in results for x in (*result.inputs, result))
     return Steps(output, list(tensors) or [output], steps, left_out, note)
-
-
-def computation(output: Tensor) -> tuple[list[Tensor], set[Tensor]]:
-    """All results that go into the output, in order, and the leaves changed since their use."""
-    # The engine's own walk refuses graphs of the past. What is left of them can be shown.
-    found = {output}
-    unvisited = [output]
-    while unvisited:
-        for x in unvisited.pop().inputs:
-            if x not in found:
-                found.add(x)
-                unvisited.append(x)
-    results = sorted((t for t in found if t.op is not None), key=attrgetter("number"))
-    return results, {x for result in results for x in result.inputs if x.number > result.number}
-
-
-def why_no_gradients(output: Tensor, results: list[Tensor], changed: set[Tensor]) -> str:
-    name = "the output" if output.name is None else output.name
-    if not output.requires_grad:
-        return f"no gradients: {name} does not require any"
-    if changed:
-        return "no gradients: leaves have changed since they were used"
-    if not all(result.inputs for result in results):
-        return "no gradients: the graph has been freed"
-    if output.size != 1:
-        return f"no gradients: {name} has {output.size} elements, not one"
-    return ""
 
 
 # ---------------------------------------------------------------------------- listening to a sweep
@@ -140,44 +114,33 @@ class Swept(NamedTuple):
         return cls(heard, counts, steps)
 
 
-#: Who listens, in this thread and context.
-_listener: ContextVar[Any] = ContextVar("listener", default=None)
-_lock = threading.Lock()
-_listening = 0
+class Listener:
+    """Hears what sweeps pass on in the context in which it listens, and not in others."""
 
+    current: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
-class _Observer:
+    def __init__(self, hear: Any) -> None:
+        self.hear = hear
+
     def forward(self, *result: Any) -> None:
         pass
 
     def backward(self, *contribution: Any) -> None:
-        listener = _listener.get()
-        if listener is not None:
-            listener(*contribution)
-
-
-_observer = _Observer()
+        if Listener.current.get() is self:
+            self.hear(*contribution)
 
 
 @contextmanager
-def listening(listener: Any) -> Iterator[None]:
-    """Have `listener(tensor, receiver, g, answer)` called for what sweeps here pass on."""
-    global _listening
-    token = _listener.set(listener)
-    with _lock:
-        _listening += 1
-        # In the list only once, so that who stops listening in one thread cannot hide from the
-        # engine's loop who goes on in another.
-        if _listening == 1:
-            observers.append(_observer)
+def listening(hear: Any) -> Iterator[None]:
+    """Have `hear(tensor, receiver, g, answer)` called for what sweeps here pass on."""
+    listener = Listener(hear)
+    token = Listener.current.set(listener)
+    observers.append(listener)
     try:
         yield
     finally:
-        with _lock:
-            _listening -= 1
-            if _listening == 0:
-                observers.remove(_observer)
-        _listener.reset(token)
+        observers.remove(listener)
+        Listener.current.reset(token)
 
 
 # ---------------------------------------------------------------------------- explaining the steps
@@ -269,21 +232,13 @@ class Explained:
 
     def sum(self, step: Step, gradient: Array) -> Step:
         """Of what a step passed on, over the axes along which its receiver was broadcast."""
-        shape = step.receiver.shape
-        added = step.value.ndim - len(shape)
-        axes = tuple(
-            axis
-            for axis, length in enumerate(step.value.shape)
-            if axis < added or shape[axis - added] != length
-        )
-        *others, last = map(str, axes)
-        which = f"{', '.join(others)} and {last}" if others else last
+        axes = stretched(step.value.shape, step.receiver.shape)
         return replace(
             step,
             number=next(self.numbers),
             kind="sum",
             value=read_only(gradient),
-            formula=f"summed over {'axis' if len(axes) == 1 else 'axes'} {which}",
+            formula=f"summed over {axes_in_words(axes)}",
             how=Reduced(step.value, axes, "", " + ", ""),
             upstream=step.value,
             local=None,

@@ -116,3 +116,13 @@ class Step:
     contributions: int = 0
     total: Array | None = None  # the receiver's gradient so far, with this contribution
     bars: Bars | None = None
+
+
+def axes_in_words(axes: tuple[int, ...]) -> str:
+    """What a sum goes over: "axis 0", "axes 0 and 1"."""
+    return f"{'axis' if len(axes) == 1 else 'axes'} {listed(list(map(str, axes)))}"
+
+
+def listed(words: list[str]) -> str:
+    """Words with commas and an "and" between them."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

@@ -1,0 +1,36 @@
+"""What a Tensor was computed from, as far as that is still known, and whether it has gradients."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+from microgradx.engine import Tensor
+
+__all__ = ["computation_of", "why_no_gradients"]
+
+
+def computation_of(output: Tensor) -> tuple[list[Tensor], set[Tensor]]:
+    """All results that go into the output, in order, and the leaves changed since their use."""
+    # The engine's own walk refuses graphs of the past. What is left of them can be shown.
+    found = {output}
+    unvisited = [output]
+    while unvisited:
+        for x in unvisited.pop().inputs:
+            if x not in found:
+                found.add(x)
+                unvisited.append(x)
+    results = sorted((t for t in found if t.op is not None), key=attrgetter("number"))
+    return results, {x for result in results for x in result.inputs if x.number > result.number}
+
+
+def why_no_gradients(output: Tensor, name: str, results: list[Tensor], changed: set[Tensor]) -> str:
+    """Why there can be no gradients of the output; nothing if there can be."""
+    if not output.requires_grad:
+        return f"no gradients: {name} does not require any"
+    if changed:
+        return "no gradients: leaves have changed since they were used"
+    if not all(result.inputs for result in results):
+        return "no gradients: the graph has been freed"
+    if output.size != 1:
+        return f"no gradients: {name} has {output.size} elements, not one"
+    return ""
