@@ -357,3 +357,57 @@ def test_a_long_chain_is_no_recursion():
     steps = steps_of(x, limit=10)
     assert [step.kind for step in steps] == ["forward"] * 5 + ["seed"] + ["backward"] * 4
     assert steps.left_out == (19_995, 19_996)
+
+
+class Observed(mg.Op):
+    """Whose rule, once, has another thread go back through the same graph."""
+
+    output = None
+
+    def forward(self, x):
+        return x * 2
+
+    def backward(self, g, out, x):
+        output, Observed.output = Observed.output, None
+        if output is not None:
+            other = threading.Thread(target=lambda: list(sweep({output: np.ones(())})))
+            other.start()
+            other.join()
+        return g * 2
+
+
+def test_another_threads_sweep_of_the_same_graph_is_not_heard():
+    w = leaf(3.0)
+    alone = steps_of(Observed()(w) * w)
+    Observed.output = output = Observed()(w) * w
+    steps = steps_of(output)
+    assert Observed.output is None
+    assert [step.kind for step in steps] == [step.kind for step in alone]
+    assert back(steps)[-1].contributions == 2
+    assert back(steps)[-1].total == 12
+
+
+# ---------------------------------------------------------------------------- textbook formulas
+
+U, V = [0.5, -1.5], [2.0, 0.7]
+
+
+@pytest.mark.parametrize(
+    ("op", "values", "formulas"),
+    [
+        (mg.arctan2, (U, V), ["y / (x² + y²)", "-x / (x² + y²)"]),
+        (mg.sinc, (U,), ["(cos(π · x) - out) / x"]),
+        (mg.softplus, (U,), ["1 / (1 + e⁻ˣ)"]),
+        (mg.logsigmoid, (U,), ["1 / (1 + eˣ)"]),
+        (mg.nn.functional.elu, (U,), ["1 if x > 0 else y · eˣ"]),
+        (mg.silu, (U,), ["sigmoid(x) · (1 + x · sigmoid(-x))"]),
+        (mg.gelu, (U,), ["(1 + erf(x / √2)) / 2 + x · e^(-x² / 2) / √(2 · π)"]),
+        (mg.prod, (U,), ["out / x"]),
+        (mg.logsumexp, (U,), ["e^(x - out)"]),
+    ],
+)
+def test_local_derivatives_are_written_as_in_textbooks(op, values, formulas):
+    """A wrong formula is never shown, as it does not hold; but then a worse one is."""
+    out = op(*map(leaf, values))
+    steps = [step for step in back(steps_of(out.sum())) if step.tensor is out]
+    assert [step.local_formula for step in steps] == formulas
