@@ -10,10 +10,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from microgradx.displays import displays
+from microgradx.common.memory import release_memory
+from microgradx.common.threads import get_num_threads, set_num_threads
 from microgradx.engine import Op, Tensor, as_tensor
 from microgradx.functional import *
-from microgradx.memory import release_memory
+from microgradx.graph.displays import displays
+from microgradx.graph.grad_mode import enable_grad, is_grad_enabled, no_grad
 from microgradx.ops.activations import *
 from microgradx.ops.convolution import *
 from microgradx.ops.elementwise import *
@@ -25,17 +27,15 @@ from microgradx.ops.rearrangements import *
 from microgradx.ops.reductions import *
 from microgradx.ops.shapes import *
 from microgradx.ops.softmax import *
-from microgradx.recording import enable_grad, is_grad_enabled, no_grad
-from microgradx.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
     from microgradx import autograd, data, nn, optim
     from microgradx.checking.anomaly import AnomalyError, detect_anomaly
     from microgradx.checking.gradients import GradcheckError, gradcheck
     from microgradx.checking.ops import OpCheckError, check_op
+    from microgradx.common.randomness import manual_seed
     from microgradx.compiler.compiled import compile
-    from microgradx.compiler.recording import CaptureError
-    from microgradx.randomness import manual_seed
+    from microgradx.compiler.tracing import CaptureError
     from microgradx.show.explanation import explain
     from microgradx.show.graphs.drawing import draw, draw_dot
     from microgradx.show.softmax_page import explain_softmax
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 # What is loaded at its first use, and from where.
 _LAZY = {
-    "CaptureError": "microgradx.compiler.recording",
+    "CaptureError": "microgradx.compiler.tracing",
     "compile": "microgradx.compiler.compiled",
     "AnomalyError": "microgradx.checking.anomaly",
     "detect_anomaly": "microgradx.checking.anomaly",
@@ -51,7 +51,7 @@ _LAZY = {
     "gradcheck": "microgradx.checking.gradients",
     "OpCheckError": "microgradx.checking.ops",
     "check_op": "microgradx.checking.ops",
-    "manual_seed": "microgradx.randomness",
+    "manual_seed": "microgradx.common.randomness",
     "draw": "microgradx.show.graphs.drawing",
     "draw_dot": "microgradx.show.graphs.drawing",
     "explain": "microgradx.show.explanation",
@@ -90,5 +90,9 @@ def _at_first_use(module: str, name: str) -> Any:
 
 
 # What Tensor's methods of these names call.
-for _name, _module in (("draw", "graphs.drawing"), ("explain", "explanation"), ("trace", "trace")):
+for _name, _module in (
+    ("draw", "graphs.drawing"),
+    ("explain", "explanation"),
+    ("steps", "step_text"),
+):
     displays[_name] = _at_first_use(f"microgradx.show.{_module}", _name)

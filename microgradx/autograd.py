@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import as_array, plain
-from microgradx.engine import Tensor, as_tensor, free, seed_of, sweep
-from microgradx.messages import described
-from microgradx.recording import enable_grad
+from microgradx.arrays.types import as_array, unwrap
+from microgradx.common.messages import describe
+from microgradx.engine import Tensor, as_tensor, initial_gradient, release_graph, sweep
+from microgradx.graph.grad_mode import enable_grad
 
 __all__ = ["grad"]
 
@@ -58,10 +58,10 @@ def grad(
     if len(grad_outputs) != len(ys):
         raise ValueError(f"{len(grad_outputs)} grad_outputs for {len(ys)} outputs; give one each")
     with enable_grad() if create_graph else nullcontext():
-        seeds: dict[Tensor, Any] = {}
-        for y, weight in zip(ys, grad_outputs, strict=True):
-            seed = seed_of(y, weight, create_graph)
-            seeds[y] = as_array(seeds[y] + seed) if y in seeds else seed
+        seeds = accumulate_seeds(
+            (y, initial_gradient(y, weight, create_graph))
+            for y, weight in zip(ys, grad_outputs, strict=True)
+        )
         wanted = set(xs)
         found = {
             tensor: g
@@ -69,7 +69,7 @@ def grad(
             if tensor in wanted
         }
     if not retain_graph:
-        free(*ys)
+        release_graph(*ys)
     answers: list[Any] = []
     for x in xs:
         if x in found:
@@ -81,11 +81,23 @@ def grad(
             answers.append(None)
         else:
             raise ValueError(
-                f"the outputs were not computed from {described(x)}, or it required no gradient "
+                f"the outputs were not computed from {describe(x)}, or it required no gradient "
                 "when they were; pass allow_unused=True for None, or materialize_grads=True for "
                 "zeros"
             )
     return tuple(answers)
+
+
+def accumulate_seeds(seeds: Iterable[tuple[Tensor, Any]]) -> dict[Tensor, Any]:
+    """What a sweep starts from: for an output that occurs several times, the sum of its seeds.
+
+    Outputs that require no gradients are left out.
+    """
+    gradients: dict[Tensor, Any] = {}
+    for output, seed in seeds:
+        if output.requires_grad:
+            gradients[output] = as_array(gradients[output] + seed) if output in gradients else seed
+    return gradients
 
 
 def _is_one_each(grad_outputs: Any, output: Tensor) -> bool:
@@ -93,7 +105,7 @@ def _is_one_each(grad_outputs: Any, output: Tensor) -> bool:
     return (
         isinstance(grad_outputs, (tuple, list))
         and len(grad_outputs) == 1
-        and np.shape(plain(grad_outputs[0])) == output.shape
+        and np.shape(unwrap(grad_outputs[0])) == output.shape
     )
 
 

@@ -1,40 +1,50 @@
 """Reverse-mode automatic differentiation, complete, to be read from top to bottom.
 
-A `Tensor` is an array that remembers which `Op` made it and from which Tensors. The Tensors are
-the graph. `sweep` walks it from an output back to the leaves, the newest Tensor first, and asks
-each op for the gradients of its inputs. Everything else is the table of derivatives, in `ops`.
+A `Tensor` is an array that remembers which `Op` made it, and from which Tensors. The Tensors are
+the graph. `sweep` walks it from an output back to the leaves, the newest Tensor first, asks each op
+for the gradients of its inputs, and adds up what arrives at each Tensor: that is backpropagation.
+`examples/tiny_engine.py` is the same idea in fifty lines, without the checks and the speed. What
+Tensors can compute, and the derivatives of it, is in `ops`.
 """
 
 from __future__ import annotations
 
-import inspect
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from operator import attrgetter
-from sys import getrefcount
 from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from microgradx.array_methods import Array, ArrayMethods, as_array, one, plain
-from microgradx.displays import Displays
-from microgradx.hooks import GradientHooks, hooked, retain
-from microgradx.memory import Loan
-from microgradx.messages import described, explained, listed
-from microgradx.recording import Labels, enable_grad, numbers, observers, recording
+from microgradx.arrays.broadcasting import unbroadcast
+from microgradx.arrays.methods import ArrayMethods
+from microgradx.arrays.types import ONE, Array, as_array, as_operand, as_result, unwrap
+from microgradx.common.memory import is_unshared
+from microgradx.common.messages import format_call, format_inputs, with_context
+from microgradx.graph import errors
+from microgradx.graph.conversion import Conversion
+from microgradx.graph.creation_order import creation_counter
+from microgradx.graph.displays import Displays
+from microgradx.graph.grad_mode import enable_grad, grad_enabled
+from microgradx.graph.hooks import GradientHooks, apply_hooks
+from microgradx.graph.leaf import Leaf
+from microgradx.graph.observers import observers
+from microgradx.graph.scopes import Scope
 
-__all__ = ["Op", "Tensor", "as_tensor", "free", "history", "seed_of", "summed", "sweep"]
+__all__ = [
+    "Op",
+    "Tensor",
+    "as_tensor",
+    "initial_gradient",
+    "release_graph",
+    "reverse_topological_order",
+    "sweep",
+]
 
 _new = object.__new__
-_as_it_is = nullcontext()
 _accumulating = Lock()  # threads may share leaves
-
-# What getrefcount says of an array that one variable refers to and nothing else. From 3.14 on it
-# may leave out its own argument; where it does not, no array passes for alone, which is safe.
-ONLY_REFERENCE = 2 if sys.version_info < (3, 14) else 1
 
 
 # ---------------------------------------------------------------------------- operations
@@ -44,8 +54,8 @@ class Op:
     """A function on arrays and its vector-Jacobian product: the unit that graphs are made of.
 
     A subclass writes both in plain NumPy. `g` is the gradient of the final result with respect to
-    the op's output `out`; `backward` answers with the gradient with respect to each input (a tuple
-    if there are several, None where there is none):
+    the op's output `out`; `backward` returns the gradient with respect to each input (a tuple if
+    there are several, None where there is none):
 
     >>> import numpy as np
     >>> import microgradx as mg
@@ -67,18 +77,18 @@ class Op:
     broadcast needs no care: the sweep sums its gradient back to its shape.
     """
 
-    #: What drawings and error messages call the op; the class's name in lower case if not given.
+    #: What drawings and error messages call the op; the class's name in lower case by default.
     name: str = ""
     #: What it computes, as text, with inputs x, y, z.
     formula: str = ""
     #: How many inputs it takes; 0 if that differs. NumPy would take one more for `out`.
     arity: int = 0
-    #: Instead of `backward`: one formula for each input, so that only those wanted are computed.
-    derivatives: tuple[Any, ...] = ()
-    #: Instead of `forward`, where a gradient will be wanted: may keep arrays in `self.kept`, for
-    #: `backward` on arrays to use. It is run on a copy of the op that belongs to this one call.
-    forward_and_keep: Any = None
-    kept: Any = None
+    #: Instead of `backward`: one formula for each input, so that only those needed are computed.
+    derivatives: tuple[Callable[..., Any] | None, ...] = ()
+    #: Instead of `forward`, where a gradient will be needed: may save arrays in `self.saved`, for
+    #: `backward` on arrays to use. It runs on a copy of the op that belongs to this one call.
+    forward_saving: Callable[..., Any] | None = None
+    saved: Any = None
 
     def __init_subclass__(cls) -> None:
         if "name" not in vars(cls):
@@ -90,57 +100,78 @@ class Op:
     def backward(self, g: Any, out: Any, *inputs: Any) -> Any:
         raise NotImplementedError(f"{self.name} has no backward(self, g, out, *inputs)")
 
+    def gradient_at(self, i: int, g: Any, out: Any, *inputs: Any) -> Any:
+        """The gradient at input `i`, by its formula or by `backward`; None if there is none."""
+        if self.derivatives:
+            derivative = self.derivatives[i]
+            return derivative(g, out, *inputs) if derivative else None
+        return self.all_gradients(g, out, *inputs)[i]
+
+    def all_gradients(self, g: Any, out: Any, *inputs: Any) -> Any:
+        """What `backward` returns, as a sequence with a gradient for each input."""
+        # A rule may see what others hold too, so it must not write into it.
+        arguments = [_read_only(a) if type(a) is ndarray else a for a in (g, out, *inputs)]
+        returned = self.backward(*arguments)
+        gradients = returned if isinstance(returned, (tuple, list)) else (returned,)
+        if len(gradients) != len(inputs):
+            raise ValueError(f"{len(gradients)} gradients for {len(inputs)} inputs")
+        return gradients
+
+    def for_this_call(self) -> Op:
+        """The op that a result remembers: itself, or a copy where the call saves arrays in it."""
+        if self.forward_saving is None:
+            return self
+        op = _new(type(self))
+        vars(op).update(vars(self))
+        return op
+
     def __call__(self, *inputs: Any) -> Any:
         """Arrays in, array out; a Tensor anywhere in, a Tensor out, which remembers."""
         if len(inputs) != self.arity and self.arity:
             raise TypeError(f"{self.name} takes {self.arity} inputs, not {len(inputs)}")
         arrays = []
-        wanted = False
+        is_differentiable = False
         for x in inputs:
             if not isinstance(x, Tensor):
                 tensors = _as_tensors(inputs)
                 return self(*tensors) if tensors else self.forward(*inputs)
-            arrays.append(x._data)
-            if x._hooks is not None:
-                wanted = True
+            arrays.append(x.array)
+            if x._requires_grad:
+                is_differentiable = True
         try:
-            if not (wanted and recording.get()):
+            if not (is_differentiable and grad_enabled.get()):
                 out = _make(self.forward(*arrays))
-            elif self.forward_and_keep is None:
+            elif self.forward_saving is None:
                 out = _make(self.forward(*arrays), self, inputs)
             else:
-                op = _new(type(self))
-                vars(op).update(vars(self))
-                out = _make(op.forward_and_keep(*arrays), op, inputs)
+                op: Any = self.for_this_call()
+                out = _make(op.forward_saving(*arrays), op, inputs)
         except (ValueError, TypeError, IndexError) as error:
-            raise explained(error, f"{self!r} of {listed(inputs)}") from error
-        if observers:
-            for observer in tuple(observers):  # which others may leave meanwhile
-                observer.forward(self, inputs, out)
+            raise with_context(error, f"{self!r} of {format_inputs(inputs)}") from error
+        for observer in observers.get():
+            observer.forward(self, inputs, out)
         return out
 
     def __repr__(self) -> str:
-        parameters = inspect.signature(type(self)).parameters
-        settings = [
-            f"{name}={vars(self)[name]!r}"
-            for name, parameter in parameters.items()
-            if name in vars(self)
-            and not hasattr(Op, name)
-            and not np.array_equal(vars(self)[name], parameter.default)
-        ]
-        return f"{self.name}({', '.join(settings)})" if settings else self.name
+        return format_call(self.name, self, unless_in=Op)
+
+
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 # ---------------------------------------------------------------------------- tensors
 
 
-class Tensor(ArrayMethods, GradientHooks, Displays, Labels):
+class Tensor(Leaf, ArrayMethods, Conversion, GradientHooks, Displays):
     """An array that remembers how it was computed, so that gradients can be.
 
-    `data` (numbers, lists, an array; floats if it shall require gradients) is copied. Functions
-    of NumPy and of microgradx, operators and methods make further Tensors from it, and record a
-    graph where an input requires gradients; `backward()` on a result then fills the `grad` of
-    the leaves, the Tensors that you made, with arrays of their shape and dtype.
+    `data` (numbers, lists, an array; floats if it requires gradients) is copied. Functions of
+    NumPy and of microgradx, operators and methods make further Tensors from it, and record a graph
+    where an input requires gradients; `backward()` on a result then fills the `grad` of the
+    leaves, the Tensors that you made, with arrays of their shape and dtype.
 
     Attributes: `data`, the array; `grad`, the accumulated gradient of a leaf, or None; `op` and
     `inputs`, what it was computed by and from (None and () for a leaf); `requires_grad`; `name`,
@@ -155,24 +186,29 @@ class Tensor(ArrayMethods, GradientHooks, Displays, Labels):
     >>> w.grad
     array([ 2., -4.])
 
-    Raises TypeError for data that are not real numbers, for integers or booleans that shall
+    Raises TypeError for data that are not real numbers, for integers or booleans that should
     require gradients, and for Tensors in `data` that do (they would drop out of their graph).
     """
 
     __slots__ = (
-        "_data",  # the array
+        "array",  # its data; who writes to it, or puts another in its place, calls mark_changed
         "op",  # the Op that made it; None for a leaf
         "inputs",  # the Tensors that op was given
-        "number",  # when it was made, or, for a leaf, last changed
+        "sequence_number",  # when it was made, or, for a leaf, last changed
         "grad",  # a leaf's accumulated gradient
-        "_hooks",  # what is told of its gradient; None if it requires none
-        "_labels",  # its name, and the functions and modules whose result it is
+        "_requires_grad",  # behind a property, which checks what is assigned
+        "retains_grad",  # whether backward() fills grad although this is no leaf
+        "hooks",  # the functions that are told of its gradient
+        "scopes",  # the composed functions and modules whose result it is, innermost first
+        "name",  # what drawings and messages call it
         "__weakref__",
     )
     op: Op | None
     inputs: tuple[Tensor, ...]
-    number: int
+    sequence_number: int
     grad: Array
+    scopes: tuple[Scope, ...]
+    name: str | None
 
     def __new__(
         cls, data: Any, requires_grad: bool = False, *, dtype: Any = None, name: str | None = None
@@ -183,173 +219,52 @@ class Tensor(ArrayMethods, GradientHooks, Displays, Labels):
         tensor.name = name
         return tensor.requires_grad_(requires_grad)
 
-    # ------------------------------------------------------------------ data and flags
-
-    @property
-    def data(self) -> Array:
-        """The array itself. `t.data = v` gives it other values, of the same shape (leaves only).
-
-        Where gradients are required, `v` is copied into the array that is there; a constant, which
-        may share its array with others, takes a copy of `v` instead. The graph learns of it, and
-        refuses a `backward` through results of the old values. It cannot see writes through the
-        array, `t.data[...] = v`, nor into an array that an operand shares: don't, while a graph
-        that used it still waits for its `backward`.
-        """
-        return self._data
-
-    @data.setter
-    def data(self, value: Any) -> None:
-        value = as_array(plain(value))
-        if self.op is not None:
-            raise ValueError(
-                f"{described(self)} is no leaf, so its data cannot be set; set the data of the "
-                "leaves it was computed from, or make a new Tensor"
-            )
-        if value.shape != self.shape:
-            raise ValueError(
-                f"data of shape {value.shape} cannot replace that of {described(self)}; the shape "
-                "must stay as it is: make a new Tensor for another shape"
-            )
-        if self._hooks is None:
-            self._data = self._data.copy()
-        np.copyto(self._data, value, casting="same_kind")
-        self.mark_changed()
-
-    def mark_changed(self) -> None:
-        """Say that the array was written to: graphs that used its old values are now refused."""
-        self.number = next(numbers)
-
-    @property
-    def requires_grad(self) -> bool:
-        """Whether gradients are computed for it, and for what is computed from it."""
-        return self._hooks is not None
-
-    @requires_grad.setter
-    def requires_grad(self, value: bool) -> None:
-        self.requires_grad_(value)
-
-    def requires_grad_(self, value: bool = True) -> Tensor:
-        """Set whether a leaf requires gradients, and False, end its hooks; gives the Tensor."""
-        if not isinstance(value, (bool, np.bool_)):
-            raise TypeError(
-                f"requires_grad must be True or False, not {value!r}; a dtype is given by dtype="
-            )
-        if self.op is not None and not value:
-            raise ValueError(
-                f"{described(self)} was computed from Tensors that require gradients, so it does "
-                "too; use t.detach() for its value alone"
-            )
-        if value and self.dtype.kind != "f":
-            raise TypeError(
-                f"only floats can require gradients, and {described(self)} is not of floats; "
-                "write 2.0 instead of 2, or pass dtype=float (np.float32, np.float64)"
-            )
-        if value != self.requires_grad:
-            self._hooks = () if value else None
-        return self
-
-    @property
-    def is_leaf(self) -> bool:
-        """Whether no op made it, so that gradients end here."""
-        return self.op is None
-
-    def zero_grad(self) -> None:
-        """Forget the accumulated gradient: `grad` is None again."""
-        self.grad = None
-
     def detach(self) -> Tensor:
         """The same array, shared, as a leaf that requires no gradient: a constant from here on."""
-        return _make(self._data)
+        return _make(self.array)
 
     def __reduce__(self) -> Any:
         # Copying and pickling keep data and flags. The graph stays behind: it would be followed
         # recursively, and a copy of it would not be the one that the other Tensors are in.
-        return type(self), (self._data, self.requires_grad), (None, {"name": self.name})
-
-    # ------------------------------------------------------------------ backward
+        return type(self), (self.array, self.requires_grad), (None, {"name": self.name})
 
     def backward(
         self, gradient: Any = None, *, retain_graph: bool = True, create_graph: bool = False
     ) -> None:
-        """Add to `grad`, of each leaf this was computed from, the gradient of this Tensor.
+        """Add to the `grad` of each leaf this was computed from the gradient of this Tensor.
 
-        `gradient`, of this Tensor's shape, is what each of its elements weighs: the gradient of
-        some final result with respect to it. A Tensor of one element needs none: 1. Tensors after
-        `retain_grad()` receive theirs too. A second call adds the same again.
+        `gradient`, of this Tensor's shape, is the gradient of some final result with respect to
+        it. A Tensor of one element needs none: 1. Tensors after `retain_grad()` receive theirs
+        too. A second call adds the same again.
 
-        `retain_graph=False` lets go of the graph behind this Tensor, and its memory, at once.
-        With `create_graph=True` the gradients are Tensors with a graph of their own, for
-        derivatives of derivatives (`grad` then refers back to its leaf: set it to None when done).
+        `retain_graph=False` releases the graph behind this Tensor, and its memory, at once. With
+        `create_graph=True` the gradients are Tensors with a graph of their own, for derivatives of
+        derivatives (`grad` then refers back to its leaf: set it to None when done).
 
         Raises ValueError if this requires no gradient, if `gradient` is missing or has another
-        shape, if a leaf was changed after use, or if the graph was freed.
+        shape, if a leaf was changed after use, or if the graph was released.
         """
-        seed = seed_of(self, gradient, create_graph)
-        with enable_grad() if create_graph else _as_it_is:
+        start = {self: initial_gradient(self, gradient, create_graph)}
+        with enable_grad() if create_graph else nullcontext():
             # First all, then assign: a rule that fails leaves no gradient half accumulated.
             arrived = [
                 (tensor, g)
-                for tensor, g in sweep({self: seed}, create_graph=create_graph, run_hooks=True)
-                if tensor.op is None or retain in tensor._hooks  # type: ignore[operator]
+                for tensor, g in sweep(start, create_graph=create_graph, run_hooks=True)
+                if tensor.op is None or tensor.retains_grad
             ]
             with _accumulating:
                 while arrived:
                     tensor, g = arrived.pop()
                     if tensor.grad is not None:
                         tensor.grad = as_array(tensor.grad + g)
-                        continue
-                    # `grad` shares memory with nothing, so what others might see is copied: a
-                    # rule's own array, a view, what is another leaf's gradient too.
-                    is_ours = getrefcount(g) == ONLY_REFERENCE and type(g) is ndarray
-                    if is_ours and (g.base is None or type(g.base) is Loan) and g.flags.carray:
-                        tensor.grad = g
                     else:
-                        tensor.grad = g.copy()
+                        # `grad` shares memory with nothing: what others might see is copied.
+                        tensor.grad = g if is_unshared(g) else g.copy()
         if not retain_graph:
-            free(self)
+            release_graph(self)
 
 
 # ---------------------------------------------------------------------------- the backward sweep
-
-
-def history(*outputs: Tensor) -> list[Tensor]:
-    """The outputs and all that they were computed from that requires gradients, newest first.
-
-    Raises ValueError if a leaf was changed after it was used, or the graph was freed.
-    """
-    found = list(dict.fromkeys(outputs))
-    seen = set(found)
-    for tensor in found:  # which grows meanwhile
-        if tensor.op is None:
-            continue
-        inputs = tensor.inputs
-        number = tensor.number
-        if not inputs:
-            raise ValueError(
-                f"the graph behind {described(tensor)} was freed by "
-                "backward(retain_graph=False); keep it, or compute the result again"
-            )
-        for x in inputs:
-            if x.number > number:
-                raise ValueError(
-                    f"{described(x)} was changed after {tensor.op!r} had used it, so its gradient "
-                    "would be that of values that are gone; call backward() before an optimiser's "
-                    "step or `.data = …`, or compute the result again"
-                )
-            if x._hooks is not None and x not in seen:
-                seen.add(x)
-                found.append(x)
-    # Inputs are made before what is computed from them, so this is an order for the sweep.
-    found.sort(key=attrgetter("number"), reverse=True)
-    return found
-
-
-def free(*outputs: Tensor) -> None:
-    """Let go of the graph behind the outputs, and of its memory."""
-    for tensor in history(*outputs):
-        tensor.inputs = ()
-        if tensor.op is not None and tensor.op.kept is not None:
-            tensor.op.kept = None
 
 
 def sweep(
@@ -357,17 +272,18 @@ def sweep(
 ) -> Iterator[tuple[Tensor, Any]]:
     """Reverse mode: from gradients at some outputs, those of all that they were computed from.
 
-    Gives each Tensor with its complete gradient, the newest first: when a Tensor's turn comes,
-    all that was computed from it has had its own, so no contribution can be missing. Nothing but
-    the dict of pending gradients is written to.
+    Yields each Tensor with its complete gradient, the newest first: when a Tensor's turn comes,
+    all that was computed from it has had its own, so no contribution can be missing. Only the dict
+    of pending gradients is written to.
     """
     gradients = dict(gradients)
-    for tensor in history(*gradients):
+    watching = observers.get()
+    for tensor in reverse_topological_order(*gradients):
         g = gradients.pop(tensor, None)
         if g is None:  # no rule passed anything on to it
             continue
-        if run_hooks and tensor._hooks:
-            g = hooked(tensor, g, create_graph)
+        if run_hooks and tensor.hooks:
+            g = apply_hooks(tensor, g, create_graph)
             if create_graph:
                 g = as_tensor(g)
         yield tensor, g
@@ -378,116 +294,90 @@ def sweep(
         if create_graph:
             arguments = [g, tensor, *inputs]
         else:
-            arguments = [g, tensor._data]
+            arguments = [g, tensor.array]
             for x in inputs:
-                arguments.append(x._data)
+                arguments.append(x.array)
         try:
-            rules = op.derivatives
-            answers = rules or _by_backward(op, arguments)
-            if len(answers) < len(inputs):
-                raise ValueError(f"{len(answers)} derivatives for {len(inputs)} inputs")
-            for x, answer in zip(inputs, answers):  # noqa: B905 (strict= takes as long as a sum)
-                if answer is None or x._hooks is None:
+            # Formulas, of which only those needed are computed, or else all gradients at once.
+            derivatives = op.derivatives
+            each = derivatives or op.all_gradients(*arguments)
+            if len(each) < len(inputs):
+                raise ValueError(f"{len(each)} derivatives for {len(inputs)} inputs")
+            for x, gradient in zip(inputs, each):  # noqa: B905 (strict= takes as long as a sum)
+                if gradient is None or not x._requires_grad:
                     continue
-                gradient = answer(*arguments) if rules else answer
-                if observers:
-                    for observer in tuple(observers):
-                        observer.backward(tensor, x, g, gradient)
+                if derivatives:
+                    gradient = gradient(*arguments)
+                for observer in watching:
+                    observer.backward(tensor, x, g, gradient)
                 if create_graph:
                     gradient = as_tensor(gradient)
-                data = x._data
+                array = x.array
                 if (
                     type(gradient) is not ndarray
-                    or gradient.shape != data.shape
-                    or gradient.dtype is not data.dtype
+                    or gradient.shape != array.shape
+                    or gradient.dtype is not array.dtype
                 ):
-                    gradient = unbroadcast(gradient, x)
+                    gradient = unbroadcast(gradient, array)
                 if x in gradients:
                     gradient = gradients[x] + gradient
                     if isinstance(gradient, np.generic):
                         gradient = np.asarray(gradient)
                 gradients[x] = gradient
         except (ValueError, TypeError, IndexError) as error:
-            raise explained(error, f"the backward of {op!r} of {listed(inputs)}") from error
+            where = f"the backward of {op!r} of {format_inputs(inputs)}"
+            raise with_context(error, where) from error
 
 
-def summed(weights: Iterable[tuple[Tensor, Any]]) -> dict[Tensor, Any]:
-    """What a sweep starts from: an output that occurs several times weighs as much as all."""
-    gradients: dict[Tensor, Any] = {}
-    for out, weight in weights:
-        if out.requires_grad:
-            gradients[out] = as_array(gradients[out] + weight) if out in gradients else weight
-    return gradients
+def reverse_topological_order(*outputs: Tensor) -> list[Tensor]:
+    """The outputs and all that they were computed from that requires gradients, newest first.
 
-
-def _by_backward(op: Op, arguments: list[Any]) -> Any:
-    """What the op's `backward` says: a gradient for each input."""
-    # A rule may see what others hold too, so it is not to write into it.
-    answer = op.backward(*[_read_only(a) if type(a) is ndarray else a for a in arguments])
-    answers = answer if isinstance(answer, (tuple, list)) else (answer,)
-    if len(answers) != len(arguments) - 2:
-        raise ValueError(f"{len(answers)} gradients for {len(arguments) - 2} inputs")
-    return answers
-
-
-def _read_only(array: Array) -> Array:
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def stretched(shape: tuple[int, ...], onto: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes along which `onto`, broadcast to `shape`, was stretched or that it was given."""
-    added = len(shape) - len(onto)
-    return tuple(i for i in range(len(shape)) if i < added or onto[i - added] != shape[i])
-
-
-def unbroadcast(gradient: Any, x: Tensor) -> Any:
-    """The gradient of `x` from that of `x` broadcast: summed over the axes it was stretched along.
-
-    Also gives it the dtype of `x`.
+    Raises ValueError if a leaf was changed after it was used, or the graph was released.
     """
-    gradient = as_array(gradient)
-    shape = x._data.shape
-    if gradient.shape != shape:
-        added = gradient.ndim - len(shape)
-        axes = stretched(gradient.shape, shape)
-        if added < 0 or any(i >= added and shape[i - added] != 1 for i in axes):
-            raise ValueError(
-                f"a gradient of shape {gradient.shape} for an input of shape {shape}; "
-                "it must have the shape that the input, or the input broadcast, has"
-            )
-        if gradient.dtype == np.float16:  # whose sums stand still at 2048
-            gradient = gradient.astype(np.float32)
-        gradient = as_array(np.reshape(np.sum(gradient, axis=axes), shape))
-    return gradient if gradient.dtype == x._data.dtype else gradient.astype(x._data.dtype)
+    found = list(dict.fromkeys(outputs))
+    seen = set(found)
+    for tensor in found:  # which grows meanwhile
+        if tensor.op is None:
+            continue
+        inputs = tensor.inputs
+        sequence_number = tensor.sequence_number
+        if not inputs:
+            raise errors.graph_was_released(tensor)
+        for x in inputs:
+            if x.sequence_number > sequence_number:
+                raise errors.changed_after_use(x, tensor.op)
+            if x._requires_grad and x not in seen:
+                seen.add(x)
+                found.append(x)
+    # Inputs are made before what is computed from them, so this is an order for the sweep.
+    found.sort(key=attrgetter("sequence_number"), reverse=True)
+    return found
 
 
-def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
-    """What the sweep starts from at `output`, of its shape and dtype: ones, or what was given."""
+def release_graph(*outputs: Tensor) -> None:
+    """Release the graph behind the outputs, and its memory."""
+    for tensor in reverse_topological_order(*outputs):
+        tensor.inputs = ()
+        if tensor.op is not None and tensor.op.saved is not None:
+            tensor.op.saved = None
+
+
+def initial_gradient(output: Tensor, gradient: Any, create_graph: bool) -> Any:
+    """What the sweep starts from at `output`, of its shape and dtype: `gradient`, or else ones."""
     if not output.requires_grad:
-        raise ValueError(
-            f"{described(output)} does not require gradients, so there is nothing to compute; "
-            "was an input made with requires_grad=True, and outside no_grad()?"
-        )
+        raise errors.requires_no_gradient(output)
     if gradient is None:
         if output.size != 1:
-            raise ValueError(
-                f"backward() of {described(output)} needs a gradient of its shape, since it is "
-                "not a single number; reduce it first, as in t.sum().backward(), or pass one"
-            )
-        if type(output._data) is ndarray and not create_graph:
-            return one[output.dtype].reshape(output.shape)
-        gradient = np.ones_like(output._data)
+            raise errors.needs_gradient(output)
+        if type(output.array) is ndarray and not create_graph:
+            return ONE[output.dtype].reshape(output.shape)
+        gradient = np.ones_like(output.array)
     gradient = as_array(gradient)
     if gradient.shape != output.shape:
-        raise ValueError(
-            f"a gradient of shape {gradient.shape} for {described(output)}; the shapes must be "
-            "the same: the gradient says what each element weighs"
-        )
+        raise errors.gradient_does_not_fit(gradient, output)
     if gradient.dtype != output.dtype:
         gradient = gradient.astype(output.dtype)
-    return as_tensor(gradient) if create_graph else plain(gradient)
+    return as_tensor(gradient) if create_graph else unwrap(gradient)
 
 
 # ---------------------------------------------------------------------------- making Tensors
@@ -501,52 +391,34 @@ def as_tensor(data: Any, dtype: Any = None) -> Tensor:
     Tensor([1, 2])
     """
     if isinstance(data, Tensor):
-        return data if dtype is None or data._data.dtype == dtype else data.astype(dtype)
+        return data if dtype is None or data.array.dtype == dtype else data.astype(dtype)
     return _make(as_array(data, dtype))
 
 
 def _as_tensors(inputs: tuple[Any, ...]) -> list[Tensor] | None:
-    """Inputs of an op as Tensors, if one of them is one; None if it is given plain arrays."""
-    for x in inputs:
-        if isinstance(x, Tensor):
-            break
-    else:
+    """Inputs of an op as Tensors, if one of them is one; None if all are plain arrays."""
+    if not any(isinstance(x, Tensor) for x in inputs):
         return None
-    return [
-        _make(np.asarray(x, _dtype_beside(x, inputs)))
-        if type(x) in (float, int, bool)
-        else as_tensor(x)
-        for x in inputs
-    ]
-
-
-def _dtype_beside(number: Any, inputs: tuple[Any, ...]) -> Any:
-    """The dtype that a number of Python's takes among other inputs: the one that they have."""
-    dtypes = {as_array(x).dtype for x in inputs if type(x) not in (float, int, bool)}
-    dtype = dtypes.pop()
-    return dtype if not dtypes and dtype.kind == "f" else np.result_type(dtype, *dtypes, number)
+    return [x if isinstance(x, Tensor) else _make(as_operand(x, inputs)) for x in inputs]
 
 
 def _make(
     data: Any, op: Op | None = None, inputs: tuple[Tensor, ...] = (), cls: type[Tensor] = Tensor
 ) -> Tensor:
-    """The one place where Tensors are made, and made to hold an array, be it 0-d."""
+    """The one place where Tensors are made, and made to hold an array, also if it is 0-d."""
     tensor = _new(cls)
-    if type(data) is not ndarray and isinstance(data, np.generic):
-        data = np.asarray(data)  # a single number again, of which NumPy's functions make a scalar
     if type(data) is not ndarray or data.dtype.kind != "f":
-        if isinstance(data, (tuple, list)):
-            raise TypeError(f"forward gave {len(data)} results; an op has one array for a result")
-        if isinstance(data, Tensor):
-            raise TypeError("forward gave a Tensor; what it computes with must be an input")
-        data = as_array(data)
+        data = as_result(data)
         if data.dtype.kind != "f":
             op, inputs = None, ()  # no gradient can flow through integers and booleans
-    tensor._data = data
+    tensor.array = data
     tensor.op = op
     tensor.inputs = inputs
-    tensor.number = next(numbers)
+    tensor.sequence_number = next(creation_counter)
     tensor.grad = None
-    tensor._hooks = None if op is None else ()
-    tensor._labels = ()
+    tensor._requires_grad = op is not None
+    tensor.retains_grad = False
+    tensor.hooks = ()
+    tensor.scopes = ()
+    tensor.name = None
     return tensor

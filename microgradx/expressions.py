@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import microgradx
-from microgradx.array_methods import ArrayMethods
+from microgradx.arrays.methods import ArrayMethods
 from microgradx.engine import Op, Tensor
 
 __all__ = ["ExpressionError", "evaluate"]

@@ -11,18 +11,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from microgradx.array_methods import (
+from microgradx.arrays.dispatch import implements
+from microgradx.arrays.types import (
     Array,
     Axis,
     as_array,
     as_floats,
     as_number,
-    implements,
-    plain,
-    surely,
+    is_known_true,
+    unwrap,
 )
+from microgradx.common.messages import warn_caller
 from microgradx.engine import Tensor, as_tensor
-from microgradx.messages import warn_caller
+from microgradx.graph.scopes import scope
 from microgradx.ops.activations import softplus
 from microgradx.ops.elementwise import exp, log
 from microgradx.ops.reductions import sum
@@ -34,7 +35,6 @@ from microgradx.ops.softmax import (
     cooled,
     weighed_labels,
 )
-from microgradx.recording import scope
 
 __all__ = [
     "softmax",
@@ -109,10 +109,10 @@ def _checked_temperature(temperature: Any, x: Any) -> Any:
     """The temperature in the dtype of the logits; None if it changes nothing."""
     if type(temperature) is float and temperature == 1.0:
         return None
-    values = as_array(plain(temperature))
+    values = as_array(unwrap(temperature))
     with np.errstate(over="ignore"):
         cast = values.astype(x.dtype)
-    if surely(~np.all(cast > 0)):
+    if is_known_true(~np.all(cast > 0)):
         raise ValueError(
             f"temperature must be positive in {x.dtype}, not {values}; towards 0 softmax picks "
             "the largest logit, so for that use argmax"
@@ -173,7 +173,7 @@ def cross_entropy(
         return _nll(log_p, target, axis, weight, ignore_index, reduction)
     y, divisor = op.weighed_targets(*inputs)
     # A logit of -inf may weigh 0, as all do in rows that count for nothing.
-    is_void = (plain(y) == 0) & ~np.isfinite(log_p)
+    is_void = (unwrap(y) == 0) & ~np.isfinite(log_p)
     losses = -sum(y * np.where(is_void, 0, log_p), axis=axis)
     return _reduced(losses, divisor, reduction)
 
@@ -233,7 +233,7 @@ def binary_cross_entropy_with_logits(
         raise ValueError(
             f"logits of shape {logits.shape} and target of shape {y.shape}; they must be the same"
         )
-    if surely(np.any((plain(y) < 0) | (plain(y) > 1))):
+    if is_known_true(np.any((unwrap(y) < 0) | (unwrap(y) > 1))):
         raise ValueError("the target must hold probabilities, from 0 to 1, of the answer yes")
     positive = y * softplus(-logits)
     if pos_weight is not None:
@@ -248,7 +248,7 @@ def _nll(
     log_p: Any, labels: Any, axis: int, weight: Any, ignore_index: int | None, reduction: str
 ) -> Any:
     """The loss of integer labels that were checked."""
-    labels, counted, importance = weighed_labels(plain(labels), weight, ignore_index)
+    labels, counted, importance = weighed_labels(unwrap(labels), weight, ignore_index)
     index = list(np.indices(labels.shape, sparse=True))
     index.insert(axis % log_p.ndim, labels)
     importance = importance.astype(log_p.dtype)
@@ -286,7 +286,7 @@ def _checked(
     rows = shape[:axis] + shape[axis + 1 :]
     if not isinstance(target, Tensor):
         target = as_array(target)
-    values = plain(target)
+    values = unwrap(target)
     if values.shape == rows:
         _check_labels(values, classes, ignore_index)
     elif values.shape == shape:
@@ -316,8 +316,8 @@ def _as_weight(weight: Any, logits: Any) -> Array:
     """Weights as an array of the logits' dtype, so that they do not promote the loss."""
     if isinstance(weight, Tensor) and weight.requires_grad:
         raise ValueError("weights are constants for a loss: pass weight.detach()")
-    weight = as_array(plain(weight)).astype(logits.dtype, copy=False)
-    if surely(np.any(weight < 0)):
+    weight = as_array(unwrap(weight)).astype(logits.dtype, copy=False)
+    if is_known_true(np.any(weight < 0)):
         raise ValueError("weights must be 0 or more: a negative one would reward mistakes")
     return weight
 
@@ -344,7 +344,7 @@ def _check_labels(labels: Array, classes: int, ignore_index: int | None) -> None
     outside = (labels < 0) | (labels >= classes)
     if ignore_index is not None:
         outside &= labels != ignore_index
-    if surely(np.any(outside)):
+    if is_known_true(np.any(outside)):
         row, named = _first(outside)
         raise IndexError(
             f"label {labels[row]} in row {named} is not one of the "
@@ -356,7 +356,7 @@ def _check_probabilities(values: Array, axis: int) -> None:
     totals = np.sum(values, axis)
     # Rows of zeros are left: they count for nothing, as ignored ones do.
     wrong = np.any(values < 0, axis) | ((np.abs(totals - 1) > 1e-2) & (totals != 0))
-    if surely(np.any(wrong)):
+    if is_known_true(np.any(wrong)):
         raise ValueError(
             f"row {_first(wrong)[1]} of the target, which has the logits' shape, "
             "does not hold probabilities: they must be 0 or more, and add up to 1; divide them by "
@@ -374,7 +374,7 @@ def _warn_of_probabilities(logits: Any) -> None:
     """Warn, at the caller's line, where logits are in truth the output of a softmax."""
     if not isinstance(logits, Tensor):
         return
-    if isinstance(logits.op, Softmax) or logits.is_result_of("softmax"):
+    if isinstance(logits.op, Softmax) or any(scope.name == "softmax" for scope in logits.scopes):
         warn_caller(
             "cross_entropy was given the output of a softmax, and applies softmax itself: the "
             "gradients fade, and the loss cannot approach 0; give it the logits, from before "

@@ -23,12 +23,13 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import as_array, plain
-from microgradx.engine import Tensor, as_tensor, history, summed, sweep
+from microgradx.arrays.types import as_array, unwrap
+from microgradx.autograd import accumulate_seeds
+from microgradx.engine import Tensor, as_tensor, reverse_topological_order, sweep
+from microgradx.graph.grad_mode import enable_grad, grad_enabled, transforming
 from microgradx.ops.elementwise import copy
 from microgradx.ops.reductions import sum
 from microgradx.ops.shapes import reshape, stack
-from microgradx.recording import enable_grad, recording, transforming
 
 __all__ = ["grad", "value_and_grad", "vjp", "jvp", "jacobian", "hessian", "hvp"]
 
@@ -142,8 +143,8 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     nested = run.is_nested(*outs, *directions)
     with enable_grad():
         weights = [_variable(np.zeros(out.shape, _float_of(out))) for out in outs]
-        pulled = dict(sweep(summed(zip(outs, weights, strict=True)), create_graph=True))
-        seeds = summed(
+        pulled = dict(sweep(accumulate_seeds(zip(outs, weights, strict=True)), create_graph=True))
+        seeds = accumulate_seeds(
             (pulled[x], direction if nested else direction.data)
             for x, direction in zip(run.variables, directions, strict=True)
             if x in pulled
@@ -266,7 +267,7 @@ class _Run:
     ) -> None:
         arguments: dict[Any, Any] = {**dict(enumerate(args)), **kwargs}
         places = _places(f, args, kwargs, argnums)
-        self._is_recorded_outside = recording.get()
+        self._is_recorded_outside = grad_enabled.get()
         with enable_grad():
             for place in dict.fromkeys(places):
                 arguments[place] = _mapped(_wrapped, arguments[place])
@@ -288,12 +289,15 @@ class _Run:
         own = set(self.variables)
         roots = [out for out in outputs if out.requires_grad]
         return self._is_recorded_outside and any(
-            x.is_leaf and x not in own and not getattr(x, "is_done", False) for x in history(*roots)
+            x.is_leaf and x not in own and not getattr(x, "is_done", False)
+            for x in reverse_topological_order(*roots)
         )
 
     def pull(self, weights: Iterable[tuple[Tensor, Tensor]], nested: bool) -> Any:
         """The gradients at the arguments, from weights of outputs; Tensors only if nested."""
-        seeds = summed((out, weight if nested else weight.data) for out, weight in weights)
+        seeds = accumulate_seeds(
+            (out, weight if nested else weight.data) for out, weight in weights
+        )
         with enable_grad():
             arrived = dict(sweep(seeds, create_graph=nested, run_hooks=True))
 
@@ -318,7 +322,7 @@ def _wrapped(x: Any) -> Tensor:
     if isinstance(x, Tensor) and x.requires_grad:
         return copy(x)  # type: ignore[no-any-return]
     try:
-        tensor = _Variable(plain(x))
+        tensor = _Variable(unwrap(x))
     except (TypeError, ValueError):
         raise TypeError(
             f"an argument to differentiate by holds {x!r}, a {type(x).__name__}; it must be of "

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import linecache
 import sys
-import threading
 import weakref
+from contextlib import ExitStack
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from microgradx.array_methods import Array, plain
-from microgradx.checking.anomaly_causes import (
+from microgradx.arrays.broadcasting import unbroadcast
+from microgradx.arrays.types import Array, unwrap
+from microgradx.checking.anomaly_diagnosis import (
     BACKWARD,
     BEFORE,
     DATA,
@@ -29,10 +30,11 @@ from microgradx.checking.anomaly_causes import (
     is_finite,
     likely_cause,
 )
-from microgradx.engine import Op, Tensor, sweep, unbroadcast
-from microgradx.messages import callers_frame
+from microgradx.common.messages import callers_frame
+from microgradx.engine import Op, Tensor, sweep
+from microgradx.graph.grad_mode import StatefulContext
+from microgradx.graph.observers import observe
 from microgradx.ops.elementwise import Elementwise
-from microgradx.recording import Block, observers
 
 __all__ = ["AnomalyError", "detect_anomaly"]
 
@@ -92,7 +94,7 @@ class AnomalyError(FloatingPointError):
 # ---------------------------------------------------------------------------- the block
 
 
-class detect_anomaly(Block):
+class detect_anomaly(StatefulContext):
     """Raise AnomalyError at the first NaN or infinity inside `with detect_anomaly():`.
 
     Forward or backward, it names the op, the line of your program that called it, the ranges of
@@ -122,76 +124,62 @@ class detect_anomaly(Block):
     """
 
     def __enter__(self) -> None:
-        global _entered
-        within = _block.get()
-        silence = np.errstate(all="ignore")
-        silence.__enter__()
-        watch = within.watch if within else Watch()
-        with _lock:
-            watch.entered += 1
-            _entered += 1
-            # In the list only once, so that leaving one block cannot hide another from the loop
-            # over it in another thread.
-            if _entered == 1:
-                observers.append(_observer)
-        _block.set(_Entered(watch, silence, within))
+        outer = _block.get()
+        context = ExitStack()
+        context.enter_context(np.errstate(all="ignore"))
+        if outer is None:
+            watch = Watch()
+            context.callback(watch.places.clear)
+            context.enter_context(observe(watch))
+        _block.set(_Entered(context, outer))
 
     def __exit__(self, *error: object) -> None:
-        global _entered
         block = _block.get()
         assert block is not None
-        with _lock:
-            block.watch.entered -= 1
-            _entered -= 1
-            if block.watch.entered == 0:
-                block.watch.places.clear()
-            if _entered == 0:
-                observers.remove(_observer)
         _block.set(block.outer)
-        block.silence.__exit__(None, None, None)
+        block.context.close()
 
 
 class Watch:
     """Looks at what ops give in one thread or context, and remembers where they were called."""
 
     def __init__(self) -> None:
-        self.entered = 0
         #: The user's line, by the number of the result, and what forgets it with the result.
         self.places: dict[int, tuple[Place, weakref.ref[Tensor]]] = {}
 
     def forward(self, op: Op, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         for i, x in enumerate(inputs):
-            if x.op is None and x.requires_grad and not is_finite(x._data):
+            if x.op is None and x.requires_grad and not is_finite(x.array):
                 what = (
                     f"the forward of {op!r} met {_input_name(i, x)}, a parameter, which was "
-                    f"already {_extent(x._data)}"
+                    f"already {_extent(x.array)}"
                 )
                 raise _error(what, op, inputs, _here(), PARAMETER.format(x.name or "xyz"[i]))
-        if not is_finite(out._data):
+        if not is_finite(out.array):
             self._judge(op, inputs, out)
         if out.op is not None:
-            number, places = out.number, self.places
+            number, places = out.sequence_number, self.places
             places[number] = _here(), weakref.ref(out, lambda _: places.pop(number, None))
 
     def backward(self, out: Tensor, x: Tensor, g: Any, gradient: Any) -> None:
         assert out.op is not None
-        known = self.places.get(out.number)
+        known = self.places.get(out.sequence_number)
         place = known[0] if known else None
         inputs = out.inputs
-        if any(scope.name in _LOSSES for scope in out.scopes) and np.isinf(out._data).any():
+        if any(scope.name in _LOSSES for scope in out.scopes) and np.isinf(out.array).any():
             what = (
-                f"the backward of {out.op!r} has nothing to follow: the loss is {_kind(out._data)}"
+                f"the backward of {out.op!r} has nothing to follow: the loss is {_kind(out.array)}"
             )
             raise _error(what, out.op, inputs, place, LABEL)
-        result = plain(gradient)
+        result = unwrap(gradient)
         if is_finite(result):
             if result.shape == x.shape and result.dtype == x.dtype:
                 return
-            result = unbroadcast(result, x)  # which may overflow, in the sum or in the cast
+            result = unbroadcast(result, x.data)  # which may overflow, in the sum or in the cast
             if is_finite(result):
                 return
         i = next(i for i, y in enumerate(inputs) if y is x)
-        case = Case(out.op, inputs, np.asarray(result), i, np.asarray(plain(g)))
+        case = Case(out.op, inputs, np.asarray(result), i, np.asarray(unwrap(g)))
         what = f"the backward of {out.op!r} gave, for {_input_name(i, x)}, {_extent(case.result)}"
         raise _error(what, out.op, inputs, place, likely_cause(case, BACKWARD))
 
@@ -199,12 +187,12 @@ class Watch:
         """Raise for a result that is not finite, unless that is deliberate."""
         if _is_in_a_rule():
             return  # what comes of it is the rule's gradient, which is judged
-        case = Case(op, inputs, np.asarray(out._data))
+        case = Case(op, inputs, np.asarray(out.array))
         has_nan = bool(np.isnan(case.result).any())
         for i, x in enumerate(inputs):
             inherited = np.isnan(case.values[i]).any() if has_nan else self._is_of_unknown_origin(x)
             if inherited:
-                met = f"{_input_name(i, x)}, which was already {_extent(x._data)}"
+                met = f"{_input_name(i, x)}, which was already {_extent(x.array)}"
                 cause = DATA if x.op is None else BEFORE
                 raise _error(f"the forward of {op!r} met {met}", op, inputs, _here(), cause)
         if not has_nan and _is_excused(case):
@@ -214,38 +202,20 @@ class Watch:
 
     def _is_of_unknown_origin(self, x: Tensor) -> bool:
         """Whether it became infinite before the block began, and not by a constant."""
-        if x.op is None or x.number in self.places or is_finite(x._data):
+        if x.op is None or x.sequence_number in self.places or is_finite(x.array):
             return False
-        return not any(y.op is None and np.isinf(y._data).any() for y in ancestry(x))
+        return not any(y.op is None and np.isinf(y.array).any() for y in ancestry(x))
 
 
 class _Entered(NamedTuple):
-    """A block that was entered, and the one around it."""
+    """A block that was entered: what it is to end, and the block around it."""
 
-    watch: Watch
-    silence: np.errstate
+    context: ExitStack
     outer: _Entered | None
-
-
-class _Observer:
-    """Hands on what happens to the watch of the context in which it does."""
-
-    def forward(self, op: Op, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-        block = _block.get()
-        if block is not None:
-            block.watch.forward(op, inputs, out)
-
-    def backward(self, out: Tensor, x: Tensor, g: Any, gradient: Any) -> None:
-        block = _block.get()
-        if block is not None:
-            block.watch.backward(out, x, g, gradient)
 
 
 _LOSSES = ("cross_entropy", "nll_loss")
 _block: ContextVar[_Entered | None] = ContextVar("detect_anomaly", default=None)
-_observer = _Observer()
-_lock = threading.Lock()
-_entered = 0
 
 
 def _here() -> Place:
@@ -310,7 +280,7 @@ def _input_name(i: int, x: Tensor) -> str:
 
 
 def _range(i: int, x: Tensor) -> Range:
-    values = np.asarray(x._data)
+    values = np.asarray(x.array)
     is_nan = np.isnan(values)
     numbers = values[~is_nan]
     return Range(

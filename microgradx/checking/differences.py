@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from microgradx.array_methods import Array
+from microgradx.arrays.types import Array
 from microgradx.engine import Tensor
-from microgradx.recording import no_grad
+from microgradx.graph.grad_mode import no_grad
 
 __all__ = ["Differences", "Slope"]
 

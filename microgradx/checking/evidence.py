@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array
+from microgradx.arrays.broadcasting import unbroadcast
+from microgradx.arrays.types import Array
+from microgradx.autograd import accumulate_seeds
 from microgradx.checking.differences import Differences, Slope
-from microgradx.engine import Op, Tensor, as_tensor, summed, sweep, unbroadcast
-from microgradx.recording import enable_grad, recording
+from microgradx.engine import Op, Tensor, as_tensor, sweep
+from microgradx.graph.grad_mode import enable_grad, grad_enabled
 
 __all__ = [
     "Evidence",
@@ -119,7 +121,7 @@ def evidence(
 ) -> list[Evidence]:
     """Of each input that `elements` has indices for. What a rule raises is passed on."""
     outputs = function(*tensors)
-    arrived = dict(sweep(summed(zip(outputs, weights, strict=True))))
+    arrived = dict(sweep(accumulate_seeds(zip(outputs, weights, strict=True))))
     differences = Differences(
         function, tensors, _joined(weights), tolerance.step, tolerance.precision
     )
@@ -179,18 +181,13 @@ def _answer(out: Tensor, g: Array, i: int) -> tuple[Any, Any, Exception | None]:
     assert op is not None
     values = [tensor.data for tensor in out.inputs]
     try:
-        if op.derivatives:
-            rule = op.derivatives[i]
-            answer = None if rule is None else rule(g, out.data, *values)
-        else:
-            answers = op.backward(g, out.data, *values)
-            answer = answers[i] if isinstance(answers, (tuple, list)) else answers
+        answer = op.gradient_at(i, g, out.data, *values)
     except Exception as error:
         return None, None, error
     if answer is None:
         return None, None, None
     try:
-        return unbroadcast(answer, x), None, None
+        return unbroadcast(answer, x.data), None, None
     except ValueError as error:
         raw = np.asarray(answer, float)
         fitted = np.full(x.shape, np.nan)
@@ -220,10 +217,10 @@ def gradient_function(
     """The gradient of a function's weighted outputs at its moved inputs, as a function itself."""
 
     def gradient(*tensors: Tensor) -> list[Tensor]:
-        create_graph = recording.get()
+        create_graph = grad_enabled.get()
         with enable_grad():
             seeds = [as_tensor(weight) if create_graph else weight for weight in weights]
-            outputs = summed(zip(function(*tensors), seeds, strict=True))
+            outputs = accumulate_seeds(zip(function(*tensors), seeds, strict=True))
             arrived = dict(sweep(outputs, create_graph=create_graph))
             return [
                 as_tensor(arrived.get(tensors[i], np.zeros_like(tensors[i].data))) for i in moved

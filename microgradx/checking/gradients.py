@@ -22,8 +22,8 @@ from microgradx.checking.reports import (
     same,
     some_elements,
 )
+from microgradx.common.messages import describe
 from microgradx.engine import Op, Tensor, as_tensor
-from microgradx.messages import described
 
 __all__ = ["GradcheckError", "GradcheckReport", "Mismatch", "gradcheck"]
 
@@ -90,7 +90,7 @@ def gradcheck(
     coarse = [tensors[i] for i in moved if tensors[i].dtype != np.float64]
     if coarse and not allow_float32:
         raise TypeError(
-            f"{described(coarse[0])} is too coarse for finite differences; give float64, or pass "
+            f"{describe(coarse[0])} is too coarse for finite differences; give float64, or pass "
             "allow_float32=True for a rough check"
         )
     precision = max(float(np.finfo(tensors[i].dtype).eps) for i in moved)
@@ -165,7 +165,7 @@ def _as_input(x: Any) -> Tensor:
     if isinstance(x, Tensor):
         if x.requires_grad and not x.is_leaf:
             raise ValueError(
-                f"{described(x)} is no leaf, so it cannot be moved on its own; give the leaves it "
+                f"{describe(x)} is no leaf, so it cannot be moved on its own; give the leaves it "
                 "was computed from, or x.detach().requires_grad_()"
             )
         return x
@@ -190,7 +190,7 @@ def _run_twice(function: Callable[..., list[Tensor]], tensors: list[Tensor]) -> 
     for i, (x, copy) in enumerate(zip(tensors, before, strict=True)):
         if not np.array_equal(x.data, copy, equal_nan=x.dtype.kind == "f"):
             raise ValueError(
-                f"the function wrote into its input {i}, {described(x)}, which others hold "
+                f"the function wrote into its input {i}, {describe(x)}, which others hold "
                 "too; compute a new array instead: x = x * 2 and not x *= 2"
             )
     return outputs if same(outputs, again) else None

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from microgradx.array_methods import Array, plain
+from microgradx.arrays.types import Array, unwrap
 from microgradx.checking.gradients import GradcheckReport, gradcheck
 from microgradx.engine import Op, Tensor, as_tensor, sweep
-from microgradx.recording import observers
+from microgradx.graph.observers import observe
 
 __all__ = ["Check", "OpCheckError", "OpReport", "check_op"]
 
@@ -157,7 +157,7 @@ def _forward(function: Callable[..., Any], arrays: list[Array], reference: Any) 
     wrapped = _several(function(*_leaves(arrays)))
     if not all(isinstance(out, Tensor) for out in wrapped):
         return "of Tensors it gives no Tensor: it must be computed by ops, or be one"
-    if not _equal(outs, [plain(out) for out in wrapped], exactly=True):
+    if not _equal(outs, [unwrap(out) for out in wrapped], exactly=True):
         return f"of Tensors it gives {wrapped!r}, and of their arrays {outs!r}"
     if reference is not None:
         expected = _several(reference(*arrays))
@@ -217,13 +217,10 @@ def _float32(function: Callable[..., Any], arrays: list[Array]) -> str:
                 "constants of float64"
             )
     given = _Gradients()
-    observers.append(given)
-    try:
+    with observe(given):
         list(sweep(seeds))
-    finally:
-        observers.remove(given)
     for x, gradient in given.seen:
-        if x.dtype == np.float32 and np.asarray(plain(gradient)).dtype == np.float64:
+        if x.dtype == np.float32 and np.asarray(unwrap(gradient)).dtype == np.float64:
             return (
                 f"the rule gives a gradient of float64 for an input of float32, {x.shape}, which "
                 "has to be converted each time; use Python's numbers, which are weak"

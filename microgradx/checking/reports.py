@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.checking.causes import Cause, cause_of, kink
+from microgradx.checking.diagnosis import Cause, cause_of, kink
 from microgradx.checking.evidence import Evidence, Tolerance, evidence_of_op, random_stream
-from microgradx.checking.pictures import picture
-from microgradx.engine import Op, Tensor, as_tensor, history
-from microgradx.messages import described
+from microgradx.checking.mismatch_table import picture
+from microgradx.common.messages import describe
+from microgradx.engine import Op, Tensor, as_tensor, reverse_topological_order
 
 __all__ = [
     "GradcheckError",
@@ -110,7 +110,7 @@ def of_differences(
     for each in wrong:
         of = len(each.columns)
         lines.append(
-            f"input {each.position}, {described(each.tensor)}: wrong at "
+            f"input {each.position}, {describe(each.tensor)}: wrong at "
             f"{int(np.sum(each.wrong))} of {of} elements"
             + ("" if each.reached else ": no gradient reached it")
         )
@@ -166,7 +166,7 @@ def of_other_rules_on_tensors(
     )
     lines = ["the gradient under create_graph=True is not that of the ordinary sweep"]
     for each in apart:
-        lines.append(f"input {each.position}, {described(each.tensor)}: {cause.kind}")
+        lines.append(f"input {each.position}, {describe(each.tensor)}: {cause.kind}")
     lines += wrap(cause.text, 96, initial_indent="    ", subsequent_indent="    ")
     return GradcheckReport(checked, largest, (), (cause,), None, "\n".join(lines), False)
 
@@ -177,7 +177,7 @@ def _op_to_blame(
     """The first op, of those not the library's own, whose rule is wrong by itself; and how."""
     at_kinks: tuple[Op | None, list[Evidence]] = (None, [])
     generator = random_stream(0)
-    for node in reversed(history(*outputs)):
+    for node in reversed(reverse_topological_order(*outputs)):
         op = node.op
         if op is None or type(op).__module__.split(".")[0] == "microgradx":
             continue
@@ -219,7 +219,7 @@ def of_randomness(function: Callable[..., list[Tensor]], tensors: list[Tensor]) 
         "nothing; fix its random numbers, or switch dropout off"
     )
     op = None
-    for node in reversed(history(*function(*tensors))):
+    for node in reversed(reverse_topological_order(*function(*tensors))):
         arrays = [x.data for x in node.inputs]
         if node.op is not None and not same([node.op(*arrays)], [node.op(*arrays)]):
             op = node.op

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from microgradx.training.files import InputError
+from microgradx.common.messages import InputError
 
 __all__ = ["Parser", "argument", "count", "positive", "share", "sizes", "whole"]
 

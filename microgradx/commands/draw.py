@@ -7,7 +7,7 @@ from typing import Any
 
 from microgradx.commands.arguments import count, whole
 from microgradx.commands.expression import NOTES, add_expression, computed, warnings_in_lines
-from microgradx.training.files import InputError
+from microgradx.common.messages import InputError
 
 __all__ = ["add_to", "run"]
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from microgradx.commands.expression import NOTES, add_expression, computed, warnings_in_lines
-from microgradx.training.files import InputError
+from microgradx.common.messages import InputError
 
 __all__ = ["add_to", "run"]
 
@@ -37,7 +37,7 @@ def add_to(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from microgradx.show.explanation import explain
     from microgradx.show.graphs.rendering import RenderingError
-    from microgradx.show.trace import trace
+    from microgradx.show.step_text import steps
 
     with warnings_in_lines():
         tensor = computed(arguments)
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
                 f"2*{tensor.name}"
             )
         if arguments.out is None:
-            trace(tensor).show()
+            steps(tensor).show()
             return 0
         try:
             explain(tensor, arguments.out)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microgradx.commands.arguments import Parser
+from microgradx.common.messages import InputError, quote
 from microgradx.expressions import evaluate
-from microgradx.training.files import InputError, shown
 
 if TYPE_CHECKING:
     from microgradx.engine import Tensor
@@ -59,7 +59,7 @@ def _values(words: Sequence[str]) -> dict[str, Any]:
         name, equals, text = map(str.strip, word.partition("="))
         if not equals:
             raise InputError(
-                f"{shown(word.strip())} gives no variable a value; write NAME=VALUE, without "
+                f"{quote(word.strip())} gives no variable a value; write NAME=VALUE, without "
                 "spaces, such as a=2"
             )
         if name in values:
@@ -69,7 +69,7 @@ def _values(words: Sequence[str]) -> dict[str, Any]:
         except (ValueError, RecursionError):
             raise InputError(
                 f"{name} must be a number, or numbers in rows of equal length, such as "
-                f"{name}=1,2,3 or {name}=[[1,2],[3,4]], not {shown(text)}"
+                f"{name}=1,2,3 or {name}=[[1,2],[3,4]], not {quote(text)}"
             ) from None
     return values
 

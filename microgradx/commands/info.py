@@ -100,7 +100,7 @@ def _blas() -> str:
 
 
 def _threads() -> str:
-    from microgradx.threads import get_num_threads
+    from microgradx.common.threads import get_num_threads
 
     set_for_blas = [f"{name}={os.environ[name]}" for name in THREADS_OF_BLAS if name in os.environ]
     return ", ".join([f"{get_num_threads()} for large arrays", *set_for_blas])

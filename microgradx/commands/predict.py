@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from microgradx.commands.arguments import positive
+from microgradx.common.messages import shorten
 
 __all__ = ["add_to", "run"]
 
@@ -36,7 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     import numpy as np
 
-    from microgradx.training.files import abridged
     from microgradx.training.persistence import load_classifier
     from microgradx.training.tables import read_new_rows
 
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         if known and not {label for label, _ in known} & set(classifier.label_names):
             print(
                 f"microgradx: none of the labels in {arguments.file} is known to the model, whose "
-                f"classes are {abridged(classifier.label_names)}",
+                f"classes are {shorten(classifier.label_names)}",
                 file=sys.stderr,
             )
         elif known:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from microgradx.commands.arguments import positive, share
-from microgradx.training.files import InputError, shown
+from microgradx.common.messages import InputError, quote
 
 __all__ = ["add_to", "run"]
 
@@ -83,7 +83,7 @@ def _logit(word: str) -> float:
     try:
         return float(word)
     except ValueError:
-        raise InputError(f"a logit must be a number, not {shown(word.strip())}") from None
+        raise InputError(f"a logit must be a number, not {quote(word.strip())}") from None
 
 
 def _names(text: str | None, classes: int) -> list[str]:
@@ -102,7 +102,7 @@ def _label(text: str, names: Sequence[str]) -> int:
     if text.isdecimal() and int(text) < len(names):
         return int(text)
     raise InputError(
-        f"there is no class {shown(text.strip())}; --target takes a number from 0 to "
+        f"there is no class {quote(text.strip())}; --target takes a number from 0 to "
         f"{len(names) - 1}, or one of the --names"
     )
 
@@ -119,9 +119,9 @@ def _report(
 ) -> str:
     import numpy as np
 
+    from microgradx.common.messages import printable
     from microgradx.engine import Tensor
     from microgradx.functional import cross_entropy, softmax
-    from microgradx.messages import printable
 
     z = Tensor(logits, requires_grad=True, dtype=float)
     with np.errstate(all="ignore"):  # infinite logits

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgradx.commands.arguments import count, positive, share, sizes, whole
-from microgradx.training.files import InputError
+from microgradx.common.messages import InputError
 
 if TYPE_CHECKING:
-    from microgradx.array_methods import Array
+    from microgradx.arrays.types import Array
     from microgradx.training.classifier import Classifier
     from microgradx.training.tables import Table
 

@@ -9,20 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array
-from microgradx.compiler.naming import Naming
-from microgradx.compiler.program import Constant, Input, Program, Value, arguments_of, mapped
-from microgradx.compiler.recording import (
-    RecordedArray,
-    RecordedGenerator,
-    RecordedNumber,
-    Recorder,
-)
-from microgradx.compiler.simplification import simplified
-from microgradx.compiler.vocabulary import joined, piece
+from microgradx.arrays.types import Array
+from microgradx.common.randomness import default_generator, standing_in
+from microgradx.compiler.ir import Constant, Input, Program, Value, arguments_of, mapped
+from microgradx.compiler.names import Naming
+from microgradx.compiler.passes import simplified
+from microgradx.compiler.primitives import joined, piece
+from microgradx.compiler.tracing import RecordedArray, RecordedGenerator, RecordedNumber, Recorder
 from microgradx.engine import Tensor
-from microgradx.randomness import default_generator, standing_in
-from microgradx.recording import enable_grad, observers
+from microgradx.graph.grad_mode import enable_grad
+from microgradx.graph.observers import observe
 
 __all__ = ["Capture", "Captured", "Group"]
 
@@ -102,14 +98,12 @@ class Capture:
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Ops are observed, and what is drawn is recorded."""
-        observers.append(self.naming)
         token = standing_in.set(self.generator)
         try:
-            with enable_grad():
+            with observe(self.naming), enable_grad():
                 yield
         finally:
             standing_in.reset(token)
-            observers.remove(self.naming)
 
     def captured(
         self,

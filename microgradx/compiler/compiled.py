@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from microgradx.compiler.compiled_functions import CompiledFunction
-from microgradx.compiler.compiled_steps import CompiledStep
+from microgradx.compiler.function import CompiledFunction
+from microgradx.compiler.step import CompiledStep
 
 __all__ = ["CompiledFunction", "CompiledStep", "compile"]
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.compiler.program import Call, Constant
-from microgradx.compiler.vocabulary import check_labels
-from microgradx.compiler.writer import Writer, fresh
+from microgradx.compiler.buffers import Writer, fresh
+from microgradx.compiler.ir import Call, Constant
+from microgradx.compiler.primitives import check_labels
 from microgradx.ops.softmax_rows import losses_and_gradients
 
 __all__ = ["source_of", "write_softmax_cross_entropy"]

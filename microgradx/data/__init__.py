@@ -1,8 +1,8 @@
 """Data: batches, splits, standardised columns, and toy data sets."""
 
 from microgradx.data.batching import Batches, batches
+from microgradx.data.scaling import Standardiser
 from microgradx.data.splitting import stratified_split, train_test_split
-from microgradx.data.standardisation import Standardiser
 from microgradx.data.toy import blobs, moons, spirals
 
 __all__ = [

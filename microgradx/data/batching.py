@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array
+from microgradx.arrays.types import Array
+from microgradx.common.randomness import as_generator
 from microgradx.data.rows import paired_rows
-from microgradx.randomness import as_generator
 
 __all__ = ["Batches", "batches"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array, plain
+from microgradx.arrays.types import Array, unwrap
 
 __all__ = ["paired_rows"]
 
@@ -18,7 +18,7 @@ def paired_rows(X: Any, y: Any) -> tuple[Array, Array]:
     >>> X.shape, y.shape
     ((2, 2), (2,))
     """
-    X, y = np.asarray(plain(X)), np.asarray(plain(y))
+    X, y = np.asarray(unwrap(X)), np.asarray(unwrap(y))
     if X.ndim == 0 or y.ndim == 0 or len(X) != len(y):
         raise ValueError(
             f"X of shape {X.shape} and y of shape {y.shape} must have the same number of rows, "

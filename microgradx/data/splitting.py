@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array, plain
+from microgradx.arrays.types import Array, unwrap
+from microgradx.common.randomness import as_generator
 from microgradx.data.rows import paired_rows
-from microgradx.randomness import as_generator
 
 __all__ = ["stratified_split", "train_test_split"]
 
@@ -30,7 +30,7 @@ def stratified_split(
     Raises ValueError for a fraction that is not between 0 and 1, a `y` with other than one axis,
     no rows, or a class with a single row.
     """
-    y = np.asarray(plain(y))
+    y = np.asarray(unwrap(y))
     if y.ndim != 1 or y.size == 0:
         raise ValueError(f"y of shape {y.shape} must have one axis, with a label for each row")
     if not 0 < test_fraction < 1:

@@ -11,8 +11,8 @@ import operator
 
 import numpy as np
 
-from microgradx.array_methods import Array
-from microgradx.randomness import as_generator
+from microgradx.arrays.types import Array
+from microgradx.common.randomness import as_generator
 
 __all__ = ["moons", "spirals", "blobs"]
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from microgradx.array_methods import as_floats, plain
+from microgradx.arrays.types import as_floats, unwrap
 from microgradx.engine import Tensor
 from microgradx.functional import (
     binary_cross_entropy_with_logits,
@@ -26,6 +26,7 @@ from microgradx.functional import (
     nll_loss,
     softmax,
 )
+from microgradx.graph.scopes import scope
 from microgradx.ops.activations import (
     elu,
     gelu,
@@ -47,7 +48,6 @@ from microgradx.ops.normalisation import Normalise
 from microgradx.ops.products import linear as linear_with_bias
 from microgradx.ops.products import matmul
 from microgradx.ops.shapes import expand_dims, reshape, transpose
-from microgradx.recording import scope
 
 __all__ = [
     "conv1d",
@@ -347,7 +347,7 @@ def batch_norm(
     running = _running(x, running_mean, running_var, training)
     if not training:
         # Copies: the graph must not see how training updates them later.
-        mean, variance = (_beside_channels(plain(each).astype(x.dtype), x) for each in running)
+        mean, variance = (_beside_channels(unwrap(each).astype(x.dtype), x) for each in running)
         out = (x - mean) / np.sqrt(variance + eps)
         if weight is not None:
             out = out * _beside_channels(weight, x)
@@ -360,10 +360,10 @@ def batch_norm(
             "their variance needs at least 2; give a larger batch, or pass training=False"
         )
     op = Normalise(axes, (1,), eps)
-    op.kept = op.statistics(plain(x))  # computed once, for the running statistics too
+    op.saved = op.statistics(unwrap(x))  # computed once, for the running statistics too
     out = _normalised(op, x, weight, bias)
     if running:
-        found = op.kept.mean.reshape(-1), op.kept.variance.reshape(-1) * (n / (n - 1))
+        found = op.saved.mean.reshape(-1), op.saved.variance.reshape(-1) * (n / (n - 1))
         _update(running, found, momentum)
     return out
 
@@ -443,7 +443,7 @@ def _running(x: Any, mean: Any, variance: Any, training: bool) -> tuple[Any, ...
                 f"batch_norm: {name} of shape {each.shape} for an input of shape {x.shape}; it "
                 f"needs one number for each channel: {x.shape[1:2]}"
             )
-        if training and not plain(each).flags.writeable:
+        if training and not unwrap(each).flags.writeable:
             raise ValueError(f"batch_norm: {name} is read-only, and is to be updated; copy it")
     return mean, variance
 
@@ -451,11 +451,11 @@ def _running(x: Any, mean: Any, variance: Any, training: bool) -> tuple[Any, ...
 def _update(running: tuple[Any, ...], found: tuple[Any, ...], momentum: float) -> None:
     """Both or none: nothing is written before both new values are known."""
     updated = [
-        (1 - momentum) * plain(each) + momentum * new
+        (1 - momentum) * unwrap(each) + momentum * new
         for each, new in zip(running, found, strict=True)
     ]
     for each, values in zip(running, updated, strict=True):
-        np.copyto(plain(each), values, casting="same_kind")
+        np.copyto(unwrap(each), values, casting="same_kind")
         if isinstance(each, Tensor):
             each.mark_changed()
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array
-from microgradx.randomness import as_generator
+from microgradx.arrays.types import Array
+from microgradx.common.randomness import as_generator
 
 __all__ = ["he_normal", "he_uniform", "glorot_normal", "glorot_uniform"]
 

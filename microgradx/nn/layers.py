@@ -9,17 +9,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from microgradx.array_methods import Array, as_array
+from microgradx.arrays.types import Array, as_array
+from microgradx.common.messages import describe
+from microgradx.common.randomness import as_generator
 from microgradx.engine import Tensor, as_tensor
 from microgradx.functional import LossReduction, cross_entropy, log_softmax, softmax
-from microgradx.messages import described
 from microgradx.nn.initialisation import glorot_uniform, he_uniform
 from microgradx.nn.module import Module
 from microgradx.ops.activations import relu, sigmoid, softplus
 from microgradx.ops.elementwise import tanh
 from microgradx.ops.products import linear, matmul
 from microgradx.ops.shapes import reshape
-from microgradx.randomness import as_generator
 
 __all__ = [
     "Linear",
@@ -74,11 +74,11 @@ class Linear(Module):
 
     def forward(self, x: Any) -> Tensor:
         weight, bias = self.weight, self.bias
-        x = as_tensor(x, weight._data.dtype)
-        if x._data.shape[-1:] != weight._data.shape[1:]:
+        x = as_tensor(x, weight.array.dtype)
+        if x.array.shape[-1:] != weight.array.shape[1:]:
             raise ValueError(
                 f"an input of shape {x.shape} does not fit {self!r}, which has "
-                f"{described(weight)}; the input's last axis must have length {self.in_features}"
+                f"{describe(weight)}; the input's last axis must have length {self.in_features}"
             )
         if bias is None:
             return matmul(x, weight.T)  # type: ignore[no-any-return]

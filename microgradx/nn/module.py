@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microgradx.array_methods import Array, as_array, plain
+from microgradx.arrays.types import Array, as_array, unwrap
 from microgradx.engine import Tensor
-from microgradx.recording import leave_scope, numbers
+from microgradx.graph.creation_order import creation_counter
+from microgradx.graph.scopes import leave_scope
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -56,7 +57,7 @@ class Module:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        start = next(numbers)
+        start = next(creation_counter)
         return leave_scope(type(self), start, self.forward(*args, **kwargs))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -129,7 +130,7 @@ class Module:
                 "np.load(path) reads one that np.savez(path, **module.state_dict()) wrote"
             )
         leaves = dict(self._named_leaves())
-        values = {path: as_array(plain(state[path])) for path in leaves if path in state}
+        values = {path: as_array(unwrap(state[path])) for path in leaves if path in state}
         misfits = [f"{path} is missing" for path in leaves if path not in state]
         misfits += [f"{path} is unexpected" for path in state if path not in leaves]
         for path, value in values.items():

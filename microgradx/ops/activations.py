@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from microgradx.array_methods import Array, as_floats, implements, zero
+from microgradx.arrays.dispatch import implements
+from microgradx.arrays.types import ZERO, Array, as_floats
+from microgradx.graph.scopes import scope
 from microgradx.ops.elementwise import Elementwise, documented, exp, gated, tanh, where
-from microgradx.recording import scope
 
 __all__ = [
     "sigmoid",
@@ -48,7 +49,7 @@ def _logsigmoid(x: Array) -> Array:
 
 
 def _relu(x: Array) -> Array:
-    return np.maximum(x, zero[x.dtype] if type(x) is np.ndarray else 0)
+    return np.maximum(x, ZERO[x.dtype] if type(x) is np.ndarray else 0)
 
 
 def _leaky_relu(x: Array, y: Array) -> Array:
@@ -109,7 +110,7 @@ logsigmoid = Elementwise(
     _logsigmoid, "ln sigmoid x", lambda g, out, x: g * sigmoid(-x), name="logsigmoid")
 softplus = Elementwise(_softplus, "ln(1 + eˣ)", lambda g, out, x: g * sigmoid(x), name="softplus")
 relu = Elementwise(
-    _relu, "max(x, 0)", lambda g, out, x: gated(g, np.greater(out, zero[out.dtype])), name="relu")
+    _relu, "max(x, 0)", lambda g, out, x: gated(g, np.greater(out, ZERO[out.dtype])), name="relu")
 _leaky = Elementwise(
     _leaky_relu, "x if x > 0 else y · x",
     lambda g, out, x, y: np.where(x > 0, g, g * y),

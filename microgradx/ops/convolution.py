@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array
+from microgradx.arrays.types import Array
 from microgradx.engine import Op
 from microgradx.ops.indexing import AddAt
 
@@ -239,8 +239,8 @@ class Convolution(Sliding):
         out = np.reshape(out, (out.shape[0], channels, *(columns or [rows]), batch))
         return np.reshape(batch_first(out), (batch, channels, rows, *columns))
 
-    def forward_and_keep(self, x: Any, w: Any, b: Any = None) -> Any:
-        self.kept = self.seen(x)
+    def forward_saving(self, x: Any, w: Any, b: Any = None) -> Any:
+        self.saved = self.seen(x)
         return self.forward(x, w, b)
 
     def by_input(self, g: Any, out: Any, x: Any, w: Any, b: Any = None) -> Any:
@@ -279,8 +279,8 @@ class Convolution(Sliding):
 
         Rows and columns are of positions; the batch counts among the latter.
         """
-        if self.kept is not None and isinstance(x, np.ndarray):
-            return self.kept
+        if self.saved is not None and isinstance(x, np.ndarray):
+            return self.saved
         x = contiguous(rows_first(x))
         x = padded(x, (self.above_and_below, (0, 0), *self.beside, (0, 0)))
         x = contiguous(windows(x, 2, self.columns))

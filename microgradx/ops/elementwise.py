@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array, as_array, implements, one, plain
+from microgradx.arrays.dispatch import implements
+from microgradx.arrays.types import ONE, Array, as_array, unwrap
 from microgradx.engine import Op, Tensor
 
 __all__ = [
@@ -147,7 +148,7 @@ def _tanh_by_x(g: Any, out: Any, x: Any) -> Any:
     slope = out * out
     if type(slope) is not np.ndarray:
         return g * (1 - slope)
-    np.subtract(one[slope.dtype], slope, out=slope)
+    np.subtract(ONE[slope.dtype], slope, out=slope)
     return np.multiply(g, slope, out=slope)
 
 
@@ -304,7 +305,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
         raise ValueError("clip was given a bound twice: a_min and min, or a_max and max, are one")
     lowest = a_min if min is None else min
     highest = a_max if max is None else max
-    dtype = as_array(plain(a)).dtype
+    dtype = as_array(unwrap(a)).dtype
     limits = np.iinfo(dtype) if dtype.kind in "iu" else None
     if lowest is None:
         lowest = limits.min if limits else -np.inf
@@ -323,7 +324,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     array([1, 2])
     """
     if x is None and y is None:
-        return np.nonzero(plain(condition))
+        return np.nonzero(unwrap(condition))
     condition = (
         astype(condition, bool) if isinstance(condition, Tensor) else as_array(condition, bool)
     )

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from microgradx.array_methods import Array, as_array, implements, plain
+from microgradx.arrays.dispatch import implements
+from microgradx.arrays.types import Array, as_array, unwrap
+from microgradx.common.messages import describe
 from microgradx.engine import Op, Tensor
-from microgradx.messages import described
 from microgradx.ops.elementwise import stop_gradient, where
 from microgradx.ops.shapes import broadcast_to, ravel
 
@@ -89,7 +90,7 @@ class SetAt(Op):
         return out
 
     def backward(self, g: Any, out: Any, x: Any, y: Any, *arrays: Any) -> Any:
-        index = _filled_in(self.index, [plain(array) for array in arrays])
+        index = _filled_in(self.index, [unwrap(array) for array in arrays])
         # What stands at each place in the end: 0 for x, or which element of y.
         source = np.zeros(x.shape, int)
         stays = np.arange(1, y.size + 1).reshape(y.shape)
@@ -120,7 +121,7 @@ def _taken_apart(index: Any) -> tuple[tuple[Any, ...], list[Array]]:
     template = tuple(_ARRAY if yes else part for part, yes in zip(parts, is_array, strict=True))
     arrays = [
         # An empty list is an array of floats to NumPy, but as an index it means no elements.
-        np.asarray(plain(part), None if part else int) if isinstance(part, list) else plain(part)
+        np.asarray(unwrap(part), None if part else int) if isinstance(part, list) else unwrap(part)
         for part, yes in zip(parts, is_array, strict=True)
         if yes
     ]
@@ -197,12 +198,12 @@ class AtIndex:
         value = as_array(value)
         if not np.can_cast(value.dtype, self._x.dtype, "same_kind"):
             raise TypeError(
-                f"{value.dtype} cannot be put into {described(self._x)} without loss; convert "
+                f"{value.dtype} cannot be put into {describe(self._x)} without loss; convert "
                 f"that first: t.astype({value.dtype})"
             )
         if value.dtype != self._x.dtype:
             value = value.astype(self._x.dtype)
-        shape = np.shape(plain(self._x)[plain(self._index)])
+        shape = np.shape(unwrap(self._x)[unwrap(self._index)])
         return value if value.shape == shape else broadcast_to(value, shape)
 
 
@@ -221,7 +222,7 @@ def take(a: Any, indices: Any, axis: int | None = None) -> Any:
         a, axis = ravel(a), 0
     a = as_array(a)
     before = (slice(None),) * normalize_axis_index(axis, a.ndim)
-    indices = np.asarray(plain(indices))
+    indices = np.asarray(unwrap(indices))
     if indices.dtype == bool or indices.size == 0:  # numbers here, and not a mask
         indices = indices.astype(int)
     return getitem(a, (*before, indices))
@@ -238,7 +239,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     """
     if axis is None:
         arr, axis = ravel(arr), 0
-    arr, indices = as_array(arr), as_array(plain(indices))
+    arr, indices = as_array(arr), as_array(unwrap(indices))
     if indices.ndim != arr.ndim:
         raise ValueError(
             f"indices of shape {indices.shape} for an array of shape {arr.shape}; they need as "
@@ -257,7 +258,7 @@ def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
     array([[1],
            [3]])
     """
-    return take(a, np.flatnonzero(plain(condition)), axis)
+    return take(a, np.flatnonzero(unwrap(condition)), axis)
 
 
 @implements(np.diff)
@@ -300,7 +301,7 @@ def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect"
 def _ordered(order: Any, a: Any, axis: int | None, **settings: Any) -> Any:
     if axis is None:
         a, axis = ravel(a), -1
-    return take_along_axis(a, order(plain(a), axis=axis, **settings), axis)
+    return take_along_axis(a, order(unwrap(a), axis=axis, **settings), axis)
 
 
 # ---------------------------------------------------------------------------- classes and rows
@@ -317,7 +318,7 @@ def one_hot(labels: Any, num_classes: int | None = None, *, dtype: Any = float) 
     array([[0., 0., 1.],
            [1., 0., 0.]])
     """
-    labels = np.asarray(plain(labels))
+    labels = np.asarray(unwrap(labels))
     if labels.dtype.kind not in "iu":
         raise TypeError(f"labels must be integers, and these are {labels.dtype}")
     if num_classes is None:
@@ -343,7 +344,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     array([[3., 4.],
            [3., 4.]])
     """
-    indices = np.asarray(plain(input))
+    indices = np.asarray(unwrap(input))
     if indices.dtype.kind not in "iu":
         raise TypeError(f"an embedding is looked up by integers, and these are {indices.dtype}")
     rows = len(weight)

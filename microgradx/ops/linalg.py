@@ -15,20 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from microgradx.array_methods import (
-    Array,
-    Axis,
-    answering_plainly,
-    as_array,
-    as_floats,
-    implements,
-    plain,
-)
+from microgradx.arrays.dispatch import implements, nondifferentiable
+from microgradx.arrays.types import Array, Axis, as_array, as_floats, unwrap
 from microgradx.engine import Op, Tensor
+from microgradx.graph.grad_mode import is_grad_enabled
 from microgradx.ops.elementwise import where
 from microgradx.ops.products import matmul
 from microgradx.ops.reductions import Reduction
-from microgradx.recording import is_grad_enabled
 
 __all__ = [
     "matrix_transpose",
@@ -49,7 +42,7 @@ __all__ = [
     "vector_norm",
 ]
 
-answering_plainly(np.linalg.matrix_rank)
+nondifferentiable(np.linalg.matrix_rank)
 
 
 def _t(x: Any) -> Any:
@@ -144,7 +137,7 @@ class Pinv(Op):
         return pinv(x, self.rcond) if self.rtol is None else pinv(x, self.rcond, rtol=self.rtol)
 
     def backward(self, g: Any, out: Any, x: Any) -> Any:
-        self.check_rank(plain(x))
+        self.check_rank(unwrap(x))
         p, pt, gt = out, _t(out), _t(g)
         rows, columns = (np.eye(n, dtype=x.dtype) for n in x.shape[-2:])
         # One of the projections, on what x does not reach and on what it does not see, is 0.
@@ -395,7 +388,7 @@ def _used(g: Any) -> Array:
     One vector of several that are arbitrary may be used in ways that no gradient at the one basis
     which NumPy chose can tell apart, so none may.
     """
-    return np.any(np.abs(plain(g)) > _rounding(plain(g)), axis=-2, keepdims=True)
+    return np.any(np.abs(unwrap(g)) > _rounding(unwrap(g)), axis=-2, keepdims=True)
 
 
 class Eigh(Op):
@@ -415,11 +408,11 @@ class Eigh(Op):
         gw, gv = g[..., :1, :], g[..., 1:, :]
         m = _t(v) @ gv
         gaps = w - _t(w)  # wⱼ - wᵢ
-        equal = np.abs(plain(gaps)) <= _rounding(plain(w))
+        equal = np.abs(unwrap(gaps)) <= _rounding(unwrap(w))
         eye = np.eye(x.shape[-1], dtype=bool)
         _refuse_equal(
             "eigenvalues",
-            plain(w)[..., 0, :],
+            unwrap(w)[..., 0, :],
             equal & ~eye & _used(gv),
             "use eigvalsh if only the values matter",
         )
@@ -509,13 +502,13 @@ class Svd(Op):
 
         eye = np.eye(min(m, n), dtype=bool)
         gaps, sums = s - _t(s), s + _t(s)  # sⱼ - sᵢ, sⱼ + sᵢ
-        rounding, noise = _rounding(plain(s)), _rounding(plain(g))
-        zero = plain(s) <= rounding
-        equal, both_zero = np.abs(plain(gaps)) <= rounding, plain(sums) <= rounding
+        rounding, noise = _rounding(unwrap(s)), _rounding(unwrap(g))
+        zero = unwrap(s) <= rounding
+        equal, both_zero = np.abs(unwrap(gaps)) <= rounding, unwrap(sums) <= rounding
         depends = equal & (_used(gu) | _used(gv))
         instead = "use svdvals if only the values matter"
-        _refuse_equal("singular values", plain(s)[..., 0, :], depends & ~eye, instead)
-        if any(np.any(zero & (np.abs(plain(x)) > noise)) for x in (out_u, out_v)):
+        _refuse_equal("singular values", unwrap(s)[..., 0, :], depends & ~eye, instead)
+        if any(np.any(zero & (np.abs(unwrap(x)) > noise)) for x in (out_u, out_v)):
             raise np.linalg.LinAlgError(
                 "the matrix has not full rank: the vectors of a singular value that is 0 are "
                 f"arbitrary, and a result that depends on them has no derivative; {instead}"
@@ -616,7 +609,7 @@ class Qr(Op):
         # the part of r is qᵀ y.
         r, gr = _t(out[..., m : m + k, :]), _t(g[..., m : m + k, :])
         y, gy = x[..., k:], _t(g[..., m + k :, :])
-        self.check_rank(plain(r))
+        self.check_rank(unwrap(r))
         gq = gq + y @ _t(gy)
         a = r @ _t(gr) - _t(gq) @ q
         lower = a * np.tri(k, dtype=x.dtype)

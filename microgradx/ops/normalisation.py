@@ -44,8 +44,8 @@ class Normalise(Op):
         return self.by_x, self.by_y, self.by_z
 
     def statistics(self, x: Any) -> Statistics:
-        if self.kept is not None and isinstance(x, np.ndarray):
-            return self.kept  # type: ignore[no-any-return]
+        if self.saved is not None and isinstance(x, np.ndarray):
+            return self.saved  # type: ignore[no-any-return]
         mean = np.mean(x, axis=self.axes, keepdims=True)
         centred = x - mean
         variance = np.mean(centred * centred, axis=self.axes, keepdims=True)
@@ -58,8 +58,8 @@ class Normalise(Op):
             out = out * self.beside(y, x)
         return out if z is None else out + self.beside(z, x)
 
-    def forward_and_keep(self, x: Any, y: Any = None, z: Any = None) -> Any:
-        self.kept = self.statistics(x)
+    def forward_saving(self, x: Any, y: Any = None, z: Any = None) -> Any:
+        self.saved = self.statistics(x)
         return self.forward(x, y, z)
 
     def by_x(self, g: Any, out: Any, x: Any, y: Any = None, z: Any = None) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microgradx.array_methods import implements
+from microgradx.arrays.dispatch import implements
 from microgradx.engine import Op
 
 __all__ = [

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from microgradx.array_methods import implements, plain
+from microgradx.arrays.dispatch import implements
+from microgradx.arrays.types import unwrap
 from microgradx.engine import Op, Tensor
 from microgradx.ops.indexing import add_at
 from microgradx.ops.reductions import sum
@@ -116,7 +117,7 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     >>> repeat([1, 2], 2)
     array([1, 1, 2, 2])
     """
-    return Rearrangement(np.repeat, repeats=plain(repeats), axis=axis)(a)
+    return Rearrangement(np.repeat, repeats=unwrap(repeats), axis=axis)(a)
 
 
 @implements(np.tile)
@@ -126,7 +127,7 @@ def tile(A: Any, reps: Any) -> Any:
     >>> tile([1, 2], 2)
     array([1, 2, 1, 2])
     """
-    return Rearrangement(np.tile, reps=plain(reps))(A)
+    return Rearrangement(np.tile, reps=unwrap(reps))(A)
 
 
 @implements(np.pad)
@@ -155,11 +156,11 @@ def pad(
             f"for mode={mode!r}, reflect_type={reflect_type!r}"
         )
     padded = Rearrangement(np.pad, pad_width=pad_width, mode=mode)(array)
-    if not np.any(plain(constant_values)):
+    if not np.any(unwrap(constant_values)):
         return padded
     if mode != "constant" or isinstance(constant_values, Tensor):
         raise ValueError("constant_values are numbers, without a gradient, for mode='constant'")
-    blank = np.zeros_like(plain(array), subok=False)
+    blank = np.zeros_like(unwrap(array), subok=False)
     return padded + np.pad(blank, pad_width, constant_values=constant_values)
 
 

@@ -14,15 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microgradx.array_methods import (
-    Axis,
-    answering_plainly,
-    as_array,
-    as_floats,
-    implements,
-    plain,
-    surely,
-)
+from microgradx.arrays.dispatch import implements, nondifferentiable
+from microgradx.arrays.types import Axis, as_array, as_floats, is_known_true, unwrap
 from microgradx.engine import Op
 from microgradx.ops.elementwise import where
 from microgradx.ops.indexing import sort
@@ -398,7 +391,7 @@ def average(
     """
     a = as_floats(a)
     if weights is None:
-        weights = np.ones_like(plain(a))
+        weights = np.ones_like(unwrap(a))
     weights = as_array(weights)
     axes = normalize_axis_tuple(range(a.ndim) if axis is None else axis, a.ndim)
     if weights.shape != a.shape:
@@ -409,8 +402,8 @@ def average(
             )
         in_order = moveaxis(weights, range(len(axes)), np.argsort(np.argsort(axes)).tolist())
         weights = reshape(in_order, [n if i in axes else 1 for i, n in enumerate(a.shape)])
-    total = sum(weights * np.ones_like(plain(a)), axis, keepdims=keepdims)
-    if surely(np.any(plain(total) == 0)):
+    total = sum(weights * np.ones_like(unwrap(a)), axis, keepdims=keepdims)
+    if is_known_true(np.any(unwrap(total) == 0)):
         raise ZeroDivisionError("the weights of an average add up to 0, so they cannot be shares")
     result = sum(a * weights, axis, keepdims=keepdims) / total
     return (result, total) if returned else result
@@ -440,8 +433,8 @@ def nanmean(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
 
 # ---------------------------------------------------------------------------- without a gradient
 
-argmax = answering_plainly(np.argmax)
-argmin = answering_plainly(np.argmin)
-any = answering_plainly(np.any)
-all = answering_plainly(np.all)
-count_nonzero = answering_plainly(np.count_nonzero)
+argmax = nondifferentiable(np.argmax)
+argmin = nondifferentiable(np.argmin)
+any = nondifferentiable(np.any)
+all = nondifferentiable(np.all)
+count_nonzero = nondifferentiable(np.count_nonzero)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microgradx.array_methods import Axis, as_array, implements, plain
+from microgradx.arrays.dispatch import implements
+from microgradx.arrays.types import Axis, as_array, unwrap
 from microgradx.engine import Op, Tensor, as_tensor
 
 __all__ = [
@@ -167,7 +168,7 @@ def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[in
     >>> moveaxis(np.zeros((2, 3, 4)), 0, -1).shape
     (3, 4, 2)
     """
-    ndim = np.ndim(plain(a))
+    ndim = np.ndim(unwrap(a))
     sources = normalize_axis_tuple(source, ndim, "source")
     destinations = normalize_axis_tuple(destination, ndim, "destination")
     if len(sources) != len(destinations):
@@ -188,7 +189,7 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
     array([[1, 3],
            [2, 4]])
     """
-    axes = list(range(np.ndim(plain(a))))
+    axes = list(range(np.ndim(unwrap(a))))
     first, second = (normalize_axis_index(axis, len(axes)) for axis in (axis1, axis2))
     axes[first], axes[second] = second, first
     return transpose(a, axes)
@@ -201,7 +202,7 @@ def expand_dims(a: Any, axis: int | Sequence[int]) -> Any:
     >>> expand_dims([1, 2], 0)
     array([[1, 2]])
     """
-    return reshape(a, np.expand_dims(np.broadcast_to(0, np.shape(plain(a))), axis).shape)
+    return reshape(a, np.expand_dims(np.broadcast_to(0, np.shape(unwrap(a))), axis).shape)
 
 
 @implements(np.squeeze)
@@ -211,7 +212,7 @@ def squeeze(a: Any, axis: Axis = None) -> Any:
     >>> squeeze([[1, 2]])
     array([1, 2])
     """
-    return reshape(a, np.squeeze(np.broadcast_to(0, np.shape(plain(a))), axis).shape)
+    return reshape(a, np.squeeze(np.broadcast_to(0, np.shape(unwrap(a))), axis).shape)
 
 
 @implements(np.broadcast_to)
@@ -295,7 +296,7 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     array([[1, 3],
            [2, 4]])
     """
-    shapes = {np.shape(plain(x)) for x in arrays}
+    shapes = {np.shape(unwrap(x)) for x in arrays}
     if len(shapes) != 1:
         raise ValueError(f"stack needs arrays of one shape, not of {sorted(shapes)}")
     return concatenate([expand_dims(x, axis) for x in arrays], axis)
@@ -497,7 +498,7 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None) 
     >>> full_like(np.array([1.5, 2.0]), 7)
     array([7., 7.])
     """
-    like = as_array(plain(a))
+    like = as_array(unwrap(a))
     if not isinstance(fill_value, Tensor):
         filled = np.full_like(like, fill_value, dtype, shape=shape)
         return as_tensor(filled) if isinstance(a, Tensor) else filled

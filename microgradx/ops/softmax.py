@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array, Axis, as_number, plain
+from microgradx.arrays.types import Array, Axis, as_number, unwrap
+from microgradx.common.memory import pooled_empty
 from microgradx.engine import Op, Tensor
-from microgradx.memory import empty
 from microgradx.ops.elementwise import stop_gradient
 from microgradx.ops.reductions import Reduction
 from microgradx.ops.softmax_rows import (
@@ -206,8 +206,8 @@ class SoftmaxCrossEntropy(Op):
     def by_logits(self, g: Any, out: Any, logits: Any, target: Any, weight: Any = None) -> Any:
         if isinstance(g, np.ndarray) and isinstance(logits, np.ndarray):
             return self._gradient_kept(g, logits, target, weight)
-        if self.kept is not None and not isinstance(g, Tensor):
-            return self.kept * (np.expand_dims(g, self.axis) if self.reduction == "none" else g)
+        if self.saved is not None and not isinstance(g, Tensor):
+            return self.saved * (np.expand_dims(g, self.axis) if self.reduction == "none" else g)
         y, divisor = self.weighed_targets(logits, target, weight)
         mass = np.sum(y, axis=self.axis, keepdims=True)
         p = np.where(mass == 0, 0, mass * Softmax(self.axis)(logits))
@@ -244,7 +244,7 @@ class SoftmaxCrossEntropy(Op):
             y, smoothed = y * weight, smoothed * weight
         if divisor is None:
             # A number of Python's: neither summed in float16, nor promoting anything.
-            divisor = as_number(np.sum(plain(y), dtype=np.float64))
+            divisor = as_number(np.sum(unwrap(y), dtype=np.float64))
         return smoothed, divisor
 
     def _beside_classes(self, values: Any, logits: Any) -> Any:
@@ -258,11 +258,11 @@ class SoftmaxCrossEntropy(Op):
             return np.expand_dims(g, self.axis)
         return g * _inverse(divisor, g.dtype) if self.reduction == "mean" else g
 
-    def forward_and_keep(self, logits: Any, target: Any, weight: Any = None) -> Any:
+    def forward_saving(self, logits: Any, target: Any, weight: Any = None) -> Any:
         if isinstance(logits, np.ndarray):
-            loss, self.kept = self._loss_and_gradient(logits, target, weight, True)
+            loss, self.saved = self._loss_and_gradient(logits, target, weight, True)
         else:
-            loss, self.kept = self._of_other_arrays(logits, target, weight)
+            loss, self.saved = self._of_other_arrays(logits, target, weight)
         return loss
 
     def _of_other_arrays(self, logits: Any, target: Any, weight: Any) -> tuple[Any, Any]:
@@ -282,7 +282,7 @@ class SoftmaxCrossEntropy(Op):
 
     def _gradient_kept(self, g: Array, logits: Array, target: Array, weight: Any) -> Array:
         """What forward kept, times g; given away, and computed again for who asks again."""
-        gradient = vars(self).pop("kept", None)  # in one step, so that no two threads get it
+        gradient = vars(self).pop("saved", None)  # in one step, so that no two threads get it
         if gradient is None:
             gradient = self._loss_and_gradient(logits, target, weight, True)[1]
         if self.reduction == "none":
@@ -326,7 +326,7 @@ class SoftmaxCrossEntropy(Op):
         self, z: Array, target: Array, weight: Array | None, want_gradient: bool
     ) -> tuple[Array, Array | None]:
         """Loss and gradient of rows of logits, of any kind and number."""
-        gradient = empty(z.shape, z.dtype) if want_gradient else None
+        gradient = pooled_empty(z.shape, z.dtype) if want_gradient else None
         importance: Any = np.ones(len(z))
         if target.ndim == 1:
             labels, _, importance = weighed_labels(target, weight, self.ignore_index)

@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from microgradx.array_methods import Array
-from microgradx.threads import map_blocks
+from microgradx.arrays.types import Array
+from microgradx.common.threads import map_blocks
 
 __all__ = [
     "Exponentials",

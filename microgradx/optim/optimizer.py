@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array, plain
+from microgradx.arrays.types import Array, unwrap
+from microgradx.common.messages import describe
 from microgradx.engine import Tensor
-from microgradx.messages import described
-from microgradx.optim.side_by_side import laid_side_by_side
+from microgradx.optim.flat_parameters import laid_side_by_side
 
 __all__ = ["Optimizer"]
 
@@ -88,7 +88,7 @@ class Optimizer:
             several.publish(self.state)
         for i, gradient in gradients.items():
             if gradient is not None:
-                self.update(self.params[i]._data, gradient, self.state[i])
+                self.update(self.params[i].array, gradient, self.state[i])
                 self.params[i].mark_changed()
 
     def zero_grad(self) -> None:
@@ -128,7 +128,7 @@ class Optimizer:
         names = {*self.buffers, *self.counters}
         if state and set(state) != names:
             raise ValueError(
-                f"the state of {described(parameter)} has {', '.join(state)}, and "
+                f"the state of {describe(parameter)} has {', '.join(state)}, and "
                 f"{type(self).__name__} keeps {', '.join(sorted(names)) or 'none'}"
             )
         fitting: dict[str, Any] = {}
@@ -140,7 +140,7 @@ class Optimizer:
             if fitting[name].shape != parameter.shape:
                 raise ValueError(
                     f"{name} has shape {fitting[name].shape}, and does not fit "
-                    f"{described(parameter)}; the shapes must be the same"
+                    f"{describe(parameter)}; the shapes must be the same"
                 )
         return fitting
 
@@ -171,10 +171,10 @@ def _gradient(parameter: Tensor) -> Array | None:
     """The gradient of a parameter as an array of its dtype, if it has one and it fits."""
     if parameter.grad is None:
         return None
-    gradient = np.asarray(plain(parameter.grad), parameter.dtype)
+    gradient = np.asarray(unwrap(parameter.grad), parameter.dtype)
     if gradient.shape != parameter.shape:
         raise ValueError(
-            f"{described(parameter)} has a gradient of shape {gradient.shape}; "
+            f"{describe(parameter)} has a gradient of shape {gradient.shape}; "
             "they must be the same: set grad to None, and let backward() fill it"
         )
     return gradient
@@ -197,7 +197,7 @@ def _checked_parameters(params: Any) -> list[Tensor]:
                 f"parameter {position} is not a Tensor but {type(parameter).__name__}; "
                 "write model.parameters(), or a list of Tensors"
             )
-        at = f"parameter {position}, {described(parameter)},"
+        at = f"parameter {position}, {describe(parameter)},"
         if parameter in positions:
             raise ValueError(
                 f"{at} was given before, at position {positions[parameter]}; give it once, as "

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array
+from microgradx.arrays.types import Array
 from microgradx.engine import Tensor
 from microgradx.optim.optimizer import Optimizer, checked
 

@@ -19,8 +19,10 @@ def computation_of(output: Tensor) -> tuple[list[Tensor], set[Tensor]]:
             if x not in found:
                 found.add(x)
                 unvisited.append(x)
-    results = sorted((t for t in found if t.op is not None), key=attrgetter("number"))
-    return results, {x for result in results for x in result.inputs if x.number > result.number}
+    results = sorted((t for t in found if t.op is not None), key=attrgetter("sequence_number"))
+    return results, {
+        x for result in results for x in result.inputs if x.sequence_number > result.sequence_number
+    }
 
 
 def why_no_gradients(output: Tensor, name: str, results: list[Tensor], changed: set[Tensor]) -> str:

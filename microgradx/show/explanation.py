@@ -10,9 +10,9 @@ from string import Template
 
 import numpy as np
 
-from microgradx.array_methods import Array
+from microgradx.arrays.types import Array
+from microgradx.common.messages import callers_frame, describe
 from microgradx.engine import Tensor
-from microgradx.messages import callers_frame, described
 from microgradx.show.graphs.drawing import Drawing, draw
 from microgradx.show.graphs.graph import Graph
 from microgradx.show.graphs.names import names_of_all
@@ -21,7 +21,7 @@ from microgradx.show.graphs.svg import inline
 from microgradx.show.narration import Narrator
 from microgradx.show.page_data import Content
 from microgradx.show.pages import Page, asset, page, page_path
-from microgradx.show.steps.arithmetic import number, written
+from microgradx.show.steps.numbers_in_formula import number, written
 from microgradx.show.steps.stepping import Steps, steps_of
 from microgradx.show.steps.steps import Step
 
@@ -81,7 +81,7 @@ def explain(
         )
     if tensor.op is None:
         raise ValueError(
-            f"{described(tensor)} was not computed from anything, or not from anything that "
+            f"{describe(tensor)} was not computed from anything, or not from anything that "
             "requires gradients, so there is nothing to explain; make an input with "
             "requires_grad=True, and explain what is computed from it"
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array
+from microgradx.arrays.types import Array
 from microgradx.engine import Tensor
 from microgradx.show.graphs.graph import Graph
 from microgradx.show.narration import SIGNS, Narrator, Symbol, op_of

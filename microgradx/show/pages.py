@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from microgradx.files import check_directory, replacing
+from microgradx.common.files import check_directory, replacing
 
 __all__ = ["Page", "asset", "page", "page_path"]
 

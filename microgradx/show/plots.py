@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array
-from microgradx.files import replacing
+from microgradx.arrays.types import Array
+from microgradx.common.files import replacing
 from microgradx.training.classifier import Classifier
 from microgradx.training.loop import Epoch
 

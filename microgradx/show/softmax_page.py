@@ -19,13 +19,13 @@ from urllib.parse import quote
 
 import numpy as np
 
-from microgradx.array_methods import Array, as_floats, plain
+from microgradx.arrays.types import Array, as_floats, unwrap
+from microgradx.common.messages import printable
 from microgradx.functional import cross_entropy, log_softmax, softmax
-from microgradx.messages import printable
 from microgradx.ops.softmax import SoftmaxCrossEntropy, cooled
 from microgradx.ops.softmax_rows import losses_and_gradients
 from microgradx.show.pages import Page, asset, page
-from microgradx.show.steps.arithmetic import number
+from microgradx.show.steps.numbers_in_formula import number
 
 __all__ = ["SoftmaxExplanation", "explain_softmax"]
 
@@ -98,7 +98,7 @@ class _Case(NamedTuple):
 def _checked(
     logits: Any, target: Any, temperature: float, smoothing: float, names: Sequence[str] | None
 ) -> _Case:
-    z = np.asarray(as_floats(plain(logits)), np.float64)
+    z = np.asarray(as_floats(unwrap(logits)), np.float64)
     if z.ndim != 1 or not 2 <= z.size <= MOST:
         raise ValueError(
             f"explain_softmax shows one row of 2 to {MOST} logits, not an array of shape "
@@ -111,7 +111,7 @@ def _checked(
         )
     if not 0 < temperature < math.inf:
         raise ValueError(f"temperature must be positive and finite, not {temperature}")
-    y = np.asarray(plain(target))
+    y = np.asarray(unwrap(target))
     cross_entropy(z, y, label_smoothing=smoothing)  # for its checks
     y, _ = SoftmaxCrossEntropy().weighed_targets(z, y)
     if not (np.all(np.isfinite(y)) and np.any(y)):

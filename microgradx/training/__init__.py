@@ -4,9 +4,9 @@
 the proof that the gradients are right, and a `Classifier` that remembers what its network needs.
 """
 
+from microgradx.common.messages import InputError
 from microgradx.training.classifier import Classifier
 from microgradx.training.datasets import load_table
-from microgradx.training.files import InputError
 from microgradx.training.loop import Epoch, History, cosine_decay, evaluate, train
 from microgradx.training.metrics import accuracy, confusion_matrix
 from microgradx.training.persistence import load_classifier, save_classifier

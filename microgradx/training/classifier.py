@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from microgradx.array_methods import Array
+from microgradx.arrays.types import Array
+from microgradx.common.messages import InputError, quote
 from microgradx.data import Standardiser
 from microgradx.functional import softmax
+from microgradx.graph.grad_mode import no_grad
 from microgradx.nn import MLP
-from microgradx.recording import no_grad
-from microgradx.training.files import InputError, shown
 from microgradx.training.tables import Layout
 
 __all__ = ["Activation", "Classifier", "fitted_standardiser"]
@@ -37,7 +37,7 @@ def fitted_standardiser(features: Array, layout: Layout) -> Standardiser:
     if not np.all(np.isfinite(scale)):
         column = layout.feature_name(int(np.argmin(np.isfinite(scale))))
         raise InputError(
-            f"the numbers in {shown(column)} are too large to have a standard deviation; divide "
+            f"the numbers in {quote(column)} are too large to have a standard deviation; divide "
             "them by a power of ten"
         )
     shape = features.shape[1:]

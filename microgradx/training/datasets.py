@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array
+from microgradx.arrays.types import Array
+from microgradx.common.messages import InputError
 from microgradx.data import moons, spirals
-from microgradx.training.files import InputError
 from microgradx.training.tables import Layout, Table, read_table
 
 __all__ = ["load_table"]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from microgradx.array_methods import Array
+from microgradx.arrays.types import Array
 from microgradx.data import batches
 from microgradx.functional import cross_entropy
-from microgradx.recording import no_grad
+from microgradx.graph.grad_mode import no_grad
 from microgradx.training.metrics import accuracy
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array, plain
+from microgradx.arrays.types import Array, unwrap
 
 __all__ = ["accuracy", "confusion_matrix"]
 
@@ -48,7 +48,7 @@ def confusion_matrix(labels: Any, predicted: Any, classes: int) -> Array:
 
 
 def _checked(predicted: Any, labels: Any) -> tuple[Array, Array]:
-    predicted, labels = np.asarray(plain(predicted)), np.asarray(plain(labels))
+    predicted, labels = np.asarray(unwrap(predicted)), np.asarray(unwrap(labels))
     if predicted.shape != labels.shape or labels.ndim != 1:
         raise ValueError(
             f"predicted labels of shape {predicted.shape} and labels of shape {labels.shape}; "

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from microgradx.common.files import load_arrays, replacing, require_file
+from microgradx.common.messages import InputError
 from microgradx.data import Standardiser
-from microgradx.files import replacing
 from microgradx.training.classifier import Classifier
-from microgradx.training.files import InputError, existing, load_arrays
 from microgradx.training.tables import Layout
 
 __all__ = ["load_classifier", "save_classifier"]
@@ -57,7 +57,7 @@ def load_classifier(path: str | Path) -> Classifier:
 
     Raises InputError if there is none: no file, one that is damaged, or one of something else.
     """
-    path = existing(path)
+    path = require_file(path)
     found, there = load_arrays(path, "description", "mean", "scale")
     if "description" not in found:
         raise InputError(

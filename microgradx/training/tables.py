@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from microgradx.array_methods import Array
-from microgradx.training.files import InputError, abridged, existing, load_arrays, shown
+from microgradx.arrays.types import Array
+from microgradx.common.files import load_arrays, require_file
+from microgradx.common.messages import InputError, quote, shorten
 
 __all__ = ["Layout", "Table", "read_new_rows", "read_table"]
 
@@ -80,7 +81,7 @@ def read_new_rows(path: str | Path, layout: Layout) -> tuple[Array, list[str] | 
 
 
 def _a_table(path: str | Path) -> Path:
-    path = existing(path)
+    path = require_file(path)
     if path.suffix.lower() not in (".csv", ".npz"):
         raise InputError(f"{path}: only files whose names end in .csv or .npz can be read")
     return path
@@ -96,7 +97,7 @@ def _read_csv(path: Path, label: str | None) -> Table:
     first = lines[0][1]
     if len(first) < 2:
         raise InputError(
-            f"{path}, line {lines[0][0]}: there is one column, {shown(first[0])}; a table needs "
+            f"{path}, line {lines[0][0]}: there is one column, {quote(first[0])}; a table needs "
             f"features and a label, separated by commas{_separator(first[0])}"
         )
     position = len(first) - 1
@@ -139,14 +140,14 @@ def _read_new_csv(path: Path, layout: Layout) -> tuple[Array, list[str] | None]:
         if len(first) != layout.columns and not with_label:
             raise InputError(
                 f"{path} has {len(first)} columns, and the model was trained on {layout.columns}"
-                f" ({abridged([layout.feature_name(i) for i in range(layout.columns)])})"
+                f" ({shorten([layout.feature_name(i) for i in range(layout.columns)])})"
             )
         label_at = layout.label_position % len(first) if with_label else None
         kept = [i for i in range(len(first)) if i != label_at]
         if _is_header(path, lines[0], kept):
             if layout.feature_names:
                 missing = [name for name in layout.feature_names if name not in first]
-                raise InputError(f"{path}: the header lacks {abridged(missing)}")
+                raise InputError(f"{path}: the header lacks {shorten(missing)}")
             names = tuple(first)
     if names:
         lines = lines[1:]
@@ -210,9 +211,9 @@ def _named(label: str, path: Path, line: Line) -> int:
     if cells.count(label) == 1:
         return cells.index(label)
     if label in cells:
-        raise InputError(f"{path}, line {number}: several columns are called {shown(label)}")
+        raise InputError(f"{path}, line {number}: several columns are called {quote(label)}")
     raise InputError(
-        f"{path}, line {number}: no column is called {shown(label)}; there are {abridged(cells)}"
+        f"{path}, line {number}: no column is called {quote(label)}; there are {shorten(cells)}"
     )
 
 
@@ -226,7 +227,7 @@ def _check_distinct(names: Sequence[str], path: Path) -> None:
         if name in names[:i]:
             raise InputError(
                 f"{path}: columns {names.index(name) + 1} and {i + 1} are both called "
-                f"{shown(name)}; names must differ"
+                f"{quote(name)}; names must differ"
             )
 
 
@@ -242,7 +243,7 @@ def _numbers(
             features[row, column] = float(cells[i])
             if not math.isfinite(features[row, column]):
                 raise InputError(
-                    f"{_place(path, number, i, names)}: {shown(cells[i])} is not a finite number"
+                    f"{_place(path, number, i, names)}: {quote(cells[i])} is not a finite number"
                 )
     return features
 
@@ -256,12 +257,12 @@ def _is_number(cell: str) -> bool:
 
 
 def _place(path: Path, line: int, column: int, names: tuple[str, ...] | None) -> str:
-    name = f" ({shown(names[column])})" if names else ""
+    name = f" ({quote(names[column])})" if names else ""
     return f"{path}, line {line}, column {column + 1}{name}"
 
 
 def _wrong(cell: str) -> str:
-    return f"{shown(cell)} is not a number" if cell else "the cell is empty"
+    return f"{quote(cell)} is not a number" if cell else "the cell is empty"
 
 
 def _cells(n: int) -> str:
@@ -277,7 +278,7 @@ def _read_npz(path: Path, label: str | None) -> Table:
     features, image_shape = _features(path, arrays, there)
     if name not in arrays:
         raise InputError(
-            f"{path}: no array is called {shown(name)}; there are {there}; --label NAME says "
+            f"{path}: no array is called {quote(name)}; there are {there}; --label NAME says "
             "which has the labels"
         )
     labels = _label_texts(path, name, arrays[name], len(features))
@@ -340,13 +341,13 @@ def _table(path: Path, features: Array, labels: list[str], layout: Layout) -> Ta
     rows = dict(zip(names.tolist(), counts.tolist(), strict=True))
     if len(rows) == 1:
         raise InputError(
-            f"{path}: every row has the same label, {shown(labels[0])}, so there is nothing to "
+            f"{path}: every row has the same label, {quote(labels[0])}, so there is nothing to "
             "tell apart"
         )
     rare = [name for name, count in rows.items() if count < 2]
     if rare:
         raise InputError(
-            f"{path}: too few rows with the label {abridged(rare)}; each needs at least 2, one to "
+            f"{path}: too few rows with the label {shorten(rare)}; each needs at least 2, one to "
             "learn from and one to hold out"
         )
     ordered = sorted(rows, key=int if all(map(_is_integer, rows)) else str)

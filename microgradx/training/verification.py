@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from microgradx.array_methods import Array
+from microgradx.arrays.types import Array
 from microgradx.checking.gradients import gradcheck
 from microgradx.engine import Tensor
 from microgradx.functional import cross_entropy, softmax
-from microgradx.recording import no_grad
+from microgradx.graph.grad_mode import no_grad
 
 __all__ = ["Verification", "verify_gradients"]
 

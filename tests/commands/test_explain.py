@@ -29,7 +29,7 @@ def graphviz():
 
 
 def traced(text, variables):
-    return f"{mg.Tensor.trace(evaluate(text, variables))}\n"
+    return f"{mg.Tensor.steps(evaluate(text, variables))}\n"
 
 
 def test_without_a_file_the_steps_are_printed(explain):

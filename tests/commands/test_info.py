@@ -93,7 +93,7 @@ def test_nothing_that_is_broken_stops_it(said, monkeypatch):
     monkeypatch.setattr(info.shutil, "which", lambda program: program)
     monkeypatch.setattr(info, "find_spec", lambda module: module)
     monkeypatch.setattr(np, "show_config", broken)
-    monkeypatch.setattr("microgradx.threads._num_threads", None)
+    monkeypatch.setattr("microgradx.common.threads._num_threads", None)
     monkeypatch.setenv("MICROGRADX_NUM_THREADS", "many")
     lines = said()
     unknown = "unknown (RuntimeError: broken)"

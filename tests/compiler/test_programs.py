@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 
 import microgradx as mg
-from microgradx.compiler import source as source_module
-from microgradx.compiler.recording import CaptureError
+from microgradx.compiler import module_text as source_module
+from microgradx.compiler.tracing import CaptureError
 from tests.ops.test_table import EVERY_CALL, several
 from tests.test_random_programs import programs
 

@@ -9,7 +9,7 @@ import pytest
 
 import microgradx as mg
 from microgradx import nn, optim
-from microgradx.compiler import source as source_module
+from microgradx.compiler import module_text as source_module
 
 OPTIMISERS = {
     "SGD": lambda params: optim.SGD(params, lr=0.1),

@@ -291,9 +291,9 @@ def test_gradients_that_are_not_wanted_are_not_computed(generator, monkeypatch):
 def test_what_forward_kept_is_let_go(generator):
     x = mg.Tensor(generator.normal(size=(2, 2, 4, 4)), requires_grad=True)
     out = F.conv2d(x, generator.normal(size=(3, 2, 3, 3)))
-    assert out.op.kept is not None
+    assert out.op.saved is not None
     out.backward(np.ones(out.shape), retain_graph=False)
-    assert out.op.kept is None
+    assert out.op.saved is None
     with mg.no_grad():
         assert F.conv2d(x, generator.normal(size=(3, 2, 3, 3))).op is None
 

@@ -139,7 +139,7 @@ def test_a_call_runs_forward_and_leaves_the_mark_of_its_class():
     inside = logits.inputs[0]
     assert [scope.name for scope in inside.scopes] == ["ReLU"]
     inner, outer = (scope.start for scope in logits.scopes)
-    assert outer < inside.number < inner
+    assert outer < inside.sequence_number < inner
 
 
 def test_a_result_that_was_only_passed_through_is_not_marked():

@@ -5,7 +5,7 @@ import pytest
 
 import microgradx as mg
 from microgradx import Tensor
-from microgradx.array_methods import one, zero
+from microgradx.arrays.types import ONE, ZERO
 from microgradx.ops.elementwise import gated
 from microgradx.ops.products import linear
 
@@ -90,7 +90,7 @@ def test_a_sum_of_many_float16_rows_does_not_stand_still():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, bool])
 def test_constants_are_of_their_dtype_and_nobody_can_change_them(dtype):
-    for constant, number in ((zero, 0), (one, 1)):
+    for constant, number in ((ZERO, 0), (ONE, 1)):
         array = constant[np.dtype(dtype)]
         assert array is constant[np.dtype(dtype)]
         assert array.dtype == dtype

@@ -8,7 +8,7 @@ import pytest
 
 import microgradx as mg
 from benchmarks.accuracy import errors_in_ulps, exact, rows
-from microgradx import threads
+from microgradx.common import threads
 from microgradx.ops import softmax_rows
 
 TOLERANCE = {np.float16: 1e-3, np.float32: 2e-6, np.float64: 4e-15}
@@ -98,8 +98,8 @@ def test_the_layout_of_a_matrix_changes_no_result(monkeypatch, generator, small)
     loss, gradient = loss_and_gradient(z, labels)
     for layout in (np.asfortranarray(z), np.repeat(z, 2, axis=1)[:, ::2], z[::-1][::-1]):
         op = mg.SoftmaxCrossEntropy()
-        np.testing.assert_array_equal(op.forward_and_keep(layout, labels), loss)
-        np.testing.assert_array_equal(op.kept, gradient)
+        np.testing.assert_array_equal(op.forward_saving(layout, labels), loss)
+        np.testing.assert_array_equal(op.saved, gradient)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -316,9 +316,9 @@ def test_a_gradient_given_away_is_computed_again_to_the_bit(in_blocks, generator
 def test_a_gradient_given_away_is_nobody_elses(generator):
     op = mg.SoftmaxCrossEntropy()
     z, labels = generator.normal(size=(4, 3)), np.array([0, 1, 2, 0])
-    out = op.forward_and_keep(z, labels)
+    out = op.forward_saving(z, labels)
     first = op.by_logits(np.ones(()), out, z, labels)
-    assert op.kept is None
+    assert op.saved is None
     second = op.by_logits(np.ones(()), out, z, labels)
     assert not np.shares_memory(first, second)
     np.testing.assert_array_equal(first, second)

@@ -7,7 +7,7 @@ import pytest
 
 import microgradx as mg
 from microgradx import functional
-from microgradx.array_methods import implementations
+from microgradx.arrays.dispatch import implementations
 from microgradx.nn import functional as nn_functional
 from microgradx.ops import (
     activations,

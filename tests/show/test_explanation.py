@@ -12,7 +12,7 @@ import microgradx as mg
 from microgradx.nn.functional import conv2d
 from microgradx.show.explanation import Explanation, explain
 from microgradx.show.page_data import Arrays
-from microgradx.show.steps.arithmetic import number, written
+from microgradx.show.steps.numbers_in_formula import number, written
 from microgradx.show.steps.stepping import steps_of
 from microgradx.show.steps.steps import Formula, Picked, Products, Reduced, Weighted
 

@@ -64,7 +64,7 @@ class Layout:
         self.computation = computation
         self.closed = closed
         #: In the order of the computation.
-        self.calls = sorted(calls, key=lambda call: call.members[-1].number)
+        self.calls = sorted(calls, key=lambda call: call.members[-1].sequence_number)
         #: The calls, and the boxes of Tensors between them.
         self.nodes = self._connect()
 

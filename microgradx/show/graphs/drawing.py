@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from microgradx.common.files import check_directory, replacing
+from microgradx.common.messages import callers_frame, printable, warn_caller
 from microgradx.engine import Tensor
-from microgradx.files import check_directory, replacing
-from microgradx.messages import callers_frame, printable, warn_caller
 from microgradx.show.graphs.dot import digraph
 from microgradx.show.graphs.graph import Graph, graph_behind
 from microgradx.show.graphs.labels import left_out, titles

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from microgradx.engine import Tensor
-from microgradx.recording import Scope
+from microgradx.graph.scopes import Scope
 
 
 @dataclass(eq=False)
@@ -51,7 +51,7 @@ def frames_of(results: list[Tensor], given: Collection[Tensor]) -> Frames:
         frame = inside.get(result)
         for scope in reversed(result.scopes):  # the outermost first
             depth = 0 if frame is None else frame.depth + 1
-            frame = Frame(scope, result.number, frame, depth, first=result)
+            frame = Frame(scope, result.sequence_number, frame, depth, first=result)
             frames.append(frame)
         inside[result] = frame
         if frame is not None:
@@ -62,7 +62,7 @@ def frames_of(results: list[Tensor], given: Collection[Tensor]) -> Frames:
                 inside[x] = _common(inside.get(x, frame), frame)
                 continue
             candidate = frame
-            while candidate is not None and x.number <= candidate.scope.start:
+            while candidate is not None and x.sequence_number <= candidate.scope.start:
                 candidate = candidate.around
             known = inside.get(x)
             if known is None or (candidate is not None and candidate.depth > known.depth):
@@ -75,7 +75,7 @@ def frames_of(results: list[Tensor], given: Collection[Tensor]) -> Frames:
             outside.update(_argument(frame))
             continue
         around.ops += frame.ops
-        around.first = min(around.first, frame.first, key=attrgetter("number"))
+        around.first = min(around.first, frame.first, key=attrgetter("sequence_number"))
     homes = {
         x: None if x in outside else _home(x, frame) for x, frame in inside.items() if x.op is None
     }
@@ -116,7 +116,7 @@ def _home(leaf: Tensor, frame: Frame | None) -> Frame | None:
         if is_parameter(leaf):
             if frame.scope.is_module:
                 break
-        elif frame.scope.start < leaf.number <= frame.end:
+        elif frame.scope.start < leaf.sequence_number <= frame.end:
             break
         frame = frame.around
     return frame

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from microgradx.array_methods import Array
+from microgradx.arrays.types import Array
 from microgradx.engine import Tensor, sweep
 from microgradx.show.computation import computation_of, why_no_gradients
 from microgradx.show.graphs.collapsing import Call, Computation, collapsed, newest

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.messages import printable
+from microgradx.common.messages import printable
 from microgradx.show.graphs.collapsing import Call
 from microgradx.show.graphs.graph import Box, Graph
 from microgradx.show.graphs.palette import ALARM, CHANGED, FRAME, HEAT, QUIET
 from microgradx.show.graphs.summaries import Summary
-from microgradx.show.steps import arithmetic
+from microgradx.show.steps import numbers_in_formula
 
 PLAIN = 'BORDER="0" CELLBORDER="0" CELLSPACING="0"'
 
@@ -21,7 +21,7 @@ PLAIN = 'BORDER="0" CELLBORDER="0" CELLSPACING="0"'
 
 def number(value: Any) -> str:
     """A number of four significant digits, an integer in full."""
-    return arithmetic.number(value) if isinstance(value, float) else str(value)
+    return numbers_in_formula.number(value) if isinstance(value, float) else str(value)
 
 
 def counted(count: int, what: str) -> str:

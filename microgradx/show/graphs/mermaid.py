@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from microgradx.messages import printable
+from microgradx.common.messages import printable
 from microgradx.show.graphs.frames import Frame
 from microgradx.show.graphs.graph import Box, Graph
 from microgradx.show.graphs.labels import call_lines, left_out, number

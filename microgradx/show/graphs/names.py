@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.array_methods import Array
+from microgradx.arrays.types import Array
+from microgradx.common.messages import printable
 from microgradx.engine import Tensor
-from microgradx.messages import printable
-from microgradx.show.steps.arithmetic import number
+from microgradx.show.steps.numbers_in_formula import number
 
 #: Names that are longer than this are cut.
 LONGEST = 80

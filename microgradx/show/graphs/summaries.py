@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from microgradx.array_methods import Array
+from microgradx.arrays.types import Array
 
 #: The largest number of elements that are all written out.
 FEW = 6

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from microgradx.array_methods import Array
+from microgradx.arrays.types import Array
 from microgradx.ops.softmax import LogSoftmax, LogSumExp, Softmax, SoftmaxCrossEntropy
 from microgradx.ops.softmax_rows import as_rows, exponentials
-from microgradx.show.steps.agreement import agree
-from microgradx.show.steps.applications import Application
-from microgradx.show.steps.formulas import Symbol, read, slot
+from microgradx.show.steps.op_probe import Application
 from microgradx.show.steps.steps import Bars, Formula, How, Products, Reduced
+from microgradx.show.steps.symbolic import Symbol, read, slot
+from microgradx.show.steps.verification import agree
 
 __all__ = ["bars_of", "loss_derivative", "softmax_computed"]
 

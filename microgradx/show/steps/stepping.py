@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, groupby, islice
 from operator import attrgetter
@@ -13,16 +11,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from microgradx.array_methods import Array, as_array
-from microgradx.engine import Tensor, seed_of, stretched, sweep, unbroadcast
-from microgradx.recording import observers
+from microgradx.arrays.broadcasting import broadcast_axes, unbroadcast
+from microgradx.arrays.types import Array, as_array
+from microgradx.engine import Tensor, initial_gradient, sweep
+from microgradx.graph.observers import observe
 from microgradx.show.computation import computation_of, why_no_gradients
-from microgradx.show.steps.applications import Application, read_only
-from microgradx.show.steps.contributions import passed_on
-from microgradx.show.steps.formulas import shown
-from microgradx.show.steps.origins import how_computed
+from microgradx.show.steps.chain_rule import passed_on
+from microgradx.show.steps.forward import how_computed
+from microgradx.show.steps.op_probe import Application, read_only
 from microgradx.show.steps.softmax import bars_of
 from microgradx.show.steps.steps import Formula, How, Reduced, Step, axes_in_words
+from microgradx.show.steps.symbolic import shown
 
 __all__ = ["Steps", "steps_of"]
 
@@ -108,39 +107,20 @@ class Swept(NamedTuple):
             if len(heard) < limit or heard[-1].tensor is tensor:
                 heard.append(Contribution(tensor, receiver, as_array(g), as_array(answer)))
 
-        with listening(hear):
-            for _ in sweep({output: seed_of(output, None, False)}):
+        with observe(GradientObserver(hear)):
+            for _ in sweep({output: initial_gradient(output, None, False)}):
                 pass
         return cls(heard, counts, steps)
 
 
-class Listener:
-    """Hears what sweeps pass on in the context in which it listens, and not in others."""
+class GradientObserver:
+    """Has `record(tensor, receiver, g, gradient)` called for every contribution of a sweep."""
 
-    current: ContextVar[Listener | None] = ContextVar("listener", default=None)
+    def __init__(self, record: Callable[..., None]) -> None:
+        self.backward = record
 
-    def __init__(self, hear: Any) -> None:
-        self.hear = hear
-
-    def forward(self, *result: Any) -> None:
+    def forward(self, op: Any, inputs: Any, out: Any) -> None:
         pass
-
-    def backward(self, *contribution: Any) -> None:
-        if Listener.current.get() is self:
-            self.hear(*contribution)
-
-
-@contextmanager
-def listening(hear: Any) -> Iterator[None]:
-    """Have `hear(tensor, receiver, g, answer)` called for what sweeps here pass on."""
-    listener = Listener(hear)
-    token = Listener.current.set(listener)
-    observers.append(listener)
-    try:
-        yield
-    finally:
-        observers.remove(listener)
-        Listener.current.reset(token)
 
 
 # ---------------------------------------------------------------------------- explaining the steps
@@ -177,7 +157,7 @@ class Explained:
         )
 
     def backward(self, swept: Swept) -> Iterator[Step]:
-        one = read_only(seed_of(self.output, None, False))
+        one = read_only(initial_gradient(self.output, None, False))
         yield Step(
             number=next(self.numbers),
             kind="seed",
@@ -190,13 +170,13 @@ class Explained:
         )
         totals: dict[Tensor, Array] = {}
         arrived: Counter[Tensor] = Counter()
-        for _, group in groupby(swept.contributions, key=attrgetter("tensor.number")):
+        for _, group in groupby(swept.contributions, key=attrgetter("tensor.sequence_number")):
             contributions = list(group)
             for (tensor, x, g, answer), position in zip(
                 contributions, self.positions(contributions), strict=True
             ):
                 arrived[x] += 1
-                gradient = as_array(unbroadcast(answer, x))
+                gradient = as_array(unbroadcast(answer, x.data))
                 totals[x] = totals[x] + gradient if x in totals else gradient
                 is_broadcast = answer.shape != x.shape
                 step = self.contribution(tensor, position, g, answer)
@@ -232,7 +212,7 @@ class Explained:
 
     def sum(self, step: Step, gradient: Array) -> Step:
         """Of what a step passed on, over the axes along which its receiver was broadcast."""
-        axes = stretched(step.value.shape, step.receiver.shape)
+        axes = broadcast_axes(step.receiver.shape, step.value.shape)
         return replace(
             step,
             number=next(self.numbers),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from microgradx.array_methods import Array
+from microgradx.arrays.types import Array
 from microgradx.engine import Tensor
 
 

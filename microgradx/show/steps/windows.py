@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from microgradx.array_methods import Array
+from microgradx.arrays.types import Array
 from microgradx.ops.convolution import AveragePool, Convolution, MaxPool, Sliding, padded, windows
-from microgradx.show.steps.applications import Application
+from microgradx.show.steps.op_probe import Application
 from microgradx.show.steps.steps import Products, Reduced
 
 __all__ = ["convolution_passed_on", "windows_computed"]

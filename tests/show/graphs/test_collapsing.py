@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import microgradx as mg
-from microgradx.recording import scope
+from microgradx.graph.scopes import scope
 from microgradx.show.graphs.collapsing import pattern
 from microgradx.show.graphs.graph import graph_behind
 
@@ -357,9 +357,9 @@ def test_the_newest_part_of_what_cannot_be_joined():
     assert 27 <= shown.nodes <= 30
     assert shown.is_cut
     assert shown.elided == 401 - len(shown.calls)
-    drawn = [call.members[0].number for call in shown.calls.values()]
+    drawn = [call.members[0].sequence_number for call in shown.calls.values()]
     unseen = [x for call in shown.calls.values() for x in call.inputs if x not in shown.boxes]
-    assert max(x.number for x in unseen) < min(drawn)
+    assert max(x.sequence_number for x in unseen) < min(drawn)
 
 
 def test_an_op_with_more_inputs_than_fit():

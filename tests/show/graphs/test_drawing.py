@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import microgradx as mg
-from microgradx.recording import scope
+from microgradx.graph.scopes import scope
 from microgradx.show.graphs.drawing import Drawing, draw, draw_dot
 
 

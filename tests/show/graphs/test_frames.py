@@ -3,7 +3,8 @@
 import numpy as np
 
 import microgradx as mg
-from microgradx.recording import leave_scope, numbers, scope
+from microgradx.graph.creation_order import creation_counter
+from microgradx.graph.scopes import leave_scope, scope
 from microgradx.show.graphs.frames import frames_of
 
 
@@ -22,7 +23,7 @@ def frames_behind(output, given=()):
     found = [output]
     for tensor in found:
         found += [x for x in tensor.inputs if not any(x is other for other in found)]
-    results = sorted((t for t in found if t.op is not None), key=lambda t: t.number)
+    results = sorted((t for t in found if t.op is not None), key=lambda t: t.sequence_number)
     return results, frames_of(results, set(given))
 
 
@@ -80,7 +81,7 @@ def test_the_array_that_a_module_is_called_on_is_outside():
     network = mg.nn.Sequential(mg.nn.Linear(2, 2), mg.nn.Dropout(0.5), mg.nn.Linear(2, 2))
     results, frames = frames_behind(network([[1.0, 2.0]]))
     array, mask = results[0].inputs[0], results[1].inputs[1]
-    assert array.number > frames.calls[0].scope.start  # although it was made inside
+    assert array.sequence_number > frames.calls[0].scope.start  # although it was made inside
     assert path(array, frames) == []
     assert path(mask, frames) == ["Sequential"]
     x = mg.Tensor([[1.0, 2.0]], requires_grad=True)
@@ -117,7 +118,7 @@ def test_a_call_holds_what_its_result_was_computed_from_inside():
 
     def call(): ...
 
-    start = next(numbers)
+    start = next(creation_counter)
     aside = mg.log(x)  # made inside, but the result does not depend on it
     out = leave_scope(call, start, mg.tanh(before * 3.0))
     _, frames = frames_behind(out + aside)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import microgradx as mg
-from microgradx.recording import scope
+from microgradx.graph.scopes import scope
 from microgradx.show.graphs.graph import graph_behind
 
 

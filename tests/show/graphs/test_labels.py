@@ -7,16 +7,9 @@ import numpy as np
 import pytest
 
 import microgradx as mg
-from microgradx.recording import scope
+from microgradx.graph.scopes import scope
 from microgradx.show.graphs.graph import graph_behind
-from microgradx.show.graphs.labels import (
-    box_label,
-    call_label,
-    escaped,
-    left_out,
-    number,
-    titles,
-)
+from microgradx.show.graphs.labels import box_label, call_label, escaped, left_out, number, titles
 from microgradx.show.graphs.palette import ALARM, HEAT
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import microgradx as mg
-from microgradx.show.steps.arithmetic import written
+from microgradx.show.steps.numbers_in_formula import written
 from microgradx.show.steps.stepping import steps_of
 
 LOGITS = np.random.default_rng(0).normal(size=(2, 3, 4)) * 3

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import microgradx as mg
 from microgradx.engine import sweep
-from microgradx.recording import observers
-from microgradx.show.steps.stepping import listening, steps_of
+from microgradx.graph.observers import observe, observers
+from microgradx.show.steps.stepping import GradientObserver, steps_of
 from microgradx.show.steps.steps import Formula, Reduced
 from tests.test_random_programs import leaves_of, programs, weighted
 
@@ -27,7 +27,7 @@ def back(steps):
 def contributions_of(output):
     """What the engine passes on, in its order, as it is told to anybody who listens."""
     heard = []
-    with listening(lambda *contribution: heard.append(contribution)):
+    with observe(GradientObserver(lambda *contribution: heard.append(contribution))):
         for _ in sweep({output: np.ones(output.shape, output.dtype)}):
             pass
     return heard
@@ -238,8 +238,8 @@ class Consuming(mg.Op):
     def forward(self, x):
         return 2 * np.cumsum(x)
 
-    def forward_and_keep(self, x):
-        self.kept = np.full(x.shape, 2.0)
+    def forward_saving(self, x):
+        self.saved = np.full(x.shape, 2.0)
         return self.forward(x)
 
     def backward(self, g, out, x):
@@ -269,7 +269,7 @@ def test_no_gradient_no_hook_and_no_name_is_touched():
     for tensor in steps.tensors:
         assert tensor.grad is None
         assert tensor.name is None
-    assert observers == []
+    assert observers.get() == ()
 
 
 def test_steps_cannot_be_used_to_write_into_tensors():
@@ -302,7 +302,7 @@ class Broken(mg.Op):
 def test_after_an_error_in_a_rule_nobody_listens():
     with pytest.raises(ValueError, match=r"the backward of broken of float64 .*: broken"):
         steps_of(Broken()(leaf(1.0)))
-    assert observers == []
+    assert observers.get() == ()
     assert contributions_of(leaf(1.0) * 2)
 
 
@@ -347,7 +347,7 @@ def test_threads_do_not_hear_each_other():
     for thread in threads:
         thread.join()
     assert found == [[each] * 3 for each in expected]
-    assert observers == []
+    assert observers.get() == ()
 
 
 def test_a_long_chain_is_no_recursion():

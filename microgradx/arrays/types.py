@@ -1,0 +1,137 @@
+"""Arrays: the types that annotations name, and what makes an array of other things."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "Array",
+    "Axis",
+    "ArrayHolder",
+    "Operand",
+    "ScalarCache",
+    "UnknownValues",
+    "ONE",
+    "ZERO",
+    "as_array",
+    "as_floats",
+    "as_number",
+    "as_operand",
+    "as_result",
+    "is_known_true",
+    "unwrap",
+]
+
+#: An ndarray, or an array that speaks both of NumPy's protocols, such as Dask's or CuPy's.
+Array = Any
+
+#: The axes of a reduction: None for all of them.
+Axis = int | tuple[int, ...] | None
+
+#: What may stand on the other side of a Tensor's operator, besides another Tensor.
+Operand = float | np.ndarray[Any, Any] | Sequence[Any]
+
+
+class ArrayHolder:
+    """What holds an array: the base of Tensor, and all that these files need to know of it."""
+
+    __slots__ = ()
+    array: Array
+
+
+def unwrap(value: Any) -> Any:
+    """`value` with every Tensor in it, also inside lists and tuples, replaced by its array."""
+    if isinstance(value, ArrayHolder):
+        return value.array
+    if type(value) in (list, tuple):
+        return type(value)(unwrap(item) for item in value)
+    return value
+
+
+def as_array(data: Any, dtype: Any = None) -> Array:
+    """`data` as an array of real numbers; not copied if it is one. Tensors stay Tensors."""
+    kind = type(data)
+    # What speaks both of NumPy's protocols is kept, but for subclasses of ndarray, such as
+    # matrices: they change what the operators mean.
+    if kind is not np.ndarray and (
+        isinstance(data, (np.generic, np.ndarray))
+        or not (hasattr(kind, "__array_ufunc__") and hasattr(kind, "__array_function__"))
+    ):
+        data = np.asarray(data)
+    if dtype is not None and data.dtype.kind in "fiub":
+        data = data.astype(dtype, copy=False)
+    if data.dtype.kind not in "fiub":
+        raise TypeError(
+            f"a Tensor holds real numbers, not {kind.__name__} of dtype {data.dtype}; "
+            "give numbers, lists of equal length, or arrays of floats, integers or booleans"
+        )
+    return data
+
+
+def as_result(data: Any) -> Array:
+    """What an op's forward returned, as an array; raises TypeError if it is none."""
+    if isinstance(data, (tuple, list)):
+        raise TypeError(f"forward returned {len(data)} results; an op has one array for a result")
+    if isinstance(data, ArrayHolder):
+        raise TypeError("forward returned a Tensor; what it computes with must be an input")
+    # NumPy's functions return a scalar for a single number: that is an array again.
+    return as_array(data)
+
+
+def as_operand(x: Any, operands: Sequence[Any]) -> Array:
+    """`x` as an array; a Python number takes the dtype that the other operands have."""
+    if type(x) not in (float, int, bool):
+        return as_array(x)
+    dtypes = {as_array(y).dtype for y in operands if type(y) not in (float, int, bool)}
+    dtype = dtypes.pop()
+    has_own = dtypes or dtype.kind != "f"
+    return np.asarray(x, np.result_type(dtype, *dtypes, x) if has_own else dtype)
+
+
+def as_floats(data: Any) -> Array:
+    """`data` as an array or Tensor of floats: integers become float64, as in NumPy's functions."""
+    data = as_array(data)
+    return data if data.dtype.kind == "f" else data.astype(np.float64)
+
+
+class ScalarCache(dict[Any, Array]):
+    """A number as a 0-d array, by dtype: NumPy computes with one twice as fast as with a number.
+
+    >>> ONE[np.dtype(np.float32)]
+    array(1., dtype=float32)
+    """
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __missing__(self, dtype: Any) -> Array:
+        array = np.array(self.value, dtype)
+        array.flags.writeable = False
+        self[dtype] = array
+        return array
+
+
+ZERO, ONE = ScalarCache(0), ScalarCache(1)
+
+
+class UnknownValues(RuntimeError):
+    """Values were asked for that are not known yet, as of a program that is being traced."""
+
+
+def is_known_true(condition: Any) -> bool:
+    """Whether a condition holds; False where its value is not known. For checks of arguments."""
+    try:
+        return bool(condition)
+    except UnknownValues:
+        return False
+
+
+def as_number(x: Any) -> Any:
+    """A 0-d array as a Python number, or unchanged where its value is not known."""
+    try:
+        return float(x)
+    except UnknownValues:
+        return x

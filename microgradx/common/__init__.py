@@ -1,0 +1,1 @@
+"""The common ground: messages, files, threads, memory and randomness."""

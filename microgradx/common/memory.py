@@ -1,0 +1,85 @@
+"""Memory for large results, which is used again.
+
+An array of many megabytes gives its memory back to the system when it dies, and the next one gets
+other memory, every page of which the system clears first. That takes longer than to fill it: a
+fresh gradient of 300 MB costs more than the loss that it belongs to. So here what such an array
+leaves is lent to the next. At most one is kept, and only while nobody uses it; `release_memory`
+lets go of it.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+
+__all__ = ["is_unshared", "pooled_empty", "release_memory"]
+
+Array = np.ndarray[Any, Any]
+
+#: From this size on, in bytes, the C library does not itself keep what an array gives back.
+LARGE = 1 << 25
+
+# What was given back: at most one. Taking from and adding to a list is safe between threads.
+_spare: list[Array] = []
+
+
+class PooledBuffer:
+    """Memory lent to one array. It comes back when the array is gone, and all views of it."""
+
+    def __init__(self, memory: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.memory = memory
+        self.__array_interface__ = {
+            "data": memory.__array_interface__["data"],
+            "shape": shape,
+            "typestr": dtype.str,
+            "version": 3,
+        }
+
+    def __del__(self) -> None:
+        _spare[:] = [self.memory]
+
+
+def pooled_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """`np.empty`, for results that live for a step: if large, where an earlier one has been."""
+    size = math.prod(shape) * dtype.itemsize
+    if size < LARGE:
+        return np.empty(shape, dtype)
+    try:
+        memory = _spare.pop()
+    except IndexError:  # none was given back, or another thread was faster
+        memory = np.empty(0, np.uint8)
+    if not size <= memory.size <= 2 * size:
+        memory = np.empty(size, np.uint8)
+    return np.asarray(PooledBuffer(memory, shape, dtype))
+
+
+# What getrefcount says, in `is_unshared`, of an array that only one variable of the caller's refers
+# to. From Python 3.14 on, references of arguments may be left out; where they are not, no array
+# passes for unshared, which is safe.
+_ONE_REFERENCE = 3 if sys.version_info < (3, 14) else 1
+
+
+def is_unshared(array: Any) -> bool:
+    """Whether one variable of the caller's refers to an array, and nothing to its memory besides.
+
+    Then it can be kept, and be written to, without a copy: it is no view of another array, and
+    contiguous.
+    """
+    return (
+        getrefcount(array) == _ONE_REFERENCE
+        and type(array) is np.ndarray
+        and (array.base is None or isinstance(array.base, PooledBuffer))
+        and array.flags.carray
+    )
+
+
+def release_memory() -> None:
+    """Give back to the system the memory, if any, that is kept for the next large gradient.
+
+    >>> release_memory()
+    """
+    _spare.clear()

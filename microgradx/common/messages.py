@@ -1,0 +1,105 @@
+"""How error messages speak of Tensors and ops."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+# What no user wrote: frames of these directories are passed over.
+_ours = tuple(
+    os.path.join(directory, "")
+    for directory in (os.path.dirname(os.path.dirname(__file__)), os.path.dirname(np.__file__))
+)
+
+
+def printable(text: str) -> str:
+    """Text in which line breaks, control characters and their like are spelt out."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
+def describe(x: Any) -> str:
+    """A Tensor in a message: its name if it has one, dtype, shape, and the op that made it."""
+    made = f", made by {x.op!r}" if x.op is not None else ""
+    return f"{f'Tensor {x.name!r}' if x.name else 'a Tensor'} ({x.dtype}, shape {x.shape}{made})"
+
+
+def format_inputs(inputs: tuple[Any, ...]) -> str:
+    """The inputs of an op in a message."""
+    return " and ".join(f"{x.name or x.dtype} {x.shape}" for x in inputs)
+
+
+def with_context(error: Exception, where: str) -> Exception:
+    """An error of NumPy's again, of its kind, that also says which op met it, on which inputs."""
+    kinds = (np.exceptions.AxisError, np.linalg.LinAlgError, IndexError, ValueError, TypeError)
+    kind = next(kind for kind in kinds if isinstance(error, kind))
+    remedy = "; a rule may not write into what it is given" if "read-only" in str(error) else ""
+    return kind(f"{where}: {error}{remedy}")
+
+
+def format_call(name: str, instance: Any, unless_in: type) -> str:
+    """A call of an op or module in a message: its name, and the settings that are not defaults.
+
+    `unless_in` is the class whose attributes are not among the settings.
+    """
+    attributes = vars(instance)
+    settings = [
+        f"{setting}={attributes[setting]!r}"
+        for setting, parameter in inspect.signature(type(instance)).parameters.items()
+        if setting in attributes
+        and not hasattr(unless_in, setting)
+        and not np.array_equal(attributes[setting], parameter.default)
+    ]
+    return f"{name}({', '.join(settings)})" if settings else name
+
+
+def quote(text: str) -> str:
+    """A name or cell in a message: quoted, and cut where it would fill the line."""
+    return repr(text if len(text) <= 40 else text[:39] + "…")
+
+
+def shorten(names: Sequence[str]) -> str:
+    """Names in a message: the first of them, and how many more there are."""
+    first = ", ".join(quote(name) for name in names[:6])
+    return first if len(names) <= 6 else f"{first} and {len(names) - 6} more"
+
+
+class InputError(ValueError):
+    """What someone gave cannot be used; one line says what, where, and how to mend it.
+
+    >>> raise InputError("iris.csv, line 3, column 2 ('width'): 'wide' is not a number")
+    Traceback (most recent call last):
+    microgradx.common.messages.InputError: iris.csv, line 3, column 2 ('width'): ...
+    """
+
+
+def callers_frame() -> FrameType:
+    """The innermost frame outside this package and NumPy: the line that a user wrote.
+
+    It goes by files and not by modules' names, which doctests borrow.
+    """
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename.startswith(_ours) and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
+
+
+def warn_caller(message: str) -> None:
+    """Warn at the line that a user wrote."""
+    frame = callers_frame()
+    warnings.warn_explicit(
+        message,
+        UserWarning,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        module=frame.f_globals.get("__name__"),
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+    )

@@ -1,0 +1,130 @@
+"""Functions of arrays that run as source written for them."""
+
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from microgradx.compiler.module_text import NO_SOURCE, PROGRAMS, as_module, source_of_function
+from microgradx.compiler.trace_function import captured_function
+from microgradx.compiler.tracing import RecordedArray, RecordedGenerator, RecordedNumber
+from microgradx.engine import Tensor
+from microgradx.nn.module import Module
+
+__all__ = ["CompiledFunction"]
+
+
+class CompiledFunction:
+    """A function of arrays that runs as source written for it: see `compile`.
+
+    Arrays and random generators among the arguments, also in lists, tuples and dicts, are inputs
+    of the program; anything else, Python's numbers too, is part of it, and another value another
+    program. The latest few programs are kept.
+
+    >>> import microgradx as mg
+    >>> @mg.compile
+    ... def gap(x, y):
+    ...     return np.mean((x - y) ** 2)
+    >>> gap(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+    array(2.)
+    >>> print(gap.source.partition("def function")[2])
+    (x, y):
+            subtract(x, y, out=scratch)
+            multiply(scratch, scratch, out=scratch)
+            mean(scratch, out=result)
+    <BLANKLINE>
+            return result.copy()
+    <BLANKLINE>
+        return function
+    <BLANKLINE>
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        if not callable(function) or isinstance(function, (Tensor, Module)):
+            raise TypeError(
+                f"compile takes a function of arrays, not {type(function).__name__}; for a "
+                "training step write compile(model, loss, optimizer)"
+            )
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._programs: OrderedDict[Any, _FunctionProgram] = OrderedDict()
+        self._latest: _FunctionProgram | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        arrays: list[Any] = []
+        try:
+            key = _kind((args, kwargs), arrays)
+        except _Followed:  # differentiated, or itself a part of what is being captured
+            return self._function(*args, **kwargs)
+        program = self._programs.get(key)
+        if program is None:
+            program = _FunctionProgram(self._function, args, kwargs)
+            self._programs[key] = program
+            while len(self._programs) > PROGRAMS:
+                self._programs.popitem(last=False)
+        elif program is not self._latest:
+            self._programs.move_to_end(key)
+        self._latest = program
+        results = program.run(*arrays, *[source() for source in program.sources])
+        return program.rebuilt(results if program.count > 1 else (results,))
+
+    @property
+    def source(self) -> str:
+        """The module that was written for the arrays of the latest call."""
+        if self._latest is None:
+            raise ValueError(NO_SOURCE.format("call the function"))
+        return self._latest.source
+
+
+class _FunctionProgram:
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        captured = captured_function(function, args, kwargs)
+        name = getattr(function, "__name__", type(function).__name__)
+        self.source, lines = source_of_function(
+            captured.program, f"The function {name}, written by microgradx."
+        )
+        make = as_module(self.source, "function", self)["make_function"]
+        self.run = make(**lines.data)
+        self.sources = captured.sources
+        self.count = len(captured.program.results)
+        self.rebuilt: Any = captured.rebuilt
+
+
+def _kind(structure: Any, arrays: list[Any]) -> Any:
+    """What is equal for arguments that one program serves; the arrays among them go to a list."""
+    kind = type(structure)
+    if kind is np.ndarray:
+        arrays.append(structure)
+        return structure.shape, structure.dtype
+    if isinstance(structure, Tensor) and not structure.requires_grad:
+        return _kind(structure.array, arrays)
+    if isinstance(structure, (Tensor, RecordedArray, RecordedNumber, RecordedGenerator)):
+        raise _Followed
+    if isinstance(structure, (np.ndarray, np.generic)):
+        return _kind(np.asarray(structure), arrays)
+    if isinstance(structure, np.random.Generator):
+        arrays.append(structure)
+        return kind
+    if isinstance(structure, (list, tuple)):
+        return kind, *(_kind(item, arrays) for item in structure)
+    if isinstance(structure, dict):
+        return kind, *((key, _kind(item, arrays)) for key, item in structure.items())
+    try:
+        hash(structure)
+    except TypeError:
+        raise TypeError(
+            f"a compiled function takes arrays, and what is the same in every call, and "
+            f"{structure!r}, a {kind.__name__}, may change; give arrays, numbers, strings, or "
+            "lists, tuples and dicts of them"
+        ) from None
+    return kind, repr(structure) if kind is float else structure  # 0.0 and -0.0 are two
+
+
+class _Followed(Exception):
+    """An argument is one of which the graph, or the recorder, is to know what becomes of it."""

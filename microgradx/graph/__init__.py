@@ -1,0 +1,1 @@
+"""What a computation records, and for whom."""

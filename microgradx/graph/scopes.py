@@ -1,0 +1,54 @@
+"""Scopes: the composed functions and modules that a Tensor is a result of."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from microgradx.graph.creation_order import creation_counter
+
+__all__ = ["Scope", "leave_scope", "scope"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Scope(NamedTuple):
+    """A call of a composed function or module, on the Tensor that is its result.
+
+    What that was computed from, as far as its sequence number is larger than `start`, was computed
+    inside the scope.
+    """
+
+    called: Any  # the function, or the class of the module
+    start: int
+
+    @property
+    def name(self) -> str:
+        return str(self.called.__name__)
+
+    @property
+    def is_module(self) -> bool:
+        return isinstance(self.called, type)
+
+
+def leave_scope(called: Any, start: int, out: Any) -> Any:
+    """Append to the scopes of a result that of the call it is the result of; returns the result.
+
+    `start` is the number that was taken from the creation counter at the call: all Tensors made
+    since have larger ones.
+    """
+    if getattr(out, "op", None) is not None and out.sequence_number > start:
+        out.scopes = (*out.scopes, Scope(called, start))
+    return out
+
+
+def scope(function: F) -> F:
+    """Let drawings group what the decorated function computes, under the function's name."""
+
+    @functools.wraps(function)
+    def scoped(*args: Any, **kwargs: Any) -> Any:
+        start = next(creation_counter)
+        return leave_scope(function, start, function(*args, **kwargs))
+
+    return scoped  # type: ignore[return-value]

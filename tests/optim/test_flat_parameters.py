@@ -1,0 +1,352 @@
+"""Parameters that are updated together are as those that are updated one by one, to the bit."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from microgradx import Tensor, optim
+from microgradx.optim.flat_parameters import SMALL, laid_side_by_side
+
+SHAPES = [(3, 4), (4,), (), (SMALL + 1,), (0, 2), (2, 1)]
+KINDS = [
+    ("SGD", {"weight_decay": 0.1}),
+    ("SGD", {"momentum": 0.9}),
+    ("SGD", {"momentum": 0.9, "nesterov": True}),
+    ("Adam", {"weight_decay": 0.1}),
+    ("AdamW", {}),
+]
+every_kind = pytest.mark.parametrize(("kind", "settings"), KINDS)
+
+
+def parameters_of(dtypes, seed=0):
+    generator = np.random.default_rng(seed)
+    return [
+        Tensor(generator.normal(size=shape).astype(dtype), requires_grad=True)
+        for dtype in dtypes
+        for shape in SHAPES
+    ]
+
+
+def one_by_one(kind):
+    """The same optimiser, but that its class does not say that it is elementwise."""
+
+    class OneByOne(getattr(optim, kind)):
+        elementwise = False
+
+    return OneByOne
+
+
+def set_gradients(parameters, generator, missing=0.0):
+    for p in parameters:
+        g = generator.normal(size=p.shape).astype(p.dtype)
+        p.grad = None if generator.random() < missing else g
+
+
+def assert_same(ours, theirs):
+    for p, q in zip(ours, theirs, strict=True):
+        assert p.data.dtype == q.data.dtype
+        assert p.data.tobytes() == q.data.tobytes()
+
+
+def assert_same_state(optimizer, other):
+    for state, expected in zip(optimizer.state, other.state, strict=True):
+        assert state.keys() == expected.keys()
+        for name in state:
+            np.testing.assert_array_equal(state[name], expected[name], strict=True)
+
+
+# ---------------------------------------------------------------------------- how they lie
+
+
+def test_small_parameters_of_a_dtype_become_views_of_one_array():
+    parameters = parameters_of([np.float32, np.float64])
+    values = [p.data.copy() for p in parameters]
+    optimizer = optim.SGD(parameters, 0.1)
+    assert [several.values.dtype for several in optimizer.side_by_side] == [np.float32, np.float64]
+    for several in optimizer.side_by_side:
+        assert len(several.positions) == len(SHAPES) - 2
+        start = 0
+        for position in several.positions:
+            array = parameters[position].data
+            stop = start + array.size
+            assert np.shares_memory(array, several.values[start:stop])
+            start = stop
+        assert start == several.values.size
+    for p, value in zip(parameters, values, strict=True):
+        assert p.data.flags.writeable
+        assert p.data.tobytes() == value.tobytes()
+        assert (p.data.base is None) == (p.size > SMALL or p.size == 0)
+
+
+def test_many_parameters_are_one_update_and_state_is_views():
+    parameters = parameters_of([np.float32])
+    sizes = []
+
+    class Counting(optim.Adam):
+        elementwise = True
+
+        def update(self, w, g, state):
+            sizes.append(w.size)
+            super().update(w, g, state)
+
+    optimizer = Counting(parameters)
+    for _ in range(2):
+        set_gradients(parameters, np.random.default_rng(0))
+        optimizer.step()
+    assert sizes == [12 + 4 + 1 + 2, SMALL + 1, 0] * 2
+    (several,) = optimizer.side_by_side
+    assert np.shares_memory(optimizer.state[0]["m"], several.state["m"])
+    assert [state["t"] for state in optimizer.state] == [2] * len(SHAPES)
+
+
+def test_a_class_must_say_of_its_own_update_that_it_is_elementwise():
+    class ByNorm(optim.SGD):
+        def update(self, w, g, state):
+            w -= self.lr * g / np.linalg.norm(g)
+
+    class ByNormOfAdam(optim.Adam):
+        def descend(self, w, g, state):
+            w -= self.lr * g / np.linalg.norm(g)
+
+    class Renamed(optim.SGD):
+        pass
+
+    class OnlyUpdate(optim.Optimizer):
+        def update(self, w, g, state):
+            w -= self.lr * g / np.linalg.norm(g)
+
+    for kind in (ByNorm, ByNormOfAdam, OnlyUpdate):
+        v, w = Tensor([0.0, 0.0], requires_grad=True), Tensor([0.0], requires_grad=True)
+        v.grad, w.grad = np.array([3.0, 4.0]), np.array([5.0])
+        kind([v, w], lr=1.0).step()
+        np.testing.assert_allclose(v.data, [-0.6, -0.8])
+        np.testing.assert_allclose(w.data, [-1.0])
+    assert not Renamed(parameters_of([np.float32]), 0.1).side_by_side
+    Renamed.elementwise = True
+    assert Renamed(parameters_of([np.float32]), 0.1).side_by_side
+
+
+def test_an_array_that_others_hold_stays_where_it_is():
+    held, a, b = (Tensor(np.ones(3), requires_grad=True) for _ in range(3))
+    array, constant = held.data, a.detach()
+    optimizer = optim.SGD([held, a, b, *parameters_of([np.float64])], 0.1)
+    (several,) = optimizer.side_by_side
+    assert several.positions[0] == 2
+    held.grad = a.grad = np.ones(3)
+    optimizer.step()
+    assert held.data is array
+    np.testing.assert_array_equal(array, 0.9)
+    np.testing.assert_array_equal(constant.data, 0.9)
+
+
+def test_a_shared_or_foreign_or_constant_array_is_not_moved():
+    whole = np.ones(5)
+    view, frozen, single = (
+        Tensor(np.ones(2), requires_grad=True),
+        Tensor(np.ones(2), requires_grad=True),
+        Tensor(np.ones(2), requires_grad=True),
+    )
+    view.array = whole[1:3]
+    frozen.array.flags.writeable = False
+    assert laid_side_by_side([view, frozen, single]) == []
+    assert np.shares_memory(view.data, whole)
+
+
+def test_another_optimiser_leaves_them_where_they_lie():
+    parameters = parameters_of([np.float32])
+    first = optim.SGD(parameters, 0.1)
+    arrays = [p.data for p in parameters]
+    second = optim.Adam(parameters)
+    part = optim.SGD(parameters[1:3], 0.1)
+    unordered = optim.SGD(parameters[2::-1], 0.1)
+    assert all(p.data is array for p, array in zip(parameters, arrays, strict=True))
+    assert np.shares_memory(second.side_by_side[0].values, first.side_by_side[0].values)
+    assert len(second.side_by_side[0].values) == len(first.side_by_side[0].values)
+    assert len(part.side_by_side[0].values) == 5
+    assert unordered.side_by_side == []
+
+
+# ---------------------------------------------------------------------------- and the same numbers
+
+
+@every_kind
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_between_the_steps(kind, settings, seed):
+    """Random events, on parameters together and on others that are updated one by one."""
+    generator = np.random.default_rng([seed, 7])
+    dtypes = [np.float32, np.float64] if seed % 2 else [np.float32]
+    ours, theirs = parameters_of(dtypes, seed), parameters_of(dtypes, seed)
+    make, make_apart = getattr(optim, kind), one_by_one(kind)
+    optimizer, other = make(ours, lr=0.05, **settings), make_apart(theirs, lr=0.05, **settings)
+    assert optimizer.side_by_side
+    assert not other.side_by_side
+    second, other_second = optim.SGD(ours, 0.01), one_by_one("SGD")(theirs, 0.01)
+    for _ in range(40):
+        event = generator.integers(9)
+        i = generator.integers(len(ours))
+        if event == 0:
+            value = generator.normal(size=ours[i].shape)
+            for p in (ours[i], theirs[i]):
+                p.data = value
+        elif event == 1:  # which gives it another array
+            for p in (ours[i], theirs[i]):
+                p.requires_grad_(False).data = p.data + 1
+                p.requires_grad_(True)
+        elif event == 2:
+            saved = other.state_dict()
+            for o in (optimizer, other):
+                o.load_state_dict(saved)
+        elif event == 3:
+            for o in (optimizer, other):
+                o.state[i] = {}
+        elif event == 4:
+            for o in (optimizer, other):
+                o.state[i].clear()
+        elif event == 5:
+            for o in (optimizer, other):
+                for name in o.buffers:
+                    if name in o.state[i]:
+                        o.state[i][name] = np.asarray(o.state[i][name] * 2)
+        elif event == 6:
+            ours, optimizer = copy.deepcopy((ours, optimizer))
+            theirs = copy.deepcopy(theirs)
+            renewed = make_apart(theirs, lr=0.05, **settings)
+            renewed.load_state_dict(other.state_dict())
+            other = renewed
+            second, other_second = optim.SGD(ours, 0.01), one_by_one("SGD")(theirs, 0.01)
+        elif event == 7:
+            for o in (optimizer, other):
+                o.state = [{} for _ in o.params]
+        both = (second, other_second) if event == 8 else (optimizer, other)
+        draws = np.random.default_rng(generator.integers(1000))
+        set_gradients(ours, draws, missing=generator.choice([0.0, 0.0, 0.2]))
+        for p, q in zip(ours, theirs, strict=True):
+            q.grad = None if p.grad is None else p.grad.copy()
+        for o in both:
+            o.step()
+        assert_same(ours, theirs)
+        assert_same_state(optimizer, other)
+        for p, q in zip(ours, theirs, strict=True):
+            assert p.grad is None or p.grad.tobytes() == q.grad.tobytes()
+
+
+@every_kind
+def test_parameters_that_missed_a_step_keep_a_count_of_their_own(kind, settings):
+    parameters = parameters_of([np.float32])
+    optimizer = getattr(optim, kind)(parameters, lr=0.1, **settings)
+    for missing in (None, 1, None):
+        set_gradients(parameters, np.random.default_rng(0))
+        if missing:
+            parameters[missing].grad = None
+        before = parameters[1].data.copy()
+        optimizer.step()
+        assert (missing == 1) == np.array_equal(parameters[1].data, before)
+    if "t" in optimizer.counters:
+        assert [state["t"] for state in optimizer.state] == [3, 2, 3, 3, 3, 3]
+
+
+def test_a_graph_of_old_values_is_refused_and_one_of_new_values_is_not():
+    parameters = parameters_of([np.float64])[:3]
+    old = sum((p * p).sum() for p in parameters)
+    old.backward()
+    optim.SGD(parameters, 0.1).step()
+    (parameters[0] * 2.0).sum().backward()
+    with pytest.raises(ValueError, match="was changed after"):
+        old.backward()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_copies_lie_side_by_side_again_and_leave_the_original_alone(copied):
+    parameters = parameters_of([np.float32])
+    optimizer = optim.Adam(parameters)
+    set_gradients(parameters, np.random.default_rng(0))
+    optimizer.step()
+    before = [p.data.copy() for p in parameters]
+    others, other = copied((parameters, optimizer))
+    assert all(p is q for p, q in zip(other.params, others, strict=True))
+    assert other.side_by_side
+    set_gradients(others, np.random.default_rng(1))
+    other.step()
+    assert all(np.array_equal(p.data, b) for p, b in zip(parameters, before, strict=True))
+    set_gradients(parameters, np.random.default_rng(1))
+    optimizer.step()
+    assert_same(parameters, others)
+    assert_same_state(optimizer, other)
+
+
+def test_a_wrong_gradient_among_small_ones_is_refused_before_anything_changes():
+    a, b, large = (Tensor(np.ones(n), requires_grad=True) for n in (2, 3, SMALL + 1))
+    optimizer = optim.SGD([a, b, large], 0.1)
+    a.grad, b.grad, large.grad = np.ones(2), np.ones(3), np.ones(1)
+    with pytest.raises(ValueError, match=r"has a gradient of shape \(1,\)"):
+        optimizer.step()
+    large.grad, b.grad = np.ones(SMALL + 1), np.ones(1)
+    with pytest.raises(ValueError, match=r"has a gradient of shape \(1,\)"):
+        optimizer.step()
+    assert all(np.all(p.data == 1) for p in (a, b, large))
+
+
+# ---------------------------------------------------------------------------- symbols
+
+
+class Symbol:
+    """A number of which nothing is known but how it was computed: it can only be computed with."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __float__(self):
+        raise TypeError("a symbol has no value")
+
+    __bool__ = __int__ = __index__ = __float__
+
+
+def _arithmetic(name):
+    def compute(self, other):
+        if not isinstance(other, (int, float, Symbol)):
+            return NotImplemented
+        return Symbol(getattr(float(self.value), name)(float(getattr(other, "value", other))))
+
+    return compute
+
+
+for _name in ("add", "sub", "mul", "truediv", "pow"):
+    setattr(Symbol, f"__{_name}__", _arithmetic(f"__{_name}__"))
+    setattr(Symbol, f"__r{_name}__", _arithmetic(f"__r{_name}__"))
+
+
+class Traced(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array behind NumPy's protocols, which takes symbols for numbers."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
+        assert method == "__call__"
+        plain = [getattr(x, "array", getattr(x, "value", x)) for x in inputs]
+        if out is not None:
+            ufunc(*plain, out=tuple(x.array for x in out), **kwargs)
+            return out[0]
+        return Traced(ufunc(*plain, **kwargs))
+
+    def __array_function__(self, function, types, args, kwargs):
+        return Traced(function(*(getattr(x, "array", x) for x in args), **kwargs))
+
+
+@every_kind
+def test_updates_can_be_traced(kind, settings, generator):
+    value, g = generator.normal(size=(2, 5)).astype(np.float32)
+    w = Tensor(value, requires_grad=True)
+    optimizer = getattr(optim, kind)([w], lr=0.1, **settings)
+    traced = copy.copy(optimizer)
+    traced.lr = Symbol(0.1)
+    ours, state = Traced(value.copy()), {}
+    for t in range(3):
+        w.grad = g + t
+        optimizer.step()
+        traced.update(ours, Traced(g + t), state)
+        if t == 0 and "t" in state:
+            state["t"] = Symbol(state["t"])
+        np.testing.assert_array_equal(ours.array, w.data, strict=True)
