@@ -26,7 +26,7 @@ from microgradx.data.batching import batches
 from microgradx.engine import Tensor
 from microgradx.graph.creation_order import creation_counter
 from microgradx.graph.observers import observers
-from microgradx.nn.module import Module, _members, _reached
+from microgradx.nn.module import Module, named_members, walk_members
 from microgradx.optim.optimizer import Optimizer
 
 __all__ = ["CompiledStep"]
@@ -203,7 +203,7 @@ class CompiledStep:
 
     def reached(self) -> list[tuple[str, Any]]:
         """The Tensors and modules that model and loss consist of, or refer to, with their paths."""
-        return list(_reached([*_referred_to(self.model), *_referred_to(self.loss)]))
+        return list(walk_members([*_referred_to(self.model), *_referred_to(self.loss)]))
 
     def modules(self) -> list[Module]:
         """The modules among them."""
@@ -367,7 +367,7 @@ def _referred_to(function: Any) -> list[tuple[str, Any]]:
     if inspect.isfunction(function) or inspect.ismethod(function):
         variables = inspect.getclosurevars(function)
         named |= {**variables.globals, **variables.nonlocals}
-    return [pair for name, value in named.items() for pair in _members(name, value)]
+    return [pair for name, value in named.items() for pair in named_members(name, value)]
 
 
 def _containers(values: list[Any]) -> Iterator[Any]:

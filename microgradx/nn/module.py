@@ -21,7 +21,7 @@ from microgradx.graph.scopes import leave_scope
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Module"]
+__all__ = ["Module", "named_members", "walk_members"]
 
 
 class Module:
@@ -68,7 +68,7 @@ class Module:
             )
         super().__setattr__(name, value)
         Module.changes += 1
-        for path, member in _reached(_members(name, value)):
+        for path, member in walk_members(named_members(name, value)):
             # A name that the path ends in was given in here, when less of the path was known.
             if _is_parameter(member) and f".{path}".endswith(f".{member.name or path}"):
                 member.name = path
@@ -77,7 +77,7 @@ class Module:
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Pairs of dotted path and parameter, such as ("hidden.weight", Tensor(…))."""
-        for path, member in _reached([("", self)]):
+        for path, member in walk_members([("", self)]):
             if _is_parameter(member):
                 yield path, member
 
@@ -87,7 +87,7 @@ class Module:
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """Pairs of dotted path and module, first this one under the path ""."""
-        for path, member in _reached([("", self)]):
+        for path, member in walk_members([("", self)]):
             if isinstance(member, Module):
                 yield path, member
 
@@ -148,7 +148,7 @@ class Module:
             leaves[path].data = value
 
     def _named_leaves(self) -> Iterator[tuple[str, Tensor]]:
-        for path, member in _reached([("", self)]):
+        for path, member in walk_members([("", self)]):
             if isinstance(member, Tensor) and member.is_leaf:
                 yield path, member
 
@@ -163,7 +163,7 @@ class Module:
         parts = [
             f"({path}): {member!r}"
             for name, value in vars(self).items()
-            for path, member in _members(name, value)
+            for path, member in named_members(name, value)
             if isinstance(member, Module)
         ]
         settings = self.extra_repr()
@@ -173,17 +173,17 @@ class Module:
         return f"{type(self).__name__}(\n{indent(inside, '  ')}\n)"
 
 
-def _members(path: str, value: Any) -> Iterator[tuple[str, Tensor | Module]]:
+def named_members(path: str, value: Any) -> Iterator[tuple[str, Tensor | Module]]:
     """The Tensors and modules that an attribute holds: itself, or inside lists, tuples, dicts."""
     if isinstance(value, (Tensor, Module)):
         yield path, value
     elif isinstance(value, (list, tuple, dict)):
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for name, item in items:
-            yield from _members(f"{path}.{name}", item)
+            yield from named_members(f"{path}.{name}", item)
 
 
-def _reached(
+def walk_members(
     members: Iterable[tuple[str, Tensor | Module]],
 ) -> Iterator[tuple[str, Any]]:
     """The members, and all that is in those that are modules, each once, with their paths."""
@@ -199,7 +199,7 @@ def _reached(
             inside = [
                 (f"{path}.{inner}" if path else inner, item)
                 for name, value in vars(member).items()
-                for inner, item in _members(name, value)
+                for inner, item in named_members(name, value)
             ]
             pending.extend(reversed(inside))
 
