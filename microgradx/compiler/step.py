@@ -239,7 +239,7 @@ class CompiledStep:
         names = {tensor: name for name, tensor in used.items()}
         optimizer = self.optimizer
         groups = []
-        for several in optimizer.side_by_side:
+        for several in optimizer.flat_parameters:
             tensors = [optimizer.params[position] for position in several.positions]
             if all(t in names for t in tensors) and several.is_together(optimizer.state):
                 groups.append(Group({names[t]: t for t in tensors}, several.values, several.state))
@@ -283,7 +283,7 @@ class _StepProgram:
         states = [group.state for group in captured.groups]
         self._together = [
             several
-            for several in optimizer.side_by_side
+            for several in optimizer.flat_parameters
             if any(several.state is state for state in states)
         ]
         self._kept = [dict(group.state) for group in captured.groups]
@@ -350,7 +350,7 @@ class _StepProgram:
                 for state in states:
                     state[name] += count
             for several in self._together:
-                several.publish(self._states)
+                several.sync_state(self._states)
             # By which a step that somebody else takes, with some of them, will be noticed.
             self._numbers = list(map(_number_of, self._parameters))
 

@@ -1,7 +1,7 @@
 """Data: batches, splits, standardised columns, and toy data sets."""
 
 from microgradx.data.batching import Batches, batches
-from microgradx.data.scaling import Standardiser
+from microgradx.data.scaling import StandardScaler
 from microgradx.data.splitting import stratified_split, train_test_split
 from microgradx.data.toy import blobs, moons, spirals
 
@@ -10,7 +10,7 @@ __all__ = [
     "batches",
     "stratified_split",
     "train_test_split",
-    "Standardiser",
+    "StandardScaler",
     "moons",
     "spirals",
     "blobs",

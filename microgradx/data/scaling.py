@@ -8,17 +8,17 @@ import numpy as np
 
 from microgradx.arrays.types import Array, as_array, unwrap
 
-__all__ = ["Standardiser"]
+__all__ = ["StandardScaler"]
 
 
-class Standardiser:
+class StandardScaler:
     """(x - mean) / scale for each column, with mean and standard deviation of the training rows.
 
     `fit` finds `mean` and `scale`, arrays of float64 with one number for each column; what was
     found before can be passed in. A column that is constant has scale 1. Test rows are
     transformed as the training rows were: fitting on them would tell the model about them.
 
-    >>> standardise = Standardiser().fit([[1.0, 5.0], [3.0, 5.0]])
+    >>> standardise = StandardScaler().fit([[1.0, 5.0], [3.0, 5.0]])
     >>> standardise.transform([[1.0, 5.0], [4.0, 6.0]])
     array([[-1.,  0.],
            [ 2.,  1.]])
@@ -34,7 +34,7 @@ class Standardiser:
         self.mean = None if mean is None else np.array(mean, np.float64)
         self.scale = None if scale is None else np.array(scale, np.float64)
 
-    def fit(self, X: Any) -> Standardiser:
+    def fit(self, X: Any) -> StandardScaler:
         """Take mean and standard deviation from the rows of X; gives the standardiser itself."""
         X = _as_table(X)
         if len(X) == 0:

@@ -14,11 +14,11 @@ __all__ = ["stratified_split", "train_test_split"]
 
 
 def stratified_split(
-    y: Any, test_fraction: float, generator: np.random.Generator | None = None
+    y: Any, test_size: float, generator: np.random.Generator | None = None
 ) -> tuple[Array, Array]:
     """Indices of training rows and of test rows, with the classes in both in the same proportions.
 
-    `y` holds a label for each row, of any kind. Of n rows, round(n · test_fraction) are drawn for
+    `y` holds a label for each row, of any kind. Of n rows, round(n · test_size) are drawn for
     the test; each class gives its share of them, rounded down, and the places still free go to
     those with the largest remainders. Each class has at least one row in each part, if need be
     beyond that number. Both results are in ascending order.
@@ -33,8 +33,8 @@ def stratified_split(
     y = np.asarray(unwrap(y))
     if y.ndim != 1 or y.size == 0:
         raise ValueError(f"y of shape {y.shape} must have one axis, with a label for each row")
-    if not 0 < test_fraction < 1:
-        raise ValueError(f"test_fraction must be between 0 and 1, not {test_fraction}")
+    if not 0 < test_size < 1:
+        raise ValueError(f"test_size must be between 0 and 1, not {test_size}")
     classes, members, counts = np.unique(y, return_inverse=True, return_counts=True)
     if np.any(counts < 2):
         alone = classes[counts < 2].tolist()
@@ -43,9 +43,9 @@ def stratified_split(
             f"{len(alone)} of {len(classes)} classes have a single row: {shown}; each needs 2 or "
             "more, one for each part: leave such rows out, or find more"
         )
-    shares = counts * test_fraction
+    shares = counts * test_size
     sizes = np.floor(shares).astype(int)
-    free = round(len(y) * test_fraction) - sizes.sum()
+    free = round(len(y) * test_size) - sizes.sum()
     sizes[np.argsort(sizes - shares, stable=True)[:free]] += 1
     sizes = np.clip(sizes, 1, counts - 1)
     generator = as_generator(generator)
@@ -58,7 +58,7 @@ def stratified_split(
 def train_test_split(
     X: Any,
     y: Any,
-    test_fraction: float = 0.2,
+    test_size: float = 0.2,
     generator: np.random.Generator | None = None,
     *,
     stratify: bool = True,
@@ -75,5 +75,5 @@ def train_test_split(
     """
     X, y = paired_rows(X, y)
     labels = y if stratify else np.zeros(len(y), int)  # without labels, all are of one class
-    train, test = stratified_split(labels, test_fraction, generator)
+    train, test = stratified_split(labels, test_size, generator)
     return X[train], X[test], y[train], y[test]

@@ -20,13 +20,13 @@ from microgradx.arrays.types import Array
 from microgradx.engine import Tensor
 from microgradx.graph.creation_order import creation_counter
 
-__all__ = ["SideBySide", "laid_side_by_side"]
+__all__ = ["FlatParameters", "flatten"]
 
 #: Of more numbers than this a gradient is not worth copying.
 SMALL = 8192
 
 
-class SideBySide:
+class FlatParameters:
     """Parameters whose arrays are views of one, `values`, in their order, and the state of all.
 
     `positions` are those that the parameters have in the optimiser. The arrays in `state` have the
@@ -66,7 +66,7 @@ class SideBySide:
     def _agrees(self, states: list[dict[str, Any]]) -> bool:
         return not (self.state or any(states)) or self._is_in_step(states) or self._join(states)
 
-    def publish(self, states: list[dict[str, Any]]) -> None:
+    def sync_state(self, states: list[dict[str, Any]]) -> None:
         """After an update, tell of it the graphs that used the parameters, and their states."""
         number = next(creation_counter)
         for parameter in self._parameters:
@@ -123,7 +123,7 @@ def views(values: Array, parameters: Iterable[Tensor]) -> list[Array]:
     return parts
 
 
-def laid_side_by_side(parameters: Sequence[Tensor]) -> list[SideBySide]:
+def flatten(parameters: Sequence[Tensor]) -> list[FlatParameters]:
     """Lay small parameters side by side, those of each dtype; what is not in the result is apart.
 
     Only arrays that nothing but their parameter refers to are moved, so nobody can be left with an
@@ -142,7 +142,7 @@ def laid_side_by_side(parameters: Sequence[Tensor]) -> list[SideBySide]:
             small = {i: parameter for i, parameter in small.items() if _is_movable(parameter)}
             values = _moved(list(small.values())) if len(small) > 1 else None
         if values is not None:
-            found.append(SideBySide(small, values))
+            found.append(FlatParameters(small, values))
     return found
 
 

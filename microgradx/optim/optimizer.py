@@ -12,7 +12,7 @@ import numpy as np
 from microgradx.arrays.types import Array, unwrap
 from microgradx.common.messages import describe
 from microgradx.engine import Tensor
-from microgradx.optim.flat_parameters import laid_side_by_side
+from microgradx.optim.flat_parameters import flatten
 
 __all__ = ["Optimizer"]
 
@@ -58,12 +58,12 @@ class Optimizer:
         self.params = _checked_parameters(params)
         #: What is kept for each parameter, by its position: nothing until its first step.
         self.state: list[dict[str, Any]] = [{} for _ in self.params]
-        self._lay_side_by_side()
+        self._flatten()
 
-    def _lay_side_by_side(self) -> None:
+    def _flatten(self) -> None:
         is_elementwise = vars(type(self)).get("elementwise", False)
-        self.side_by_side = laid_side_by_side(self.params) if is_elementwise else []
-        laid = {position for several in self.side_by_side for position in several.positions}
+        self.flat_parameters = flatten(self.params) if is_elementwise else []
+        laid = {position for several in self.flat_parameters for position in several.positions}
         self._apart = [i for i in range(len(self.params)) if i not in laid]
 
     def update(self, w: Array, g: Array, state: dict[str, Any]) -> None:
@@ -77,7 +77,7 @@ class Optimizer:
         """
         self.lr = float(self.lr)  # which leaves float32 arrays float32, unlike a scalar of NumPy's
         together, apart = [], self._apart
-        for several in self.side_by_side:
+        for several in self.flat_parameters:
             if several.gather(self.state):
                 together.append(several)
             else:
@@ -85,7 +85,7 @@ class Optimizer:
         gradients = {i: _gradient(self.params[i]) for i in apart}
         for several in together:
             self.update(several.values, several.gradients, several.state)
-            several.publish(self.state)
+            several.sync_state(self.state)
         for i, gradient in gradients.items():
             if gradient is not None:
                 self.update(self.params[i].array, gradient, self.state[i])
@@ -145,12 +145,12 @@ class Optimizer:
         return fitting
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "side_by_side": None}
+        return {**vars(self), "flat_parameters": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Parameters that were copied lie apart again.
         vars(self).update(state)
-        self._lay_side_by_side()
+        self._flatten()
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.hyperparameters)

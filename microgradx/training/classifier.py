@@ -9,7 +9,7 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.common.messages import InputError, quote
-from microgradx.data import Standardiser
+from microgradx.data import StandardScaler
 from microgradx.functional import softmax
 from microgradx.graph.grad_mode import no_grad
 from microgradx.nn import MLP
@@ -20,7 +20,7 @@ __all__ = ["Activation", "Classifier", "fitted_standardiser"]
 Activation = Literal["relu", "tanh", "sigmoid"]
 
 
-def fitted_standardiser(features: Array, layout: Layout) -> Standardiser:
+def fitted_standardiser(features: Array, layout: Layout) -> StandardScaler:
     """Means and scales of the columns of features (rows, columns), which shall be training rows.
 
     The pixels of images are all in the same unit and share one mean and one scale. On a scale of
@@ -32,7 +32,7 @@ def fitted_standardiser(features: Array, layout: Layout) -> Standardiser:
     array([2., 2.])
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        fitted = Standardiser().fit(features.reshape(-1, 1) if layout.image_shape else features)
+        fitted = StandardScaler().fit(features.reshape(-1, 1) if layout.image_shape else features)
     mean, scale = np.asarray(fitted.mean), np.asarray(fitted.scale)
     if not np.all(np.isfinite(scale)):
         column = layout.feature_name(int(np.argmin(np.isfinite(scale))))
@@ -41,7 +41,7 @@ def fitted_standardiser(features: Array, layout: Layout) -> Standardiser:
             "them by a power of ten"
         )
     shape = features.shape[1:]
-    return Standardiser(np.broadcast_to(mean, shape), np.broadcast_to(scale, shape))
+    return StandardScaler(np.broadcast_to(mean, shape), np.broadcast_to(scale, shape))
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Classifier:
 
     >>> import numpy as np
     >>> classifier = Classifier.untrained(
-    ...     Standardiser().fit([[1.0, 50.0], [3.0, 70.0]]), Layout(2), ("no", "yes"),
+    ...     StandardScaler().fit([[1.0, 50.0], [3.0, 70.0]]), Layout(2), ("no", "yes"),
     ...     hidden_sizes=(8,), generator=np.random.default_rng(0))
     >>> classifier.predict_proba(np.array([[2.0, 60.0]])).shape
     (1, 2)
@@ -59,7 +59,7 @@ class Classifier:
     model: MLP
     hidden_sizes: tuple[int, ...]
     activation: Activation
-    standardiser: Standardiser
+    standardiser: StandardScaler
     layout: Layout
     label_names: tuple[str, ...]
     temperature: float = 1.0
@@ -67,7 +67,7 @@ class Classifier:
     @classmethod
     def untrained(
         cls,
-        standardiser: Standardiser,
+        standardiser: StandardScaler,
         layout: Layout,
         label_names: tuple[str, ...],
         *,

@@ -15,7 +15,7 @@ import numpy as np
 
 from microgradx.common.files import load_arrays, replacing, require_file
 from microgradx.common.messages import InputError
-from microgradx.data import Standardiser
+from microgradx.data import StandardScaler
 from microgradx.training.classifier import Classifier
 from microgradx.training.tables import Layout
 
@@ -80,7 +80,7 @@ def load_classifier(path: str | Path) -> Classifier:
             image_shape=_tuple(described["image_shape"]),
         )
         classifier = Classifier.untrained(
-            Standardiser(found["mean"], found["scale"]),
+            StandardScaler(found["mean"], found["scale"]),
             layout,
             tuple(described["label_names"]),
             hidden_sizes=tuple(described["hidden_sizes"]),

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from microgradx.data import Standardiser
+from microgradx.data import StandardScaler
 
 
 def test_training_rows_get_mean_0_and_deviation_1(generator):
     X = generator.normal([5.0, -3.0, 1e6], [2.0, 1e-3, 1e3], (200, 3))
-    standardiser = Standardiser()
+    standardiser = StandardScaler()
     assert standardiser.fit(X) is standardiser
     Z = standardiser.transform(X)
     assert np.allclose(Z.mean(axis=0), 0, atol=1e-9)
@@ -19,35 +19,35 @@ def test_training_rows_get_mean_0_and_deviation_1(generator):
 
 def test_other_rows_are_transformed_as_the_training_rows_were(generator):
     X, rows = generator.normal(size=(50, 2)), generator.normal(3, 2, (5, 2))
-    standardiser = Standardiser().fit(X)
+    standardiser = StandardScaler().fit(X)
     expected = (rows - X.mean(axis=0)) / X.std(axis=0)
     assert np.allclose(standardiser.transform(rows), expected)
-    again = Standardiser(standardiser.mean.tolist(), standardiser.scale)
+    again = StandardScaler(standardiser.mean.tolist(), standardiser.scale)
     assert np.array_equal(again.transform(rows), standardiser.transform(rows))
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e10 / 3, -7.7])
 def test_a_constant_column_has_scale_1_even_if_its_mean_is_rounded(value):
     X = np.column_stack([np.full(11, value), np.arange(11)])
-    standardiser = Standardiser().fit(X)
+    standardiser = StandardScaler().fit(X)
     assert standardiser.scale[0] == 1
     assert abs(standardiser.transform(X)[:, 0]).max() <= 1e-5
 
 
 def test_a_column_whose_variance_underflows_has_scale_1():
     X = np.array([[1e-200], [2e-200]])
-    assert Standardiser().fit(X).scale.tolist() == [1.0]
+    assert StandardScaler().fit(X).scale.tolist() == [1.0]
 
 
 def test_integers_and_float32_are_taken_and_give_float64():
     for dtype in (int, np.float32):
-        Z = Standardiser().fit(np.array([[1], [3]], dtype)).transform(np.array([[5]], dtype))
+        Z = StandardScaler().fit(np.array([[1], [3]], dtype)).transform(np.array([[5]], dtype))
         assert Z.dtype == np.float64
         assert Z.tolist() == [[3.0]]
 
 
 def test_what_cannot_be_standardised_is_refused():
-    standardiser = Standardiser()
+    standardiser = StandardScaler()
     with pytest.raises(ValueError, match=r"call fit\(X\) first"):
         standardiser.transform([[1.0]])
     with pytest.raises(ValueError, match=r"X of shape \(2,\) must be a table"):

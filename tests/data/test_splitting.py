@@ -66,9 +66,9 @@ def test_every_row_is_as_likely_to_be_tested():
     [
         (["cat", "dog", "cat"], 0.5, "1 of 2 classes have a single row: 'dog'; each needs 2"),
         (np.arange(9), 0.5, "9 of 9 classes have a single row: 0, 1, 2, 3, 4, …;"),
-        ([0, 0], 0.0, "test_fraction must be between 0 and 1, not 0.0"),
-        ([0, 0], 1, "test_fraction must be between 0 and 1, not 1"),
-        ([0, 0], float("nan"), "test_fraction must be between 0 and 1, not nan"),
+        ([0, 0], 0.0, "test_size must be between 0 and 1, not 0.0"),
+        ([0, 0], 1, "test_size must be between 0 and 1, not 1"),
+        ([0, 0], float("nan"), "test_size must be between 0 and 1, not nan"),
         ([], 0.5, r"y of shape \(0,\) must have one axis, with a label"),
         ([[0], [0]], 0.5, r"y of shape \(2, 1\) must have one axis"),
     ],

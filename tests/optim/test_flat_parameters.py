@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from microgradx import Tensor, optim
-from microgradx.optim.flat_parameters import SMALL, laid_side_by_side
+from microgradx.optim.flat_parameters import SMALL, flatten
 
 SHAPES = [(3, 4), (4,), (), (SMALL + 1,), (0, 2), (2, 1)]
 KINDS = [
@@ -64,8 +64,11 @@ def test_small_parameters_of_a_dtype_become_views_of_one_array():
     parameters = parameters_of([np.float32, np.float64])
     values = [p.data.copy() for p in parameters]
     optimizer = optim.SGD(parameters, 0.1)
-    assert [several.values.dtype for several in optimizer.side_by_side] == [np.float32, np.float64]
-    for several in optimizer.side_by_side:
+    assert [several.values.dtype for several in optimizer.flat_parameters] == [
+        np.float32,
+        np.float64,
+    ]
+    for several in optimizer.flat_parameters:
         assert len(several.positions) == len(SHAPES) - 2
         start = 0
         for position in several.positions:
@@ -96,7 +99,7 @@ def test_many_parameters_are_one_update_and_state_is_views():
         set_gradients(parameters, np.random.default_rng(0))
         optimizer.step()
     assert sizes == [12 + 4 + 1 + 2, SMALL + 1, 0] * 2
-    (several,) = optimizer.side_by_side
+    (several,) = optimizer.flat_parameters
     assert np.shares_memory(optimizer.state[0]["m"], several.state["m"])
     assert [state["t"] for state in optimizer.state] == [2] * len(SHAPES)
 
@@ -123,16 +126,16 @@ def test_a_class_must_say_of_its_own_update_that_it_is_elementwise():
         kind([v, w], lr=1.0).step()
         np.testing.assert_allclose(v.data, [-0.6, -0.8])
         np.testing.assert_allclose(w.data, [-1.0])
-    assert not Renamed(parameters_of([np.float32]), 0.1).side_by_side
+    assert not Renamed(parameters_of([np.float32]), 0.1).flat_parameters
     Renamed.elementwise = True
-    assert Renamed(parameters_of([np.float32]), 0.1).side_by_side
+    assert Renamed(parameters_of([np.float32]), 0.1).flat_parameters
 
 
 def test_an_array_that_others_hold_stays_where_it_is():
     held, a, b = (Tensor(np.ones(3), requires_grad=True) for _ in range(3))
     array, constant = held.data, a.detach()
     optimizer = optim.SGD([held, a, b, *parameters_of([np.float64])], 0.1)
-    (several,) = optimizer.side_by_side
+    (several,) = optimizer.flat_parameters
     assert several.positions[0] == 2
     held.grad = a.grad = np.ones(3)
     optimizer.step()
@@ -150,7 +153,7 @@ def test_a_shared_or_foreign_or_constant_array_is_not_moved():
     )
     view.array = whole[1:3]
     frozen.array.flags.writeable = False
-    assert laid_side_by_side([view, frozen, single]) == []
+    assert flatten([view, frozen, single]) == []
     assert np.shares_memory(view.data, whole)
 
 
@@ -162,10 +165,10 @@ def test_another_optimiser_leaves_them_where_they_lie():
     part = optim.SGD(parameters[1:3], 0.1)
     unordered = optim.SGD(parameters[2::-1], 0.1)
     assert all(p.data is array for p, array in zip(parameters, arrays, strict=True))
-    assert np.shares_memory(second.side_by_side[0].values, first.side_by_side[0].values)
-    assert len(second.side_by_side[0].values) == len(first.side_by_side[0].values)
-    assert len(part.side_by_side[0].values) == 5
-    assert unordered.side_by_side == []
+    assert np.shares_memory(second.flat_parameters[0].values, first.flat_parameters[0].values)
+    assert len(second.flat_parameters[0].values) == len(first.flat_parameters[0].values)
+    assert len(part.flat_parameters[0].values) == 5
+    assert unordered.flat_parameters == []
 
 
 # ---------------------------------------------------------------------------- and the same numbers
@@ -180,8 +183,8 @@ def test_whatever_happens_between_the_steps(kind, settings, seed):
     ours, theirs = parameters_of(dtypes, seed), parameters_of(dtypes, seed)
     make, make_apart = getattr(optim, kind), one_by_one(kind)
     optimizer, other = make(ours, lr=0.05, **settings), make_apart(theirs, lr=0.05, **settings)
-    assert optimizer.side_by_side
-    assert not other.side_by_side
+    assert optimizer.flat_parameters
+    assert not other.flat_parameters
     second, other_second = optim.SGD(ours, 0.01), one_by_one("SGD")(theirs, 0.01)
     for _ in range(40):
         event = generator.integers(9)
@@ -266,7 +269,7 @@ def test_copies_lie_side_by_side_again_and_leave_the_original_alone(copied):
     before = [p.data.copy() for p in parameters]
     others, other = copied((parameters, optimizer))
     assert all(p is q for p, q in zip(other.params, others, strict=True))
-    assert other.side_by_side
+    assert other.flat_parameters
     set_gradients(others, np.random.default_rng(1))
     other.step()
     assert all(np.array_equal(p.data, b) for p, b in zip(parameters, before, strict=True))

@@ -444,7 +444,7 @@ def train_on_spirals():
     mg.manual_seed(0)
     X, y = mg.data.spirals(300)
     X_train, X_test, y_train, y_test = mg.data.train_test_split(X, y)
-    standardiser = mg.data.Standardiser().fit(X_train)
+    standardiser = mg.data.StandardScaler().fit(X_train)
     net = nn.MLP(2, (32, 32), 3, dropout=0.02)
     optimizer = optim.Adam(net.parameters(), lr=0.01)
     batches = mg.data.batches(standardiser.transform(X_train), y_train, 32)

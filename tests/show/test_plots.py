@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from microgradx.data import Standardiser
+from microgradx.data import StandardScaler
 from microgradx.show import plots
 from microgradx.show.plots import PlottingError, plot_curves, plot_predictions
 from microgradx.training import Classifier, Epoch, Layout
@@ -30,7 +30,7 @@ def figures(monkeypatch):
 
 def classifier(columns, classes, image_shape=None, feature_names=None):
     return Classifier.untrained(
-        Standardiser(np.zeros(columns), np.ones(columns)),
+        StandardScaler(np.zeros(columns), np.ones(columns)),
         Layout(columns, feature_names, image_shape=image_shape),
         tuple(f"class {i}" for i in range(classes)),
         hidden_sizes=(4,),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from microgradx import softmax
-from microgradx.data import Standardiser
+from microgradx.data import StandardScaler
 from microgradx.training import Classifier, InputError, Layout
 from microgradx.training.classifier import fitted_standardiser
 
@@ -13,7 +13,7 @@ from microgradx.training.classifier import fitted_standardiser
 def classifier():
     generator = np.random.default_rng(0)
     return Classifier.untrained(
-        Standardiser([1.0, 2.0], [2.0, 4.0]), Layout(2), ("a", "b", "c"), generator=generator
+        StandardScaler([1.0, 2.0], [2.0, 4.0]), Layout(2), ("a", "b", "c"), generator=generator
     )
 
 

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from microgradx.data import Standardiser
+from microgradx.data import StandardScaler
 from microgradx.training import Classifier, InputError, Layout, load_classifier, save_classifier
 
 
@@ -15,7 +15,7 @@ from microgradx.training import Classifier, InputError, Layout, load_classifier,
 def classifier():
     generator = np.random.default_rng(0)
     return Classifier.untrained(
-        Standardiser().fit(generator.normal(3, 2, (20, 4))),
+        StandardScaler().fit(generator.normal(3, 2, (20, 4))),
         Layout(4, ("a", "b b", "ç", "'"), "kind", 2, (2, 2)),
         ("no", "yes", "perhaps, or not\n"),
         hidden_sizes=(5, 3),
