@@ -391,7 +391,7 @@ REFUSED = [
     ({"target": [0, 3]}, IndexError, "label 3 in row 1 is not one of the 3 classes, 0 to 2"),
     ({"target": [-1, 0]}, IndexError, "label -1 in row 0 .*pass ignore_index"),
     ({"target": [-2, 0], "ignore_index": -1}, IndexError, "label -2 in row 0"),
-    ({"target": [0.0, 1.0]}, TypeError, "labels must be integers, and these are float64"),
+    ({"target": [0.0, 1.0]}, TypeError, "labels must be integers, not float64"),
     ({"target": [0, 1, 2]}, ValueError, r"shape \(3,\) does not fit logits of shape \(2, 3\)"),
     ({"target": [[0], [1]]}, ValueError, r"labels need shape \(2,\), probabilities \(2, 3\)"),
     ({"target": [[1, 1, 0], [0, 0, 1]]}, ValueError, "does not hold probabilities"),
@@ -402,9 +402,13 @@ REFUSED = [
     ({"label_smoothing": np.nan}, ValueError, "label_smoothing must be from 0 to 1"),
     ({"reduction": "avg"}, ValueError, "reduction must be .*, not 'avg'"),
     ({"weight": [1.0, 2.0]}, ValueError, r"weight has shape \(2,\).* each class: \(3,\)"),
-    ({"weight": mg.Tensor(np.ones(3), requires_grad=True)}, ValueError, "weights are constants"),
+    (
+        {"weight": mg.Tensor(np.ones(3), requires_grad=True)},
+        ValueError,
+        "weights of a loss must be constants",
+    ),
     ({"axis": 2}, ValueError, "axis 2 is out of bounds"),
-    ({"ignore_index": "x"}, TypeError, "ignore_index is a label, an integer, and not 'x'"),
+    ({"ignore_index": "x"}, TypeError, "ignore_index must be an integer label, not 'x'"),
     ({"logits": 1.0, "target": 0}, ValueError, "logits need an axis of classes"),
 ]
 
@@ -436,7 +440,7 @@ def test_giving_probabilities_for_logits_warns_once_at_the_callers_line(make):
             mg.cross_entropy(make(x), [0])
     assert len(caught) == 1
     assert "was given the output of a softmax" in str(caught[0].message)
-    assert "give it the logits" in str(caught[0].message)
+    assert "pass the logits" in str(caught[0].message)
     assert caught[0].filename == __file__
 
 

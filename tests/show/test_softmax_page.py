@@ -74,7 +74,7 @@ def decimals(values):
         ([MASKED, MASKED], 0, {}, ValueError, "not all of them -inf"),
         ([1.0, 2.0], 2, {}, IndexError, "label 2 .* is not one of the 2 classes, 0 to 1"),
         ([1.0, 2.0], -1, {}, IndexError, "label -1"),
-        ([1.0, 2.0], 1.0, {}, TypeError, "labels must be integers, and these are float64"),
+        ([1.0, 2.0], 1.0, {}, TypeError, "labels must be integers, not float64"),
         ([1.0, 2.0], [0], {}, ValueError, r"a target of shape \(1,\) does not fit logits"),
         ([1.0, 2.0], [0.5, 0.6], {}, ValueError, "does not hold probabilities"),
         ([1.0, 2.0], [1.5, -0.5], {}, ValueError, "does not hold probabilities"),
