@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from microgradx.commands import draw, explain, info, predict, softmax, train
 from microgradx.commands.arguments import Parser
+from microgradx.commands.expressions import ExpressionError
 from microgradx.common.messages import InputError
-from microgradx.expressions import ExpressionError
 
 __all__ = ["main"]
 

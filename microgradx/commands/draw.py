@@ -1,4 +1,4 @@
-"""`draw`: the computation graph of an expression, as a picture or as source of one."""
+"""`draw`: the computation graph of an expression, as a picture or as its source."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import argparse
 from typing import Any
 
 from microgradx.commands.arguments import count, whole
-from microgradx.commands.expression import NOTES, add_expression, computed, warnings_in_lines
+from microgradx.commands.expression_arguments import (
+    NOTES,
+    add_expression,
+    compute_result,
+    print_warnings,
+)
 from microgradx.common.messages import InputError
 
 __all__ = ["add_to", "run"]
@@ -34,32 +39,32 @@ def add_to(commands: Any) -> None:
         "-o",
         "--out",
         metavar="FILE",
-        help="a file for the picture, whose name says the format: .svg, .png, .pdf, .html, .mmd "
-        "(Mermaid), .dot or .gv (default: DOT source, on the terminal)",
+        help="the picture's file; the ending sets the format: .svg, .png, .pdf, .html, .mmd "
+        "(Mermaid), .dot or .gv (default: print DOT source)",
     )
     parser.add_argument(
         "--depth",
         type=whole,
         metavar="N",
-        help="how many levels of functions inside functions are drawn open (default: all)",
+        help="how many levels of nested functions to draw open (default: all)",
     )
     parser.add_argument(
         "--max-nodes",
         type=count,
         default=200,
         metavar="N",
-        help="leave out what is more than N boxes and ellipses (default: %(default)s)",
+        help="draw at most N boxes and ellipses (default: %(default)s)",
     )
-    parser.add_argument("--no-gradients", action="store_true", help="draw the values alone")
+    parser.add_argument("--no-gradients", action="store_true", help="draw only the values")
 
 
 def run(arguments: argparse.Namespace) -> int:
     from microgradx.show.graphs.drawing import draw
     from microgradx.show.graphs.rendering import RenderingError
 
-    with warnings_in_lines():
+    with print_warnings():
         drawing = draw(
-            computed(arguments),
+            compute_result(arguments),
             gradients=not arguments.no_gradients,
             depth=arguments.depth,
             max_nodes=arguments.max_nodes,

@@ -1,11 +1,16 @@
-"""`explain`: an expression and its backpropagation, step by step, as text or as a page."""
+"""`explain`: an expression and its backpropagation, step by step, as text or as an HTML page."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from microgradx.commands.expression import NOTES, add_expression, computed, warnings_in_lines
+from microgradx.commands.expression_arguments import (
+    NOTES,
+    add_expression,
+    compute_result,
+    print_warnings,
+)
 from microgradx.common.messages import InputError
 
 __all__ = ["add_to", "run"]
@@ -21,16 +26,19 @@ Examples:
 def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "explain",
-        help="show the steps of an expression and of its backpropagation",
-        description="Show the steps in which an expression is computed, and then its gradients "
-        "by\nbackpropagation: as text, or as a page to step through, in a file of its own.",
+        help="show an expression and its backpropagation step by step",
+        description="Show, step by step, how an expression is computed, and then its gradients "
+        "by\nbackpropagation: as text, or as an HTML page to step through.",
         epilog=NOTES + EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
     add_expression(parser)
     parser.add_argument(
-        "-o", "--out", metavar="FILE", help="a file for the page, such as page.html (default: text)"
+        "-o",
+        "--out",
+        metavar="FILE",
+        help="the page's file, such as page.html (default: print text)",
     )
 
 
@@ -39,11 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
     from microgradx.show.graphs.rendering import RenderingError
     from microgradx.show.step_text import steps
 
-    with warnings_in_lines():
-        tensor = computed(arguments)
+    with print_warnings():
+        tensor = compute_result(arguments)
         if tensor.op is None:
             raise InputError(
-                f"{tensor.name} alone needs no explanation; compute something from it, such as "
+                f"{tensor.name} alone has no steps; compute something from it, such as "
                 f"2*{tensor.name}"
             )
         if arguments.out is None:

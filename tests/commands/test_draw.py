@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 import microgradx as mg
-from microgradx.expressions import evaluate
+from microgradx.commands.expressions import compute_expression
 from microgradx.show.graphs.rendering import RenderingError, render
 
 EXAMPLE = ("(a*b + c).tanh()", "a=2", "b=-3", "c=10")
@@ -21,7 +21,7 @@ def draw(run):
 
 
 def source(text, variables):
-    return mg.draw(evaluate(text, variables)).source
+    return mg.draw(compute_expression(text, variables)).source
 
 
 def test_without_a_file_the_source_is_printed(draw):
@@ -104,9 +104,12 @@ def test_an_expression_may_begin_with_a_minus(draw, text):
         ("x=[1,2", "not '[1,2'"),
         ("x=__import__('os')", """not "__import__('os')"\n"""),
         ("x=" + "[" * 5000, "not '[[["),
-        ("x", "'x' gives no variable a value; write NAME=VALUE, without spaces, such as a=2"),
+        (
+            "x",
+            "'x' does not give a variable a value; write NAME=VALUE, without spaces, such as a=2",
+        ),
         ("2x=1", "'2x' cannot be the name of a variable"),
-        ("-x", "'-x' gives no variable a value"),
+        ("-x", "'-x' does not give a variable a value"),
     ],
 )
 def test_values_are_numbers_or_arrays(draw, word, value):

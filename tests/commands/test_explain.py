@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import microgradx as mg
-from microgradx.expressions import evaluate
+from microgradx.commands.expressions import compute_expression
 from microgradx.show.graphs.rendering import RenderingError, render
 
 EXAMPLE = ("(a*b + c).tanh()", "a=2", "b=-3", "c=10")
@@ -29,7 +29,7 @@ def graphviz():
 
 
 def traced(text, variables):
-    return f"{mg.Tensor.steps(evaluate(text, variables))}\n"
+    return f"{mg.Tensor.steps(compute_expression(text, variables))}\n"
 
 
 def test_without_a_file_the_steps_are_printed(explain):
@@ -69,7 +69,7 @@ def test_a_page_is_written_and_said_where(explain, tmp_path, graphviz):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("a a=1", "a alone needs no explanation; compute something from it, such as 2*a"),
+        ("a a=1", "a alone has no steps; compute something from it, such as 2*a"),
         ("a*a a=1 -o none/page.html", "there is no directory 'none'"),
         ("a*a a=1 -o page.pdf", "end the name with .html"),
         ("a*a b=1", "a has no value"),

@@ -1,4 +1,4 @@
-"""What `explain` and `draw` share: an expression, the values of its variables, and the result."""
+"""The arguments that `explain` and `draw` share: an expression and the values of its variables."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microgradx.commands.arguments import Parser
+from microgradx.commands.expressions import compute_expression
 from microgradx.common.messages import InputError, quote
-from microgradx.expressions import evaluate
 
 if TYPE_CHECKING:
     from microgradx.engine import Tensor
 
-__all__ = ["NOTES", "add_expression", "computed", "warnings_in_lines"]
+__all__ = ["NOTES", "add_expression", "compute_result", "print_warnings"]
 
 NOTES = """\
-An expression is made of numbers, variables, + - * / // % ** @, comparisons,
-the functions of microgradx that gradients flow through (exp, log, tanh, relu,
-softmax, cross_entropy, sum, max, where and so on), methods such as
-x.sum(axis=0), x.T, and indices such as x[0]. Its parts may have names:
-"d = a*b; L = (d + c).tanh()". It is not run as a Python program.
+An expression has numbers, variables, + - * / // % ** @, comparisons, those
+functions of microgradx that have derivatives (exp, log, tanh, relu, softmax,
+cross_entropy, sum, max, where and so on), methods such as x.sum(axis=0), x.T,
+and indices such as x[0]. Intermediate values can be named:
+"d = a*b; L = (d + c).tanh()". It is never run as a Python program.
 
-Each variable is given a number, a=2, or numbers, x=1,2,3 or "x=[[1,2],[3,4]]":
-floats, which require gradients.
+The value of a variable is a number, a=2, or an array, x=1,2,3 or
+"x=[[1,2],[3,4]]": floats that require gradients.
 """
 
 
@@ -48,24 +48,24 @@ def add_expression(parser: Parser) -> None:
     )
 
 
-def computed(arguments: argparse.Namespace) -> Tensor:
-    """The result of the expression, for the values that are given."""
-    return evaluate(arguments.expression, _values(arguments.variables))
+def compute_result(arguments: argparse.Namespace) -> Tensor:
+    """The result of the expression for the given values."""
+    return compute_expression(arguments.expression, _parse_variables(arguments.variables))
 
 
-def _values(words: Sequence[str]) -> dict[str, Any]:
+def _parse_variables(words: Sequence[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for word in words:
         name, equals, text = map(str.strip, word.partition("="))
         if not equals:
             raise InputError(
-                f"{quote(word.strip())} gives no variable a value; write NAME=VALUE, without "
-                "spaces, such as a=2"
+                f"{quote(word.strip())} does not give a variable a value; write NAME=VALUE, "
+                "without spaces, such as a=2"
             )
         if name in values:
             raise InputError(f"{name} is given twice; give it once")
         try:
-            values[name] = _numbers(text)
+            values[name] = _parse_numbers(text)
         except (ValueError, RecursionError):
             raise InputError(
                 f"{name} must be a number, or numbers in rows of equal length, such as "
@@ -74,18 +74,18 @@ def _values(words: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _numbers(text: str) -> Any:
-    """A number, or an array of them as Python or JSON would have it."""
+def _parse_numbers(text: str) -> Any:
+    """A number, or an array of numbers as Python or JSON writes it."""
     if not re.search(r"[,\[]", text):
         return float(text)
-    # JSON knows neither 1. nor .5, nor inf as Python has them.
+    # JSON has neither 1. nor .5 nor inf.
     text = re.sub(r"[^\[\],\s]+", lambda number: json.dumps(float(number[0])), text)
     return np.array(json.loads(text if text.startswith("[") else f"[{text}]"), float)
 
 
 @contextmanager
-def warnings_in_lines() -> Iterator[None]:
-    """Print what the package warns of as lines of the command, and nothing else."""
+def print_warnings() -> Iterator[None]:
+    """Print the warnings of the package as lines of the command, and no others."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)

@@ -1,13 +1,12 @@
-"""Computations written as text, such as (a*b + c).tanh(): read as formulas, never run as Python.
+"""Computations written as text, such as (a*b + c).tanh(): parsed as formulas, never run as Python.
 
-Python's grammar says what the text means. A walk over the syntax tree computes the value, and knows
-only what a formula needs; whatever else a Python program may say is refused, with its column.
+The grammar is Python's. A walk over the syntax tree computes the value and knows only what a
+formula needs; everything else that Python allows is refused, with its column.
 """
 
 from __future__ import annotations
 
 import ast
-import inspect
 import math
 import operator
 import unicodedata
@@ -20,19 +19,29 @@ from typing import Any
 
 import numpy as np
 
-import microgradx
+from microgradx import functional
 from microgradx.arrays.methods import ArrayMethods
 from microgradx.engine import Op, Tensor
+from microgradx.ops import (
+    activations,
+    elementwise,
+    indexing,
+    linalg,
+    products,
+    rearrangements,
+    reductions,
+    shapes,
+)
 
-__all__ = ["ExpressionError", "evaluate"]
+__all__ = ["ExpressionError", "compute_expression"]
 
-# An expression may come from anywhere, so it is bounded wherever its cost could grow: what an op
-# makes of two of the largest arrays still fits into any memory.
-LONGEST = 2_000  # characters
-DEEPEST = 100  # levels of nesting, far below what Python can bear
-LARGEST = 4_096  # elements of an array
+# An expression may come from anywhere, so its cost is bounded: the result of an op on two of the
+# largest arrays still fits into memory.
+MAX_CHARACTERS = 2_000
+MAX_DEPTH = 100  # levels of nesting, far below Python's limit
+MAX_ELEMENTS = 4_096  # of an array
 
-#: Functions of which one call, by a number, a text or a third array, could ask for any amount of
+#: Functions of which a single call, by a number, a text or a third array, can need any amount of
 #: memory or time.
 UNBOUNDED = {
     *("array_split", "split", "hsplit", "vsplit", "dsplit", "multi_dot", "einsum", "meshgrid"),
@@ -41,9 +50,9 @@ UNBOUNDED = {
 }
 
 #: Line and column, from 1.
-Place = tuple[int, int]
+Position = tuple[int, int]
 
-#: What may stand before the name of a function, for those who are used to it.
+#: Optional before the name of a function: np.tanh(x) is tanh(x).
 PREFIXES = ("mg", "microgradx", "np", "numpy")
 
 PROPERTIES = ("T", "mT")
@@ -67,10 +76,10 @@ OPERATORS: dict[type[ast.AST], tuple[str, Callable[..., Any]]] = {
     ast.UAdd: ("+", operator.pos),
 }
 
-#: What mathematicians call functions that have another name here.
-OTHER_NAMES = {"ln": "log", "pow": "power"}
+#: Names of mathematics for functions that have another name here.
+SYNONYMS = {"ln": "log", "pow": "power"}
 
-#: Characters that are pasted from a text in the place of operators.
+#: Characters that resemble operators, as in a formula pasted from a text, and what to write.
 LOOK_ALIKES = {
     **dict.fromkeys("−–—", "-"),
     **dict.fromkeys("×·⋅∙∗", "*"),
@@ -89,43 +98,43 @@ ALLOWED = (
     "such as x[0]"
 )
 
-TOO_DEEP = f"more than {DEEPEST} levels of nesting; name parts, as in: d = a*b; L = d.tanh()"
+TOO_DEEP = f"more than {MAX_DEPTH} levels of nesting; name parts, as in: d = a*b; L = d.tanh()"
 
 
 class ExpressionError(ValueError):
-    """An expression that cannot be computed: the message shows where, why, and what to write.
+    """An expression cannot be computed. The message shows where, why, and what to write.
 
-    `line` and `column`, from 1, are None where no one place is to blame.
+    `line` and `column`, from 1, are None if the error has no single position.
 
-    >>> evaluate("2^a", {"a": 3})
+    >>> compute_expression("2^a", {"a": 3})
     Traceback (most recent call last):
-    microgradx.expressions.ExpressionError: in the expression, at column 2:
+    microgradx.commands.expressions.ExpressionError: in the expression, at column 2:
       2^a
        ^
-    ^ is no operator here; write ** for powers
+    ^ is not an operator here; write ** for powers
     """
 
     line: int | None = None
     column: int | None = None
 
-    def __init__(self, message: str, place: Place | None = None) -> None:
+    def __init__(self, message: str, position: Position | None = None) -> None:
         super().__init__(message)
-        if place is not None:
-            self.line, self.column = place
+        if position is not None:
+            self.line, self.column = position
 
 
-def evaluate(text: str, variables: Mapping[str, Any]) -> Tensor:
+def compute_expression(text: str, variables: Mapping[str, Any]) -> Tensor:
     """The result of an expression: a Tensor that remembers how it was computed.
 
-    `variables` maps names to numbers or arrays, which become float64 Tensors that require gradients
-    and bear these names. Operators, functions and methods are those of Tensors, as far as gradients
-    flow through them. Parts can have names of their own, each before a semicolon or on a line.
+    `variables` maps names to numbers or arrays, which become float64 Tensors of these names that
+    require gradients. Operators, functions and methods are those of Tensors that have derivatives.
+    Intermediate values can be named: assignments, each on its own line or before a semicolon.
 
-    Nothing else is ever run: an expression reaches neither Python's functions nor files, nor does
-    it grow beyond bounds. Raises ExpressionError for what cannot be computed, for names without
+    Nothing else is ever run: an expression can call no function of Python and open no file, and
+    its cost is bounded. Raises ExpressionError for what cannot be computed, for names without
     values, for values that are not used, and for results that depend on no variable.
 
-    >>> evaluate("d = a*b; L = (d + c).tanh()", {"a": 2, "b": -3, "c": 6.5})
+    >>> compute_expression("d = a*b; L = (d + c).tanh()", {"a": 2, "b": -3, "c": 6.5})
     Tensor(0.46211716, op=tanh, requires_grad=True, name='L')
     """
     values: dict[str, Any] = {}
@@ -133,37 +142,40 @@ def evaluate(text: str, variables: Mapping[str, Any]) -> Tensor:
         name = unicodedata.normalize("NFKC", given)  # as Python reads names
         if not name.isidentifier() or iskeyword(name):
             raise ExpressionError(
-                f"{given!r} cannot be the name of a variable; take letters, digits and _"
+                f"{given!r} cannot be the name of a variable; use letters, digits and _"
             )
         if name in values:
             raise ExpressionError(f"{name} is given twice; give it once")
         values[name] = Tensor(value, requires_grad=True, dtype=float, name=name)
-        if values[name].size > LARGEST:
+        if values[name].size > MAX_ELEMENTS:
             raise ExpressionError(
-                f"{name} has {values[name].size:,} elements; {LARGEST:,} are allowed"
+                f"{name} has {values[name].size:,} elements; {MAX_ELEMENTS:,} are allowed"
             )
-    with np.errstate(all="ignore"):  # what overflows is seen in the result
-        return _Evaluation(_Source(text), values).result()
+    with np.errstate(all="ignore"):  # an overflow shows in the result
+        return _Interpreter(_Source(text), values).run()
 
 
 @cache
 def functions() -> dict[str, Any]:
-    """The public functions that gradients flow through, by name."""
+    """The public functions that have derivatives, by name."""
+    families = (
+        *(functional, activations, elementwise, indexing, linalg),
+        *(products, rearrangements, reductions, shapes),
+    )
     return {
         name: function
-        for name, function in vars(microgradx).items()
-        if isinstance(function, Op)
-        or (
-            inspect.isfunction(function)
-            and function.__module__.startswith(("microgradx.ops.", "microgradx.functional"))
-        )
+        for family in families
+        for name in family.__all__
+        for function in [getattr(family, name)]
+        # A function without derivatives, such as argmax, is wrapped in another module.
+        if isinstance(function, Op) or function.__module__ == family.__name__
         if name not in UNBOUNDED
     }
 
 
 @cache
 def methods() -> set[str]:
-    """Those of them that are methods of Tensors too."""
+    """The names of those that are methods of Tensors too."""
     return vars(ArrayMethods).keys() & functions().keys()
 
 
@@ -171,32 +183,32 @@ def methods() -> set[str]:
 
 
 class _Source:
-    """The text of an expression, its syntax tree, and the places of what is in the tree."""
+    """The text of an expression, its syntax tree, and the positions of the tree's nodes."""
 
     def __init__(self, text: str) -> None:
         text = text.strip().replace("\r\n", "\n").replace("\r", "\n")
         if not text:
             raise ExpressionError("the expression is empty; write one, such as a*b")
-        if len(text) > LONGEST:
+        if len(text) > MAX_CHARACTERS:
             raise ExpressionError(
-                f"the expression has {len(text):,} characters; {LONGEST:,} are allowed"
+                f"the expression has {len(text):,} characters; {MAX_CHARACTERS:,} are allowed"
             )
         self.lines = text.split("\n")
         for number, line in enumerate(self.lines, start=1):
             for column, character in enumerate(line, start=1):
                 if character in LOOK_ALIKES:
-                    reason = f"{character} is no operator here; write {LOOK_ALIKES[character]}"
+                    reason = f"{character} is not an operator here; write {LOOK_ALIKES[character]}"
                     raise self.error(reason, (number, column))
-        self.tree = self._parsed(text)
+        self.tree = self._parse(text)
         self._check_depth()
 
-    def _parsed(self, text: str) -> ast.Module:
+    def _parse(self, text: str) -> ast.Module:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the parser has doubts about the style of 1if
+                warnings.simplefilter("ignore")  # the parser warns of 1if
                 return ast.parse(text)
         except SyntaxError as error:
-            # What Python suggests, behind a full stop, is meant for programs.
+            # Python's suggestion, after a full stop, is meant for programs.
             reason = error.msg.partition(". ")[0]
             if reason == "invalid decimal literal":
                 reason += "; write * between factors, as in 2*a, and begin names with a letter"
@@ -205,66 +217,66 @@ class _Source:
         except (RecursionError, MemoryError):
             raise ExpressionError(TOO_DEEP) from None
         except ValueError:
-            raise ExpressionError("the expression has characters that are no text") from None
+            raise ExpressionError("the expression has characters that are not text") from None
 
     def _check_depth(self) -> None:
         level: list[ast.AST] = [self.tree]
-        for _ in range(DEEPEST):
+        for _ in range(MAX_DEPTH):
             level = [child for node in level for child in ast.iter_child_nodes(node)]
         for node in level:
             if isinstance(node, ast.expr):
                 raise self.error(TOO_DEEP, self.start(node))
 
-    def error(self, reason: str, place: Place) -> ExpressionError:
-        """What is to be raised: it shows the line, or what fits of it, with a caret below."""
-        line, column = place
-        shown = "".join(
+    def error(self, reason: str, position: Position) -> ExpressionError:
+        """An error that shows the line, or the part of it that fits, with a caret below."""
+        line, column = position
+        printable = "".join(
             character if character.isprintable() else " " if character == "\t" else "\N{BULLET}"
             for character in self.lines[line - 1]
         )
         start = max(0, column - 48)
-        before, after = shown[start : column - 1], shown[column - 1 : start + 72]
+        before, after = printable[start : column - 1], printable[column - 1 : start + 72]
         before = ("…" if start else "") + before
-        after += "…" if start + 72 < len(shown) else ""
+        after += "…" if start + 72 < len(printable) else ""
         width = sum(1 + (unicodedata.east_asian_width(character) in "FW") for character in before)
         at = f"column {column}" if len(self.lines) == 1 else f"line {line}, column {column}"
         return ExpressionError(
-            f"in the expression, at {at}:\n  {before}{after}\n  {' ' * width}^\n{reason}", place
+            f"in the expression, at {at}:\n  {before}{after}\n  {' ' * width}^\n{reason}", position
         )
 
-    # ------------------------------------------------------------------ places
+    # ------------------------------------------------------------------ positions
 
-    def start(self, node: Any) -> Place:
-        return self._place(node.lineno, node.col_offset)
+    def start(self, node: Any) -> Position:
+        return self._position(node.lineno, node.col_offset)
 
-    def of_attribute(self, node: Any) -> Place:
-        """Of the name behind the dot."""
-        return self._place(node.end_lineno, node.end_col_offset - len(node.attr.encode()))
+    def attribute(self, node: Any) -> Position:
+        """Where the name after the dot begins."""
+        return self._position(node.end_lineno, node.end_col_offset - len(node.attr.encode()))
 
-    def of_operator(self, left: Any, symbol: str, right: Any) -> Place:
-        """Of what is between two operands; the tree only has the operands themselves."""
+    def operator(self, left: Any, symbol: str, right: Any) -> Position:
+        """Where the operator between two operands is: the tree has only the operands' positions."""
         line, start = left.end_lineno, left.end_col_offset
         end = right.col_offset if right.lineno == line else None
         gap = self.lines[line - 1].encode()[start:end]
-        return self._place(line, start + max(gap.find(symbol.encode()), 0))
+        return self._position(line, start + max(gap.find(symbol.encode()), 0))
 
-    def _place(self, line: int, offset: int) -> Place:
-        """The place at an offset in bytes, which the tree counts in."""
+    def _position(self, line: int, offset: int) -> Position:
+        """The position at an offset in bytes, in which the tree counts."""
         return line, len(self.lines[line - 1].encode()[:offset].decode()) + 1
 
 
 # ---------------------------------------------------------------------------- the values
 
 
-class _Evaluation:
-    """The walk over the tree. Values are Tensors, arrays, NumPy's numbers, and lists of these."""
+class _Interpreter:
+    """Computes the tree, node by node. Values are Tensors, arrays, numbers, and lists of these."""
 
     def __init__(self, source: _Source, values: dict[str, Any]) -> None:
         self.source = source
         self.values = values
         self.unused = {name: f"{name} is given" for name in values}
 
-    def result(self) -> Tensor:
+    def run(self) -> Tensor:
         *parts, last = self.source.tree.body
         for part in parts:
             if not isinstance(part, ast.Assign):
@@ -279,8 +291,8 @@ class _Evaluation:
             value = self._value(last.value)
         else:
             raise self._error(ALLOWED, last)
-        for said in self.unused.values():
-            raise ExpressionError(f"{said}, but the expression does not use it; leave it out")
+        for origin in self.unused.values():
+            raise ExpressionError(f"{origin}, but the expression does not use it; leave it out")
         if isinstance(value, (tuple, list)):
             raise self._error("several results; pick one by an index, or write stack([a, b])", last)
         if not (isinstance(value, Tensor) and value.requires_grad):
@@ -292,13 +304,13 @@ class _Evaluation:
         return value
 
     def _assign(self, part: ast.Assign) -> Any:
-        """Compute a part that has a name."""
+        """Compute a part and give the value its name."""
         target = part.targets[0]
         if not isinstance(target, ast.Name) or len(part.targets) > 1:
             raise self._error("a part has one name, as in d = a*b", target)
         name = target.id
         if name in self.values:
-            raise self._error(f"{name} has a value already; take another name", target)
+            raise self._error(f"{name} has a value already; use another name", target)
         value = self.values[name] = self._value(part.value)
         self.unused[name] = f"{name} is computed"
         if isinstance(value, Tensor) and value.name is None:
@@ -308,33 +320,33 @@ class _Evaluation:
     def _value(self, node: ast.expr) -> Any:
         match node:
             case ast.Constant(value=number) if type(number) in (int, float):
-                # One of NumPy's, which overflows to inf where Python's integers grow for ever.
-                return self._computed(self.source.start(node), np.float64, number)
+                # NumPy's numbers overflow to inf; Python's integers would grow without bound.
+                return self._apply(self.source.start(node), np.float64, number)
             case ast.Name(id=name):
                 return self._variable(name, node)
             case ast.UnaryOp(op=op, operand=x) if type(op) in OPERATORS:
                 _, function = OPERATORS[type(op)]
-                return self._computed(self.source.start(node), function, self._operand(x))
+                return self._apply(self.source.start(node), function, self._operand(x))
             case (
                 ast.BinOp(left=x, op=op, right=y) | ast.Compare(left=x, ops=[op], comparators=[y])
             ) if type(op) in OPERATORS:
                 symbol, function = OPERATORS[type(op)]
-                place = self.source.of_operator(x, symbol, y)
-                return self._computed(place, function, self._operand(x), self._operand(y))
+                position = self.source.operator(x, symbol, y)
+                return self._apply(position, function, self._operand(x), self._operand(y))
             case ast.BinOp(left=x, op=ast.BitXor(), right=y):
-                place = self.source.of_operator(x, "^", y)
-                raise self.source.error("^ is no operator here; write ** for powers", place)
+                position = self.source.operator(x, "^", y)
+                raise self.source.error("^ is not an operator here; write ** for powers", position)
             case ast.IfExp():
                 raise self._error("if is not known here; write where(condition, x, y)", node)
             case ast.Call():
-                return self._called(node)
+                return self._call(node)
             case ast.Attribute(value=x, attr=name):
                 if name not in PROPERTIES:
                     raise self._no_attribute(node)
                 return getattr(self._tensor(x), name)
             case ast.Subscript(value=x, slice=index):
-                place = self.source.start(index)
-                return self._computed(place, operator.getitem, self._value(x), self._index(index))
+                position = self.source.start(index)
+                return self._apply(position, operator.getitem, self._value(x), self._index(index))
             case ast.Tuple(elts=elements):
                 return tuple(map(self._argument, elements))
             case ast.List(elts=elements):
@@ -350,23 +362,23 @@ class _Evaluation:
         raise self._error(f"{name} has no value; give it one after the expression: {name}=1", node)
 
     def _operand(self, node: ast.expr) -> Any:
-        """A Tensor, an array or a number: Python has operators for lists that mean other things."""
+        """A Tensor, an array or a number. A list becomes an array: + would concatenate lists."""
         value = self._value(node)
         if not isinstance(value, (tuple, list)):
             return value
-        if any(isinstance(element, Tensor) for element in _flattened(value)):
+        if any(isinstance(element, Tensor) for element in _flatten(value)):
             raise self._error("several values; pick one by an index, or write stack([a, b])", node)
-        return self._computed(self.source.start(node), np.array, value, float)
+        return self._apply(self.source.start(node), np.array, value, float)
 
     def _tensor(self, node: ast.expr) -> Tensor:
-        """What may have methods."""
+        """A value that has methods."""
         value = self._value(node)
         if not isinstance(value, Tensor):
             raise self._error("only variables, and what depends on them, have methods", node)
         return value
 
     def _argument(self, node: ast.expr, *, text: bool = False) -> Any:
-        """A value, or what says how a function is to be computed: an axis, say."""
+        """A value, or a setting of a function, such as an axis."""
         match node:
             case ast.Constant(value=None | bool() | int() | float() as constant):
                 return constant
@@ -388,57 +400,57 @@ class _Evaluation:
 
     # ------------------------------------------------------------------ calls
 
-    def _called(self, node: ast.Call) -> Any:
+    def _call(self, node: ast.Call) -> Any:
         match node.func:
             case ast.Name(id=name) as called if name not in self.values:
-                place = self.source.start(called)
-                function = self._function(name, place)
+                position = self.source.start(called)
+                function = self._function(name, position)
             case ast.Attribute(value=ast.Name(id=prefix), attr=name) as called if (
                 prefix in PREFIXES and prefix not in self.values
             ):
-                place = self.source.of_attribute(called)
-                function = self._function(name, place)
+                position = self.source.attribute(called)
+                function = self._function(name, position)
             case ast.Attribute(value=x, attr=name) as called:
                 if name not in methods():
                     raise self._no_attribute(called)
-                place = self.source.of_attribute(called)
+                position = self.source.attribute(called)
                 function = getattr(self._tensor(x), name)
             case ast.Name(id=name) as called:
-                reason = f"{name} is a variable and no function; to multiply, write {name}*(…)"
+                reason = f"{name} is a variable, not a function; to multiply, write {name}*(…)"
                 raise self._error(reason, called)
             case called:
-                raise self._error("this is no function; to multiply, write * in between", called)
+                raise self._error("this is not a function; to multiply, write * in between", called)
         arguments = map(self._argument, node.args)
         settings = {}
         for keyword in node.keywords:
             if keyword.arg is None:  # **settings
                 raise self._error(ALLOWED, keyword.value)
             settings[keyword.arg] = self._argument(keyword.value, text=True)
-        return self._computed(place, function, *arguments, **settings)
+        return self._apply(position, function, *arguments, **settings)
 
-    def _function(self, name: str, place: Place) -> Any:
+    def _function(self, name: str, position: Position) -> Any:
         if name not in functions():
-            known = _similar(name, functions()) or "there are tanh(x), sum(x) and others"
-            raise self.source.error(f"there is no function {name} here; {known}", place)
+            known = _suggest(name, functions()) or "there are tanh(x), sum(x) and others"
+            raise self.source.error(f"there is no function {name} here; {known}", position)
         return functions()[name]
 
-    def _computed(self, place: Place, function: Any, /, *arguments: Any, **settings: Any) -> Any:
-        """What a function gives, if neither its work nor its result is beyond bounds."""
-        given = _flattened([*arguments, *settings.values()])
+    def _apply(self, position: Position, function: Any, /, *arguments: Any, **settings: Any) -> Any:
+        """The value of a function, if neither its cost nor its size is out of bounds."""
+        given = _flatten([*arguments, *settings.values()])
         try:
             size = math.prod(np.broadcast_shapes(*(np.shape(x) for x in given)))
         except ValueError:
-            size = 0  # what does not broadcast does not grow by it
-        if size <= LARGEST**2:
+            size = 0  # arrays that do not broadcast do not grow either
+        if size <= MAX_ELEMENTS**2:
             try:
                 value = function(*arguments, **settings)
-            except Exception as error:  # what the function says of arguments that do not fit it
-                raise self.source.error(str(error) or type(error).__name__, place) from error
-            size = max(map(np.size, _flattened(value)), default=0)
-            if size <= LARGEST:
+            except Exception as error:  # the arguments do not fit the function
+                raise self.source.error(str(error) or type(error).__name__, position) from error
+            size = max(map(np.size, _flatten(value)), default=0)
+            if size <= MAX_ELEMENTS:
                 return value
         raise self.source.error(
-            f"this would have {size:,} elements; {LARGEST:,} are allowed", place
+            f"this would have {size:,} elements; {MAX_ELEMENTS:,} are allowed", position
         )
 
     # ------------------------------------------------------------------ errors
@@ -451,25 +463,25 @@ class _Evaluation:
         if name in methods():
             reason = f"{name} is a method; write .{name}()"
         elif name in PROPERTIES:
-            reason = f"{name} is no method; write .{name} without brackets"
+            reason = f"{name} is not a method; write .{name} without brackets"
         elif name in functions():
-            reason = f"{name} is no method but a function; write {name}(x)"
+            reason = f"{name} is not a method but a function; write {name}(x)"
         else:
-            known = _similar(name, [*methods(), *PROPERTIES]) or "there are .tanh(), .T and others"
+            known = _suggest(name, [*methods(), *PROPERTIES]) or "there are .tanh(), .T and others"
             reason = f"there is no .{name} here; {known}"
-        return self.source.error(reason, self.source.of_attribute(node))
+        return self.source.error(reason, self.source.attribute(node))
 
 
-def _similar(name: str, known: Iterable[str]) -> str:
-    """A question, which of the known names was meant; empty if none comes near."""
-    found = get_close_matches(OTHER_NAMES.get(name, name), sorted(known), cutoff=0.7)
+def _suggest(name: str, known: Iterable[str]) -> str:
+    """A question that suggests similar names; empty if there is none."""
+    found = get_close_matches(SYNONYMS.get(name, name), sorted(known), cutoff=0.7)
     return f"did you mean {' or '.join(found)}?" if found else ""
 
 
-def _flattened(value: Any) -> Iterator[Any]:
-    """What is in lists and tuples, and in those within; anything else is all there is."""
+def _flatten(value: Any) -> Iterator[Any]:
+    """The items of lists and tuples, nested ones included; anything else by itself."""
     if isinstance(value, (tuple, list)):
         for item in value:
-            yield from _flattened(item)
+            yield from _flatten(item)
     else:
         yield value
