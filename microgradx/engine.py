@@ -20,7 +20,15 @@ from numpy import ndarray
 
 from microgradx.arrays.broadcasting import unbroadcast
 from microgradx.arrays.methods import ArrayMethods
-from microgradx.arrays.types import ONE, Array, as_array, as_operand, as_result, unwrap
+from microgradx.arrays.types import (
+    ONE,
+    Array,
+    as_array,
+    as_operand,
+    as_read_only,
+    as_result,
+    unwrap,
+)
 from microgradx.common.memory import is_unshared
 from microgradx.common.messages import format_call, format_inputs, with_context
 from microgradx.graph import errors
@@ -110,7 +118,7 @@ class Op:
     def all_gradients(self, g: Any, out: Any, *inputs: Any) -> Any:
         """What `backward` returns, as a sequence with a gradient for each input."""
         # A rule may see what others hold too, so it must not write into it.
-        arguments = [_read_only(a) if type(a) is ndarray else a for a in (g, out, *inputs)]
+        arguments = [as_read_only(a) if type(a) is ndarray else a for a in (g, out, *inputs)]
         returned = self.backward(*arguments)
         gradients = returned if isinstance(returned, (tuple, list)) else (returned,)
         if len(gradients) != len(inputs):
@@ -154,12 +162,6 @@ class Op:
 
     def __repr__(self) -> str:
         return format_call(self.name, self, unless_in=Op)
-
-
-def _read_only(array: Array) -> Array:
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 # ---------------------------------------------------------------------------- tensors

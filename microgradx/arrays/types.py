@@ -20,6 +20,7 @@ __all__ = [
     "as_floats",
     "as_number",
     "as_operand",
+    "as_read_only",
     "as_result",
     "is_known_true",
     "unwrap",
@@ -97,6 +98,13 @@ def as_floats(data: Any) -> Array:
     return data if data.dtype.kind == "f" else data.astype(np.float64)
 
 
+def as_read_only(array: Any) -> Array:
+    """A view of an array that cannot be written through, as an ndarray."""
+    view = (array if type(array) is np.ndarray else np.asarray(array)).view()
+    view.flags.writeable = False
+    return view
+
+
 class ScalarCache(dict[Any, Array]):
     """A number as a 0-d array, by dtype: NumPy computes with one twice as fast as with a number.
 
@@ -108,9 +116,7 @@ class ScalarCache(dict[Any, Array]):
         self.value = value
 
     def __missing__(self, dtype: Any) -> Array:
-        array = np.array(self.value, dtype)
-        array.flags.writeable = False
-        self[dtype] = array
+        self[dtype] = array = as_read_only(np.array(self.value, dtype))
         return array
 
 

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from microgradx.arrays.types import Array
+from microgradx.arrays.types import Array, as_read_only
 from microgradx.ops.reductions import Reduction
 from microgradx.show.steps.formula_printer import ONE, as_factor
 from microgradx.show.steps.forward import all_derivatives, may_derive, moved, subscripts
-from microgradx.show.steps.op_probe import Application, Finder, first_that_holds, probe, read_only
+from microgradx.show.steps.op_probe import Application, Finder, first_that_holds, probe
 from microgradx.show.steps.softmax import loss_derivative
 from microgradx.show.steps.steps import Formula, How, Picked, Products, Reduced, Weighted
 from microgradx.show.steps.symbolic import Symbol, read, shown, slot, written_by
@@ -60,7 +60,7 @@ def local_derivative(applied: Application, position: int) -> Local | None:
     """What the rule gives for ones, if for anything else it gives a product with that."""
     try:
         with np.errstate(all="ignore"):
-            value = read_only(applied.rule(position, np.ones_like(applied.out)))
+            value = as_read_only(applied.rule(position, np.ones_like(applied.out)))
             other = probe(applied.out.shape, applied.out.dtype)
             answer = np.asarray(applied.rule(position, other))
             for beside in ways_to_lie(applied, position, value.ndim):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from microgradx.arrays.types import Array
+from microgradx.arrays.types import Array, as_read_only
 from microgradx.engine import Op
 from microgradx.ops.elementwise import Elementwise
 from microgradx.ops.linalg import Norm
@@ -20,7 +20,7 @@ from microgradx.ops.normalisation import Normalise
 from microgradx.ops.products import Einsum, Linear, Matmul, Vecdot
 from microgradx.ops.reductions import Max, Mean, Min, Prod, Std, Sum, Var
 from microgradx.ops.softmax import LogSumExp
-from microgradx.show.steps.op_probe import Application, first_that_holds, probe, read_only
+from microgradx.show.steps.op_probe import Application, first_that_holds, probe
 from microgradx.show.steps.softmax import softmax_computed
 from microgradx.show.steps.steps import Formula, How, Picked, Products, Reduced, Weighted
 from microgradx.show.steps.symbolic import read, written_by
@@ -86,7 +86,7 @@ def reduced(applied: Application) -> Iterator[Reduced]:
         axes = tuple(sorted(normalize_axis_tuple(axes, x.ndim)))
         n = op.count(x)
         if isinstance(op, Var):
-            x, n = read_only((x - np.mean(x, axis=axes, keepdims=True)) ** 2), n - op.ddof
+            x, n = as_read_only((x - np.mean(x, axis=axes, keepdims=True)) ** 2), n - op.ddof
         opening, joiner, closing = REDUCTIONS[type(op)]
         if isinstance(op, Norm) and op.p != 2:
             p = f"{op.p:.9g}" if op.p > 0 else f"({op.p:.9g})"

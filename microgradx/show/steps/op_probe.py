@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.arrays.types import Array
+from microgradx.arrays.types import Array, as_read_only
 from microgradx.engine import Op, Tensor
 from microgradx.ops.elementwise import power
 from microgradx.show.steps.steps import How, letters
 from microgradx.show.steps.symbolic import literal, slot
 from microgradx.show.steps.verification import holds
 
-__all__ = ["Application", "Finder", "first_that_holds", "probe", "read_only"]
+__all__ = ["Application", "Finder", "first_that_holds", "probe"]
 
 #: Arrays with more elements than this are not looked into.
 LARGEST = 1 << 18
@@ -31,8 +31,8 @@ class Application:
     def __init__(self, tensor: Tensor) -> None:
         assert tensor.op is not None
         self.op: Op = tensor.op
-        self.out = read_only(tensor.data)
-        self.inputs = tuple(read_only(x.data) for x in tensor.inputs)
+        self.out = as_read_only(tensor.data)
+        self.inputs = tuple(as_read_only(x.data) for x in tensor.inputs)
         self.symbols = {
             letter: slot(letter, x)
             for letter, x in zip(letters(len(self.inputs)), self.inputs, strict=True)
@@ -70,12 +70,6 @@ def is_whole(exponent: Tensor) -> bool:
     """Whether this is a constant, and a small whole number."""
     is_constant = exponent.size == 1 and not exponent.requires_grad
     return is_constant and np.asarray(exponent.data).item() in range(-9, 10)
-
-
-def read_only(array: Any) -> Array:
-    view = np.asarray(array).view()
-    view.flags.writeable = False
-    return view
 
 
 def probe(shape: tuple[int, ...], dtype: Any = np.float64) -> Array:

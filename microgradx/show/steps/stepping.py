@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from microgradx.arrays.broadcasting import broadcast_axes, unbroadcast
-from microgradx.arrays.types import Array, as_array
+from microgradx.arrays.types import Array, as_array, as_read_only
 from microgradx.engine import Tensor, initial_gradient, sweep
 from microgradx.graph.observers import observe
 from microgradx.show.computation import computation_of, why_no_gradients
 from microgradx.show.steps.chain_rule import passed_on
 from microgradx.show.steps.forward import how_computed
-from microgradx.show.steps.op_probe import Application, read_only
+from microgradx.show.steps.op_probe import Application
 from microgradx.show.steps.softmax import bars_of
 from microgradx.show.steps.steps import Formula, How, Reduced, Step, axes_in_words
 from microgradx.show.steps.symbolic import shown
@@ -157,7 +157,7 @@ class Explained:
         )
 
     def backward(self, swept: Swept) -> Iterator[Step]:
-        one = read_only(initial_gradient(self.output, None, False))
+        one = as_read_only(initial_gradient(self.output, None, False))
         yield Step(
             number=next(self.numbers),
             kind="seed",
@@ -184,7 +184,7 @@ class Explained:
                 if is_broadcast:
                     yield step
                     step = self.sum(step, gradient)
-                yield replace(step, contribution=arrived[x], total=read_only(totals[x]))
+                yield replace(step, contribution=arrived[x], total=as_read_only(totals[x]))
 
     def positions(self, contributions: list[Contribution]) -> list[int]:
         """Which of the op's inputs each is for: it may be given a Tensor several times."""
@@ -197,7 +197,7 @@ class Explained:
 
     def contribution(self, tensor: Tensor, position: int, g: Array, answer: Array) -> Step:
         applied, how = self.application(tensor)
-        g, answer = read_only(g), read_only(answer)
+        g, answer = as_read_only(g), as_read_only(answer)
         return Step(
             number=next(self.numbers),
             kind="backward",
@@ -217,7 +217,7 @@ class Explained:
             step,
             number=next(self.numbers),
             kind="sum",
-            value=read_only(gradient),
+            value=as_read_only(gradient),
             formula=f"summed over {axes_in_words(axes)}",
             how=Reduced(step.value, axes, "", " + ", ""),
             upstream=step.value,
