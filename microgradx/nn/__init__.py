@@ -1,21 +1,11 @@
-"""Neural networks: modules, layers, and the weights that they start from."""
+"""Neural networks: modules, layers, activations, losses, and the initialisation of weights."""
 
 from microgradx.nn import functional
+from microgradx.nn.activations import LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
+from microgradx.nn.containers import MLP, Sequential
 from microgradx.nn.initialisation import glorot_normal, glorot_uniform, he_normal, he_uniform
-from microgradx.nn.layers import (
-    MLP,
-    CrossEntropyLoss,
-    Dropout,
-    Flatten,
-    Linear,
-    LogSoftmax,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    Softmax,
-    Softplus,
-    Tanh,
-)
+from microgradx.nn.layers import Dropout, Flatten, Linear
+from microgradx.nn.losses import CrossEntropyLoss
 from microgradx.nn.module import Module
 
 __all__ = [
