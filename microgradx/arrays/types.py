@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ __all__ = [
     "as_operand",
     "as_read_only",
     "as_result",
+    "filled_vector",
     "is_known_true",
     "unwrap",
 ]
@@ -121,6 +123,18 @@ class ScalarCache(dict[Any, Array]):
 
 
 ZERO, ONE = ScalarCache(0), ScalarCache(1)
+
+
+@lru_cache(maxsize=64)
+def filled_vector(value: float, count: int, dtype: Any = np.float64) -> Array:
+    """A read-only vector that holds one value `count` times, made once: to sum with, by BLAS.
+
+    >>> filled_vector(1.0, 3)
+    array([1., 1., 1.])
+    """
+    vector = np.full(count, value, dtype)
+    vector.flags.writeable = False
+    return vector
 
 
 class UnknownValues(RuntimeError):

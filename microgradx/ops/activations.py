@@ -78,7 +78,7 @@ _erf_of_number = np.frompyfunc(math.erf, 1, 1)
 _erfc_of_number = np.frompyfunc(math.erfc, 1, 1)
 
 
-def _as_floats_like(x: Array, numbers: Any) -> Array:
+def _as_floats_like(x: Array, numbers) -> Array:
     """Numbers of Python's, one or an array of them, in the dtype of x."""
     return np.asarray(numbers, x.dtype) if isinstance(x, np.ndarray) else numbers.astype(x.dtype)
 
@@ -93,12 +93,12 @@ def _erfc(x: Array) -> Array:
     return _as_floats_like(x, _erfc_of_number(x))
 
 
-def _negative_part(x: Any) -> Any:
+def _negative_part(x):
     """min(x, 0), with all of the gradient at 0: so that an exponential of it cannot overflow."""
     return where(x > 0, 0, x)
 
 
-def _normal_density(x: Any) -> Any:
+def _normal_density(x):
     return exp(x * x / -2) * (1 / math.sqrt(2 * math.pi))
 
 

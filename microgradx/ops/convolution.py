@@ -84,7 +84,7 @@ def places_in(positions: Sizes, axes: Axes) -> list[tuple[slice, ...]]:
     return list(itertools.product(*along_axes))
 
 
-def windows(x: Any, first: int, axes: Axes) -> Any:
+def windows(x, first: int, axes: Axes):
     """What windows see: (…, *sizes, …), from the first axis on, as (…, *kernel, *positions, …).
 
     Of an ndarray it is a view.
@@ -103,7 +103,7 @@ def windows(x: Any, first: int, axes: Axes) -> Any:
     return np.reshape(np.stack(seen, first), shape)
 
 
-def add_windows(x: Any, first: int, axes: Axes, sizes: Sizes) -> Any:
+def add_windows(x, first: int, axes: Axes, sizes: Sizes):
     """The adjoint of `windows`: each element is the sum of what windows see of it."""
     middle, end = first + len(axes), first + 2 * len(axes)
     whole = (slice(None),) * first
@@ -116,9 +116,9 @@ def add_at_places(
     parts: Iterable[Any],
     places: list[tuple[Any, ...]],
     shape: Sizes,
-    like: Any,
+    like,
     apart: bool = False,
-) -> Any:
+):
     """Zeros to which each part is added at its place; `apart` if no two places overlap.
 
     In memory, the axes are in the order of those of `like`.
@@ -135,7 +135,7 @@ def add_at_places(
     return out
 
 
-def padded(x: Any, padding: Padding, value: float = 0.0) -> Any:
+def padded(x, padding: Padding, value: float = 0.0):
     """With a margin around it; in memory, the order of its axes stays."""
     if not any(map(any, padding)):
         return x
@@ -150,7 +150,7 @@ def padded_shape(shape: Sequence[int], padding: Sequence[tuple[int, int]]) -> Si
     return tuple(size + sum(width) for size, width in zip(shape, padding, strict=True))
 
 
-def cropped(x: Any, padding: Padding) -> Any:
+def cropped(x, padding: Padding):
     """Without the margin."""
     edges = zip(x.shape, padding, strict=True)
     return x[tuple(slice(before, size - after) for size, (before, after) in edges)]
@@ -159,27 +159,27 @@ def cropped(x: Any, padding: Padding) -> Any:
 # ---------------------------------------------------------------------------- convolution
 
 
-def rows_first(x: Any) -> Any:
+def rows_first(x):
     """(N, C, H, …, W) as (H, C, …, W, N). A signal, (N, C, L), is an image of one row."""
     if x.ndim == 3:
         x = np.expand_dims(x, 2)
     return np.transpose(x, (2, 1, *range(3, x.ndim), 0))
 
 
-def batch_first(x: Any) -> Any:
+def batch_first(x):
     """(H, C, …, W, N) as (N, C, H, …, W)."""
     return np.transpose(x, (x.ndim - 1, 1, 0, *range(2, x.ndim - 1)))
 
 
-def contiguous(x: Any) -> Any:
+def contiguous(x):
     return np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x
 
 
-def are_ndarrays(*arrays: Any) -> bool:
+def are_ndarrays(*arrays) -> bool:
     return all(isinstance(array, np.ndarray) for array in arrays)
 
 
-def product(weights: Any, matrices: Any) -> Any:
+def product(weights, matrices):
     """weights · matrices, for each row of positions; of ndarrays, a few columns at a time.
 
     Up to a million multiplications, OpenBLAS takes the operands as they lie, without rearranging
@@ -228,7 +228,7 @@ class Convolution(Sliding):
     def derivatives(self) -> tuple[Any, ...]:  # type: ignore[override]
         return self.by_input, self.by_weight, self.by_bias
 
-    def forward(self, x: Any, w: Any, b: Any = None) -> Any:
+    def forward(self, x, w, b=None):
         weights = self.weights(w)
         out = product(np.reshape(weights, (*weights.shape[:2], -1)), self.seen(x))
         if b is not None:
@@ -239,11 +239,11 @@ class Convolution(Sliding):
         out = np.reshape(out, (out.shape[0], channels, *(columns or [rows]), batch))
         return np.reshape(batch_first(out), (batch, channels, rows, *columns))
 
-    def forward_saving(self, x: Any, w: Any, b: Any = None) -> Any:
+    def forward_saving(self, x, w, b=None):
         self.saved = self.seen(x)
         return self.forward(x, w, b)
 
-    def by_input(self, g: Any, out: Any, x: Any, w: Any, b: Any = None) -> Any:
+    def by_input(self, g, out, x, w, b=None):
         # Along the columns, what windows saw of an element is added up. Along the rows, the product
         # does that: of the kernel in reverse, and g with zeros around and, by stride, between rows.
         (kernel, stride, dilation), (above, below) = self.rows, self.above_and_below
@@ -263,18 +263,18 @@ class Convolution(Sliding):
         out = cropped(out, ((0, 0), (0, 0), *self.beside, (0, 0)))
         return np.reshape(batch_first(out), x.shape)
 
-    def by_weight(self, g: Any, out: Any, x: Any, w: Any, b: Any = None) -> Any:
+    def by_weight(self, g, out, x, w, b=None):
         # x gᵀ and not g xᵀ, its transpose: BLAS is faster at it.
         products = np.matmul(self.seen(x), np.swapaxes(self.arriving(g), -1, -2))
         transposed = np.swapaxes(np.sum(products, axis=0), -1, -2)
         return np.reshape(np.swapaxes(np.reshape(transposed, self.weights(w).shape), 2, 3), w.shape)
 
-    def by_bias(self, g: Any, out: Any, x: Any, w: Any, b: Any) -> Any:
+    def by_bias(self, g, out, x, w, b):
         g = self.arriving(g)
         sums = np.matmul(g, np.ones(g.shape[-1], g.dtype))  # faster than np.sum along two axes
         return np.reshape(np.sum(sums, axis=0), b.shape)
 
-    def seen(self, x: Any) -> Any:
+    def seen(self, x):
         """What windows see, as (rows, groups, kernel height · C / groups · kernel width, columns).
 
         Rows and columns are of positions; the batch counts among the latter.
@@ -286,13 +286,13 @@ class Convolution(Sliding):
         x = contiguous(windows(x, 2, self.columns))
         return self.matrices(windows(x, 0, (self.rows,)), len(self.columns))
 
-    def arriving(self, g: Any) -> Any:
+    def arriving(self, g):
         """The gradient as (rows, groups, O / groups, columns)."""
         rows, channels, *columns = rows_first(g).shape
         shape = (rows, self.groups, channels // self.groups, math.prod(columns))
         return np.reshape(rows_first(g), shape)
 
-    def matrices(self, x: Any, kernel_axes: int) -> Any:
+    def matrices(self, x, kernel_axes: int):
         """(kernel height, rows, C, *kernel width, *columns) in the shape that `seen` gives.
 
         `kernel_axes` is how many the kernel's width has. With one group, and without dilation of
@@ -304,7 +304,7 @@ class Convolution(Sliding):
         size = height * channels // self.groups * math.prod(others[:kernel_axes])
         return np.reshape(x, (rows, self.groups, size, math.prod(others[kernel_axes:])))
 
-    def weights(self, w: Any) -> Any:
+    def weights(self, w):
         """As (groups, O / groups, kernel height, C / groups, *kernel width)."""
         kernel = [k for k, _, _ in (self.rows, *self.columns)]
         w = np.reshape(w, (self.groups, w.shape[0] // self.groups, w.shape[1], *kernel))
@@ -321,11 +321,11 @@ class Pooling(Sliding):
     def margin(self) -> Padding:
         return ((0, 0), (0, 0), *self.padding)
 
-    def places(self, x: Any) -> list[tuple[Any, ...]]:
+    def places(self, x) -> list[tuple[Any, ...]]:
         """For each place in the kernel, where in padded x all windows have it."""
         return [(..., *place) for place in places_in(self.positions(x.shape), self.axes)]
 
-    def put_back(self, parts: Iterable[Any], x: Any) -> Any:
+    def put_back(self, parts: Iterable[Any], x):
         """To each element, the sum of what there is for it at the places of windows."""
         apart = all(s > d * (k - 1) for k, s, d in self.axes)
         shape = padded_shape(x.shape, self.margin)
@@ -353,7 +353,7 @@ class MaxPool(Pooling):
         whole = padded(x, self.margin, -np.inf)
         return reduce(np.maximum, [whole[place] for place in self.places(x)])
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         # NaN, which equals nothing, pads here: padding of -inf would tie with elements of -inf.
         whole = padded(x, self.margin, np.nan)
         are_largest = [np.equal(whole[place], out) for place in self.places(x)]
@@ -363,14 +363,14 @@ class MaxPool(Pooling):
         return self.put_back(chosen(are_largest, share), x)
 
 
-def chosen(masks: list[Any], g: Any) -> Iterator[Any]:
+def chosen(masks: list[Any], g) -> Iterator[Any]:
     """np.where(mask, g, 0) for each, as a product where that is the same: several times faster."""
     if isinstance(g, np.ndarray) and np.all(np.isfinite(g)):
         return (mask * g for mask in masks)
     return (np.where(mask, g, 0) for mask in masks)
 
 
-def laid_out_like(x: Any, g: Any) -> Any:
+def laid_out_like(x, g):
     """g with its axes in the order in memory that those of x have; to mix orders is slow."""
     if not are_ndarrays(x, g) or g.strides == x.strides:
         return g
@@ -407,7 +407,7 @@ class AveragePool(Pooling):
         whole = padded(x, self.margin)
         return reduce(np.add, [whole[place] for place in self.places(x)]) / self.covered(x)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         share = laid_out_like(out, g) / self.covered(x)
         return self.put_back(itertools.repeat(share, math.prod(self.kernel_size)), x)
 

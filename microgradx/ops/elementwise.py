@@ -116,27 +116,27 @@ def documented(examples: dict[Elementwise, tuple[str, str]]) -> dict[str, str]:
     return {op.name: str(op.__doc__) for op in examples}
 
 
-def _power_by_base(g: Any, out: Any, x: Any, y: Any) -> Any:
+def _power_by_base(g, out, x, y):
     # y xʸ⁻¹; at 0⁰ it is 0 · 0⁻¹, whose limit along the constant y = 0 is 0.
     return g * y * x ** np.where((x == 0) & (y == 0), 1, y - 1.0)
 
 
-def _power_by_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
+def _power_by_exponent(g, out, x, y):
     # xʸ ln x; 0ʸ is constantly 0 for y > 0, and 0 is also the convention at 0⁰.
     return g * out * np.log(np.where((x == 0) & (y >= 0), 1, x))
 
 
-def _of_quotient(x: Any, y: Any) -> Any:
+def _of_quotient(x, y):
     """x / y, and 0 where y is 0, in every order of derivative."""
     return np.where(y == 0, 0, x / np.where(y == 0, 1, y))
 
 
-def _over_square(x: Any, r: Any) -> Any:
+def _over_square(x, r):
     """x / r², where r² itself might under- or overflow."""
     return _of_quotient(_of_quotient(x, r), r)
 
 
-def _logaddexp_by_x(g: Any, out: Any, x: Any, y: Any) -> Any:
+def _logaddexp_by_x(g, out, x, y):
     # eˣ / (eˣ + eʸ), whose exponent is never positive. Equal infinities differ by NaN: they share.
     is_all = x == out
     exponent = np.where(is_all, 0, x) - np.where(is_all, 0, out)
@@ -144,7 +144,7 @@ def _logaddexp_by_x(g: Any, out: Any, x: Any, y: Any) -> Any:
     return g * np.where(is_all & (y == out), share / 2, share)
 
 
-def _tanh_by_x(g: Any, out: Any, x: Any) -> Any:
+def _tanh_by_x(g, out, x):
     slope = out * out
     if type(slope) is not np.ndarray:
         return g * (1 - slope)
@@ -152,7 +152,7 @@ def _tanh_by_x(g: Any, out: Any, x: Any) -> Any:
     return np.multiply(g, slope, out=slope)
 
 
-def gated(g: Any, is_open: Any) -> Any:
+def gated(g, is_open):
     """`g` where the gate is open, 0 elsewhere, be `g` infinite there: np.where, but faster.
 
     np.where takes ten times as long as a product, whose factor 0 would make NaN of an infinity;
@@ -167,7 +167,7 @@ def gated(g: Any, is_open: Any) -> Any:
 _INTEGERS = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}
 
 
-def _sinc_by_x(g: Any, out: Any, x: Any) -> Any:
+def _sinc_by_x(g, out, x):
     # (cos πx - sinc x) / x; near 0, where that cancels, its Taylor series.
     is_small = np.abs(x) < 0.3
     squared = np.where(is_small, math.pi * x, 0) ** 2
@@ -362,10 +362,10 @@ class NanToNum(Op):
         self.posinf = posinf
         self.neginf = neginf
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.nan_to_num(x, nan=self.nan, posinf=self.posinf, neginf=self.neginf)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         return np.where(np.isfinite(x), g, 0)
 
 
@@ -389,10 +389,10 @@ class Round(Op):
     def __init__(self, decimals: int = 0) -> None:
         self.decimals = decimals
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.round(x, self.decimals)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         return np.zeros_like(x)
 
 
@@ -414,10 +414,10 @@ class AsType(Op):
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return x.astype(self.dtype)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         return g
 
 

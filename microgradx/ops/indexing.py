@@ -44,10 +44,10 @@ class Index(Op):
     def __init__(self, index: tuple[Any, ...]) -> None:
         self.index = index
 
-    def forward(self, x: Any, *arrays: Any) -> Any:
+    def forward(self, x, *arrays):
         return x[_filled_in(self.index, arrays)]
 
-    def backward(self, g: Any, out: Any, x: Any, *arrays: Any) -> Any:
+    def backward(self, g, out, x, *arrays):
         gradient = AddAt(self.index, x.shape)(g, *arrays)
         return gradient, *(None for _ in arrays)
 
@@ -62,7 +62,7 @@ class AddAt(Op):
         self.index = index
         self.shape = shape
 
-    def forward(self, x: Any, *arrays: Any) -> Any:
+    def forward(self, x, *arrays):
         out = np.zeros_like(x, shape=self.shape)
         index = _filled_in(self.index, arrays)
         if any(array.dtype.kind != "b" for array in arrays):
@@ -71,7 +71,7 @@ class AddAt(Op):
             out[index] = x  # slices, integers and masks reach no place twice
         return out
 
-    def backward(self, g: Any, out: Any, x: Any, *arrays: Any) -> Any:
+    def backward(self, g, out, x, *arrays):
         return Index(self.index)(g, *arrays), *(None for _ in arrays)
 
 
@@ -84,12 +84,12 @@ class SetAt(Op):
     def __init__(self, index: tuple[Any, ...]) -> None:
         self.index = index
 
-    def forward(self, x: Any, y: Any, *arrays: Any) -> Any:
+    def forward(self, x, y, *arrays):
         out = x.copy()
         out[_filled_in(self.index, arrays)] = y
         return out
 
-    def backward(self, g: Any, out: Any, x: Any, y: Any, *arrays: Any) -> Any:
+    def backward(self, g, out, x, y, *arrays):
         index = _filled_in(self.index, [unwrap(array) for array in arrays])
         # What stands at each place in the end: 0 for x, or which element of y.
         source = np.zeros(x.shape, int)
@@ -114,7 +114,7 @@ def _filled_in(template: tuple[Any, ...], arrays: Sequence[Any]) -> tuple[Any, .
     return tuple(next(remaining) if part is _ARRAY else part for part in template)
 
 
-def _taken_apart(index: Any) -> tuple[tuple[Any, ...], list[Array]]:
+def _taken_apart(index) -> tuple[tuple[Any, ...], list[Array]]:
     """An index as a template, and the arrays that fill it in."""
     parts = index if isinstance(index, tuple) else (index,)
     is_array = [isinstance(part, list) or hasattr(part, "__array_function__") for part in parts]
@@ -141,7 +141,7 @@ def getitem(x: Any, index: Any) -> Any:
     return Index(template)(x, *arrays)
 
 
-def add_at(x: Any, positions: Array, shape: tuple[int, ...]) -> Any:
+def add_at(x, positions: Array, shape: tuple[int, ...]):
     """Zeros of a shape, to which the elements of x are added at positions along the first axis."""
     return AddAt((_ARRAY,), shape)(x, positions)
 
@@ -298,7 +298,7 @@ def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect"
     return _ordered(np.argpartition, a, axis, kth=kth, kind=kind)
 
 
-def _ordered(order: Any, a: Any, axis: int | None, **settings: Any) -> Any:
+def _ordered(order, a, axis: int | None, **settings):
     if axis is None:
         a, axis = ravel(a), -1
     return take_along_axis(a, order(unwrap(a), axis=axis, **settings), axis)

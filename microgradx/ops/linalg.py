@@ -45,11 +45,11 @@ __all__ = [
 nondifferentiable(np.linalg.matrix_rank)
 
 
-def _t(x: Any) -> Any:
+def _t(x):
     return np.swapaxes(x, -1, -2)
 
 
-def _beside(x: Any) -> Any:
+def _beside(x):
     """One number for each matrix, in a shape that broadcasts to the matrices."""
     return np.expand_dims(x, (-2, -1))
 
@@ -73,10 +73,10 @@ def matrix_transpose(x: Any, /) -> Any:
 class Inv(Op):
     formula = "x⁻¹"
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.linalg.inv(x)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         return -_t(out) @ g @ _t(out)
 
 
@@ -99,10 +99,10 @@ def inv(a: Any) -> Any:
 class Solve(Op):
     formula = "x⁻¹ y"
 
-    def forward(self, x: Any, y: Any) -> Any:
+    def forward(self, x, y):
         return np.linalg.solve(x, y)
 
-    def backward(self, g: Any, out: Any, x: Any, y: Any) -> Any:
+    def backward(self, g, out, x, y):
         by_y = np.linalg.solve(_t(x), g if y.ndim > 1 else np.expand_dims(g, -1))
         if y.ndim > 1:
             return -by_y @ _t(out), by_y
@@ -132,11 +132,11 @@ class Pinv(Op):
         self.rcond = rcond
         self.rtol = rtol
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         pinv: Any = np.linalg.pinv  # for NumPy, rtol=None means something
         return pinv(x, self.rcond) if self.rtol is None else pinv(x, self.rcond, rtol=self.rtol)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         self.check_rank(unwrap(x))
         p, pt, gt = out, _t(out), _t(g)
         rows, columns = (np.eye(n, dtype=x.dtype) for n in x.shape[-2:])
@@ -204,7 +204,7 @@ def matrix_power(a: Any, n: int) -> Any:
 # ---------------------------------------------------------------------------- determinants
 
 
-def _product_of_others(s: Any) -> Any:
+def _product_of_others(s):
     """For each element along the last axis, the product of all the others. No division."""
     one = np.ones_like(s[..., :1]) if s.shape[-1] else s
     before = np.cumprod(np.concatenate([one, s[..., :-1]], -1), -1)
@@ -227,11 +227,11 @@ class Cofactors(Op):
 
     formula = "det x · x⁻ᵀ"
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         u, s, vt, sign = _svd_and_sign(x)
         return sign * u * _product_of_others(s)[..., None, :] @ vt
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         if not isinstance(x, np.ndarray):
             y = _t(np.linalg.inv(x))
             return _beside(np.sum(g * out, axis=(-2, -1))) * y - y @ _t(g) @ out
@@ -249,10 +249,10 @@ _cofactors = Cofactors()
 class Det(Op):
     formula = "det x"
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.linalg.det(x)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         return _beside(g) * _cofactors(x)
 
 
@@ -277,10 +277,10 @@ class Slogdet(Op):
 
     formula = "ln |det x|"
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.stack(np.linalg.slogdet(x))
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         return _beside(g[1]) * _t(np.linalg.inv(x))
 
 
@@ -312,7 +312,7 @@ def slogdet(a: Any) -> SlogdetResult:
 # ---------------------------------------------------------------------------- symmetric matrices
 
 
-def _of_triangle(s: Any, lower: bool) -> Any:
+def _of_triangle(s, lower: bool):
     """The gradient at a triangle that stands for a symmetric matrix, from that at the matrix.
 
     An element off the diagonal stands in two places, so it receives what both do; the other
@@ -329,10 +329,10 @@ class Cholesky(Op):
     def __init__(self, upper: bool = False) -> None:
         self.upper = upper
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.linalg.cholesky(x, upper=self.upper)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         lt, g = (out, _t(g)) if self.upper else (_t(out), g)
         n = x.shape[-1]
         half = np.tri(n, k=-1, dtype=x.dtype) + np.eye(n, dtype=x.dtype) / 2
@@ -362,7 +362,7 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
 _ROUNDINGS = 8
 
 
-def _rounding(x: Array) -> Any:
+def _rounding(x: Array):
     """What rounding may make of the elements of each matrix, of the largest's size."""
     largest = np.max(np.abs(x), axis=(-2, -1), keepdims=True) if x.size else 0
     return _ROUNDINGS * max(x.shape[-2:]) * np.finfo(x.dtype).eps * largest
@@ -382,7 +382,7 @@ def _refuse_equal(what: str, values: Array, depends: Array, instead: str) -> Non
         )
 
 
-def _used(g: Any) -> Array:
+def _used(g) -> Array:
     """Of which vectors, in columns, the result makes use: those that receive a gradient.
 
     One vector of several that are arbitrary may be used in ways that no gradient at the one basis
@@ -399,11 +399,11 @@ class Eigh(Op):
     def __init__(self, UPLO: Any = "L") -> None:
         self.UPLO = UPLO
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         w, v = np.linalg.eigh(x, self.UPLO)
         return np.concatenate([w[..., None, :], v], axis=-2)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         w, v = out[..., :1, :], out[..., 1:, :]
         gw, gv = g[..., :1, :], g[..., 1:, :]
         m = _t(v) @ gv
@@ -457,10 +457,10 @@ class Eigvalsh(Op):
     def __init__(self, UPLO: Any = "L") -> None:
         self.UPLO = UPLO
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.linalg.eigvalsh(x, self.UPLO)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         v = np.linalg.eigh(x, self.UPLO).eigenvectors
         return _of_triangle(v * np.expand_dims(g, -2) @ _t(v), self.UPLO.upper() == "L")
 
@@ -486,11 +486,11 @@ class Svd(Op):
 
     formula = "u, s, v with x = u s vᵀ"
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         u, s, vt = np.linalg.svd(x, full_matrices=False)
         return np.concatenate([u, s[..., None, :], _t(vt)], axis=-2)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         m, n = x.shape[-2:]
         u, s, v = out[..., :m, :], out[..., m : m + 1, :], out[..., m + 1 :, :]
         gu, gs, gv = g[..., :m, :], g[..., m : m + 1, :], g[..., m + 1 :, :]
@@ -567,10 +567,10 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
 class Svdvals(Op):
     formula = "s with x = u s vᵀ"
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.linalg.svd(x, compute_uv=False)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         u, s, vt = np.linalg.svd(x, full_matrices=False)
         # A singular value is never below 0, so at 0 it has a kink, where the derivative is 0.
         return u * np.expand_dims(g * np.sign(s), -2) @ vt
@@ -597,11 +597,11 @@ class Qr(Op):
 
     formula = "q, r with x = q r"
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         q, r = np.linalg.qr(x)
         return np.concatenate([q, _t(r)], axis=-2)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         m, n = x.shape[-2:]
         k = min(m, n)
         q, gq = out[..., :m, :], g[..., :m, :]
@@ -673,10 +673,10 @@ class Norm(Reduction):
         super().__init__(axis, keepdims)
         self.p = p
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.linalg.norm(x, None if self.p == 2 else self.p, self.axis, self.keepdims)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         g, out = self.expand(g, x), self.expand(out, x)
         g, out = np.where(out == 0, 0, g), np.where(out == 0, 1, out)
         if self.p == 2:
@@ -715,7 +715,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     return np.expand_dims(result, axes) if keepdims else result
 
 
-def _vector_norm(x: Any, p: Any, axis: int, keepdims: bool) -> Any:
+def _vector_norm(x, p, axis: int, keepdims: bool):
     if p == 0:
         return np.sum(np.abs(np.sign(x)), axis=axis, keepdims=keepdims)
     reduction: Any = {1: np.sum, np.inf: _largest, -np.inf: np.min}.get(p)
@@ -724,13 +724,13 @@ def _vector_norm(x: Any, p: Any, axis: int, keepdims: bool) -> Any:
     return reduction(np.abs(x), axis=axis, keepdims=keepdims)
 
 
-def _largest(x: Any, axis: int, keepdims: bool = False) -> Any:
+def _largest(x, axis: int, keepdims: bool = False):
     """The maximum of what is not negative: 0 if there is nothing, and so is then the sum."""
     reduction = np.max if x.shape[axis] else np.sum
     return reduction(x, axis=axis, keepdims=keepdims)
 
 
-def _matrix_norm(x: Any, order: Any) -> Any:
+def _matrix_norm(x, order):
     if order == "nuc":
         return np.sum(svdvals(x), axis=-1)
     extreme: Any = _largest if order > 0 else np.min

@@ -43,7 +43,7 @@ class Normalise(Op):
     def derivatives(self) -> tuple[Any, ...]:  # type: ignore[override]
         return self.by_x, self.by_y, self.by_z
 
-    def statistics(self, x: Any) -> Statistics:
+    def statistics(self, x) -> Statistics:
         if self.saved is not None and isinstance(x, np.ndarray):
             return self.saved  # type: ignore[no-any-return]
         mean = np.mean(x, axis=self.axes, keepdims=True)
@@ -52,31 +52,31 @@ class Normalise(Op):
         deviation = np.sqrt(variance + self.eps)
         return Statistics(mean, variance, deviation, centred / deviation)
 
-    def forward(self, x: Any, y: Any = None, z: Any = None) -> Any:
+    def forward(self, x, y=None, z=None):
         out = self.statistics(x).normalised
         if y is not None:
             out = out * self.beside(y, x)
         return out if z is None else out + self.beside(z, x)
 
-    def forward_saving(self, x: Any, y: Any = None, z: Any = None) -> Any:
+    def forward_saving(self, x, y=None, z=None):
         self.saved = self.statistics(x)
         return self.forward(x, y, z)
 
-    def by_x(self, g: Any, out: Any, x: Any, y: Any = None, z: Any = None) -> Any:
+    def by_x(self, g, out, x, y=None, z=None):
         _, _, deviation, n = self.statistics(x)
         g = g if y is None else g * self.beside(y, x)
         return (g - self.mean(g) - n * self.mean(g * n)) / deviation
 
-    def by_y(self, g: Any, out: Any, x: Any, y: Any, z: Any = None) -> Any:
+    def by_y(self, g, out, x, y, z=None):
         return np.sum(g * self.statistics(x).normalised, axis=self.other_axes(x))
 
-    def by_z(self, g: Any, out: Any, x: Any, y: Any, z: Any) -> Any:
+    def by_z(self, g, out, x, y, z):
         return np.sum(g, axis=self.other_axes(x))
 
-    def mean(self, x: Any) -> Any:
+    def mean(self, x):
         return np.mean(x, axis=self.axes, keepdims=True)
 
-    def other_axes(self, x: Any) -> tuple[int, ...]:
+    def other_axes(self, x) -> tuple[int, ...]:
         """Those along which one of y and z serves all of x."""
         return tuple(axis for axis in range(x.ndim) if axis not in self.parameter_axes)
 

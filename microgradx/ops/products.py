@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import partial
 from string import ascii_letters, ascii_lowercase, ascii_uppercase
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from microgradx.arrays.dispatch import implements
+from microgradx.arrays.types import filled_vector
 from microgradx.engine import Op
 
 __all__ = [
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 
-def _matmul_by_x(g: Any, out: Any, x: Any, y: Any) -> Any:
+def _matmul_by_x(g, out, x, y):
     if y.ndim == 1:
         return np.expand_dims(g, -1) * y
     if x.ndim == 1:
@@ -43,7 +44,7 @@ def _matmul_by_x(g: Any, out: Any, x: Any, y: Any) -> Any:
     return np.matmul(g, np.swapaxes(y, -1, -2))  # g yᵀ
 
 
-def _matmul_by_y(g: Any, out: Any, x: Any, y: Any) -> Any:
+def _matmul_by_y(g, out, x, y):
     if y.ndim == 1:
         return x * np.expand_dims(g, -1)
     if x.ndim == 1:
@@ -64,7 +65,7 @@ class Matmul(Op):
     formula = "x y"
     derivatives = (_matmul_by_x, _matmul_by_y)
 
-    def forward(self, x: Any, y: Any) -> Any:
+    def forward(self, x, y):
         return np.matmul(x, y)
 
 
@@ -85,7 +86,7 @@ class Linear(Op):
         lambda g, out, x, w, b: _column_sums(g) if g.ndim == 2 else g,
     )
 
-    def forward(self, x: Any, w: Any, b: Any) -> Any:
+    def forward(self, x, w, b):
         if type(x) is not np.ndarray or x.ndim != 2:
             return np.matmul(x, np.transpose(w)) + b
         out = np.dot(x, w.T)
@@ -95,21 +96,14 @@ class Linear(Op):
         return out
 
 
-def _rows(x: Any) -> Any:
+def _rows(x):
     """All leading axes as one."""
     return x if x.ndim == 2 else np.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-def _column_sums(x: Any) -> Any:
+def _column_sums(x):
     """Σᵢ xᵢⱼ, as a product with ones: for small matrices in a third of the time of np.sum."""
-    return np.dot(_ones(len(x), x.dtype), x)
-
-
-@lru_cache(maxsize=16)
-def _ones(n: int, dtype: Any) -> Any:
-    ones = np.ones(n, dtype)
-    ones.flags.writeable = False
-    return ones
+    return np.dot(filled_vector(1.0, len(x), x.dtype), x)
 
 
 linear = implements("linear")(Linear())
@@ -189,7 +183,7 @@ class Vecdot(Op):
         lambda g, out, x, y: np.expand_dims(g, -1) * x,
     )
 
-    def forward(self, x: Any, y: Any) -> Any:
+    def forward(self, x, y):
         return np.vecdot(x, y)
 
 
@@ -206,7 +200,7 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     return _vecdot(_with_last(x1, axis), _with_last(x2, axis))
 
 
-def _with_last(x: Any, axis: int) -> Any:
+def _with_last(x, axis: int):
     """The axes in their order, but for one that becomes the last."""
     ndim = np.ndim(x)
     if ndim == 0 or axis == -1:
@@ -312,7 +306,7 @@ def multi_dot(arrays: Sequence[Any]) -> Any:
                 for k in range(i, j)
             )
 
-    def product(i: int, j: int) -> Any:
+    def product(i: int, j: int):
         k = best[i, j][1]
         return arrays[i] if i == j else matmul(product(i, k), product(k + 1, j))
 
@@ -331,14 +325,14 @@ class Einsum(Op):
         self.subscripts = subscripts
         self.optimize = optimize
 
-    def forward(self, *arrays: Any) -> Any:
+    def forward(self, *arrays):
         return np.einsum(self.subscripts, *arrays, optimize=self.optimize)
 
     @property
     def derivatives(self) -> tuple[Any, ...]:  # type: ignore[override]
         return tuple(partial(self.by_operand, k) for k in range(self.subscripts.count(",") + 1))
 
-    def by_operand(self, k: int, g: Any, out: Any, *arrays: Any) -> Any:
+    def by_operand(self, k: int, g, out, *arrays):
         """In place of operand `k` stands `g`, and of the result's letters the operand's."""
         if arrays[k].size == 0:
             return np.zeros_like(arrays[k])

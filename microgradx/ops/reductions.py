@@ -59,7 +59,7 @@ class Reduction(Op):
             return np.reshape(reduced, (1,) * x.ndim)
         return np.expand_dims(reduced, self.axis)
 
-    def count(self, x: Any) -> int:
+    def count(self, x) -> int:
         """How many elements of `x` each element of the result is made from."""
         if self.axis is None:
             return math.prod(x.shape)
@@ -70,30 +70,30 @@ class Reduction(Op):
 class Sum(Reduction):
     formula = "Σ x"
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.sum(x, axis=self.axis, keepdims=self.keepdims)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         return np.broadcast_to(self.expand(g, x), x.shape)
 
 
 class Mean(Reduction):
     formula = "Σ x / n"
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.mean(x, axis=self.axis, keepdims=self.keepdims)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         return np.broadcast_to(self.expand(g * (1 / (self.count(x) or 1)), x), x.shape)
 
 
 class Max(Reduction):
     formula = "max x"
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.max(x, axis=self.axis, keepdims=self.keepdims)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         # Ties share the gradient equally. Where the extremum stands is a constant.
         extreme = self.expand(out, x)
         is_extreme = (x == extreme) | (np.isnan(x) & np.isnan(extreme))
@@ -105,17 +105,17 @@ class Max(Reduction):
 class Min(Max):
     formula = "min x"
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.min(x, axis=self.axis, keepdims=self.keepdims)
 
 
 class Prod(Reduction):
     formula = "Π x"
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.prod(x, axis=self.axis, keepdims=self.keepdims)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         # The product of all the others, before and behind: exact where elements are 0.
         rows, back = as_last_axis(x, self.axis)
         before = _product_before(rows)
@@ -132,13 +132,13 @@ class Var(Reduction):
         super().__init__(axis, keepdims)
         self.ddof = ddof
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.var(x, axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         return self.expand(g, x) * (2 * self.share(x))
 
-    def share(self, x: Any) -> Any:
+    def share(self, x):
         """(x - mean) / (n - ddof). That the mean moves too has no part in it: Σ (x - mean) = 0."""
         freedom = self.count(x) - self.ddof
         deviation = x - np.mean(x, axis=self.axis, keepdims=True)
@@ -148,10 +148,10 @@ class Var(Reduction):
 class Std(Var):
     formula = "√var x"
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.std(x, axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         # Where all elements are equal it has a kink, as every norm at 0: the convention is 0.
         inverse = np.where(out == 0, 0, 1 / np.where(out == 0, 1, out))
         return self.expand(g * inverse, x) * self.share(x)
@@ -163,10 +163,10 @@ class Cumsum(Op):
     def __init__(self, axis: int) -> None:
         self.axis = axis
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.cumsum(x, axis=self.axis)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         return np.flip(np.cumsum(np.flip(g, self.axis), axis=self.axis), self.axis)
 
 
@@ -176,10 +176,10 @@ class Cumprod(Op):
     def __init__(self, axis: int) -> None:
         self.axis = axis
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.cumprod(x, axis=self.axis)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         # xᵢ is in all products from the i-th on. What they say of it, without the product before
         # it, is Σ gⱼ xᵢ₊₁ … xⱼ, gathered from the end on by r ← gᵢ + xᵢ₊₁ r: no division by 0.
         rows, gs = np.moveaxis(x, self.axis, 0), np.moveaxis(g, self.axis, 0)
@@ -194,12 +194,12 @@ class Cumprod(Op):
         return np.moveaxis(gradient, -1, self.axis)
 
 
-def _product_before(x: Any) -> Any:
+def _product_before(x):
     """For each element of the last axis the product of those before it."""
     return np.concatenate([np.ones_like(x[..., :1]), np.cumprod(x[..., :-1], axis=-1)], axis=-1)
 
 
-def as_last_axis(x: Any, axis: Axis) -> tuple[Any, Callable[[Any], Any]]:
+def as_last_axis(x, axis: Axis) -> tuple[Any, Callable[[Any], Any]]:
     """`x` with the axes of a reduction as its last one, and the way back for such an array."""
     # A single number has one axis more than none, for NumPy: axis=0.
     all_axes = axis is None or x.ndim == 0
@@ -208,7 +208,7 @@ def as_last_axis(x: Any, axis: Axis) -> tuple[Any, Callable[[Any], Any]]:
     moved = moveaxis(x, axes, last)
     kept = moved.shape[: x.ndim - len(axes)]
 
-    def back(rows: Any) -> Any:
+    def back(rows):
         return moveaxis(reshape(rows, moved.shape), last, axes)
 
     return reshape(moved, (*kept, math.prod(moved.shape[len(kept) :]))), back
@@ -297,7 +297,7 @@ def cumprod(a: Any, axis: int | None = None) -> Any:
     return _running(Cumprod, a, axis)
 
 
-def _running(op: Callable[[int], Op], a: Any, axis: int | None) -> Any:
+def _running(op: Callable[[int], Op], a, axis: int | None):
     a = as_array(a)
     if axis is None or a.ndim == 0:
         a, axis = ravel(a), axis or 0

@@ -58,10 +58,10 @@ class Reshape(Op):
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.reshape(x, self.shape)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         return np.reshape(g, x.shape)
 
 
@@ -71,10 +71,10 @@ class Transpose(Op):
     def __init__(self, axes: tuple[int, ...] | None) -> None:
         self.axes = axes
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.transpose(x, self.axes)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         if self.axes is None:
             return np.transpose(g)
         order = [axis % g.ndim for axis in self.axes]
@@ -88,10 +88,10 @@ class BroadcastTo(Op):
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x):
         return np.broadcast_to(x, self.shape)
 
-    def backward(self, g: Any, out: Any, x: Any) -> Any:
+    def backward(self, g, out, x):
         return g  # the sweep sums over what was broadcast
 
 
@@ -101,10 +101,10 @@ class Concatenate(Op):
     def __init__(self, axis: int | None) -> None:
         self.axis = axis
 
-    def forward(self, *arrays: Any) -> Any:
+    def forward(self, *arrays):
         return np.concatenate(arrays, axis=self.axis)
 
-    def backward(self, g: Any, out: Any, *arrays: Any) -> Any:
+    def backward(self, g, out, *arrays):
         gradients = []
         start = 0
         for x in arrays:
@@ -269,7 +269,7 @@ def atleast_3d(*arys: Any) -> Any:
     return _each(lambda x: x if x.ndim > 2 else reshape(x, shapes.get(x.ndim, (*x.shape, 1))), arys)
 
 
-def _each(change: Callable[[Any], Any], arrays: tuple[Any, ...]) -> Any:
+def _each(change: Callable[[Any], Any], arrays: tuple[Any, ...]):
     """Of one array the result, of several a tuple of them, as NumPy has it."""
     changed = tuple(change(as_array(x)) for x in arrays)
     return changed[0] if len(changed) == 1 else changed
@@ -449,7 +449,7 @@ def dsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     return split(_with_axes(ary, 3), indices_or_sections, 2)
 
 
-def _with_axes(ary: Any, least: int) -> Any:
+def _with_axes(ary, least: int):
     ary = as_array(ary)
     if ary.ndim < least:
         raise ValueError(f"an array of shape {ary.shape} has not the {least} axes this needs")
