@@ -25,6 +25,7 @@ import numpy as np
 
 from microgradx.arrays.types import as_array, unwrap
 from microgradx.autograd import accumulate_seeds
+from microgradx.common.nested import leaves_of, map_nested
 from microgradx.engine import Tensor, as_tensor, reverse_topological_order, sweep
 from microgradx.graph.grad_mode import enable_grad, grad_enabled, transforming
 from microgradx.ops.elementwise import copy
@@ -113,7 +114,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., tuple[
     """
     _check_function(f)
     run = _Run(f, primals, {}, tuple(range(len(primals))))
-    outs = [_result(leaf) for leaf in _leaves(run.result)]
+    outs = [_result(leaf) for leaf in leaves_of(run.result)]
 
     def pull(v: Any) -> tuple[Any, ...]:
         weights = _fitted(v, run.result, "a weight for the result")
@@ -139,7 +140,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     primals, tangents = _as_arguments(primals), _as_arguments(tangents)
     run = _Run(f, primals, {}, tuple(range(len(primals))))
     directions = _fitted(tangents, primals, "a tangent for the argument")
-    outs = [_result(leaf) for leaf in _leaves(run.result)]
+    outs = [_result(leaf) for leaf in leaves_of(run.result)]
     nested = run.is_nested(*outs, *directions)
     with enable_grad():
         weights = [_variable(np.zeros(out.shape, _float_of(out))) for out in outs]
@@ -157,7 +158,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
         return pushed[v] if nested else as_array(pushed[v]).copy()
 
     answers = iter([tangent(v) for v in weights])
-    return run.unwrapped(run.result), _mapped(lambda _: next(answers), run.result)
+    return run.unwrapped(run.result), map_nested(lambda _: next(answers), run.result)
 
 
 def hvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
@@ -177,7 +178,7 @@ def hvp(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
 
     def slope(*args: Any) -> Any:
         """The directional derivative of `f`."""
-        gradients = _leaves(grad(f, every)(*args))
+        gradients = leaves_of(grad(f, every)(*args))
         return builtins.sum(sum(g * v) for g, v in zip(gradients, directions, strict=True))
 
     products = grad(slope, every)(*arguments)
@@ -203,7 +204,7 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     @functools.wraps(f)
     def matrix(*args: Any, **kwargs: Any) -> Any:
         run = _Run(f, args, kwargs, argnums)
-        return _mapped(lambda y: _jacobian_of(_result(y), run), run.result)
+        return map_nested(lambda y: _jacobian_of(_result(y), run), run.result)
 
     return matrix
 
@@ -214,11 +215,11 @@ def _jacobian_of(out: Tensor, run: _Run) -> Any:
     for i in range(out.size):
         unit = np.zeros_like(out.data)
         unit[np.unravel_index(i, out.shape)] = 1
-        rows.append(_leaves(run.pull([(out, as_tensor(unit))], nested)))
+        rows.append(leaves_of(run.pull([(out, as_tensor(unit))], nested)))
     empty = [np.zeros((0, *x.shape), x.dtype) for x in run.variables]
     columns = [stack(column) for column in zip(*rows, strict=True)] if rows else empty
     found = iter([reshape(c, out.shape + c.shape[1:]) for c in columns])
-    return _mapped(lambda _: next(found), run.selected)
+    return map_nested(lambda _: next(found), run.selected)
 
 
 def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
@@ -270,10 +271,10 @@ class _Run:
         self._is_recorded_outside = grad_enabled.get()
         with enable_grad():
             for place in dict.fromkeys(places):
-                arguments[place] = _mapped(_wrapped, arguments[place])
+                arguments[place] = map_nested(_wrapped, arguments[place])
             several = tuple(arguments[place] for place in places)
             self.selected = several[0] if _is_one(argnums) else several
-            self.variables: list[Tensor] = _leaves(self.selected)
+            self.variables: list[Tensor] = leaves_of(self.selected)
             positional = [arguments[i] for i in range(len(args))]
             token = transforming.set(True)
             try:
@@ -306,7 +307,7 @@ class _Run:
                 return np.zeros_like(x.data)
             return arrived[x] if nested else as_array(arrived[x]).copy()
 
-        return _mapped(gradient, self.selected)
+        return map_nested(gradient, self.selected)
 
     def unwrapped(self, structure: Any) -> Any:
         """A result as plain arrays, but for what depends on Tensors from outside."""
@@ -314,7 +315,7 @@ class _Run:
         def unwrap(x: Any) -> Any:
             return x.data if isinstance(x, Tensor) and not self.is_nested(x) else x
 
-        return _mapped(unwrap, structure)
+        return map_nested(unwrap, structure)
 
 
 def _wrapped(x: Any) -> Tensor:
@@ -396,7 +397,7 @@ def _fitted(values: Any, like: Any, what: str) -> list[Tensor]:
             raise ValueError(f"{what} has shape {value.shape}, and needs that of it: {x.shape}")
         return as_tensor(value, _float_of(x))
 
-    return _leaves(_mapped(fit, like, values))
+    return leaves_of(map_nested(fit, like, values))
 
 
 def _float_of(x: Tensor) -> np.dtype[Any]:
@@ -423,34 +424,3 @@ def _check_function(f: Any) -> None:
 
 def _name(f: Callable[..., Any]) -> str:
     return getattr(f, "__name__", type(f).__name__)
-
-
-# ---------------------------------------------------------------------------- nested structures
-
-
-def _mapped(function: Callable[..., Any], structure: Any, *others: Any) -> Any:
-    """A nested structure with the function applied to its leaves, and to those of others."""
-    if isinstance(structure, (dict, list, tuple)):
-        for other in others:
-            if (
-                type(other) is not type(structure)
-                or len(other) != len(structure)
-                or (isinstance(structure, dict) and set(other) != set(structure))
-            ):
-                raise ValueError(f"{other!r} has not the structure of {structure!r}")
-    if isinstance(structure, dict):
-        return {
-            key: _mapped(function, value, *[other[key] for other in others])
-            for key, value in structure.items()
-        }
-    if isinstance(structure, (list, tuple)):
-        items = [_mapped(function, *each) for each in zip(structure, *others, strict=True)]
-        return type(structure)(*items) if hasattr(structure, "_fields") else type(structure)(items)
-    return function(structure, *others)
-
-
-def _leaves(structure: Any) -> list[Any]:
-    """The leaves of a nested structure, in its order."""
-    leaves: list[Any] = []
-    _mapped(leaves.append, structure)
-    return leaves

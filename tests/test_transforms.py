@@ -443,11 +443,11 @@ def test_weights_and_tangents_must_fit():
     with pytest.raises(ValueError, match=r"a weight for the result has shape \(\).*\(2,\)"):
         vjp(np.sin, x)[1](1.0)
     for tangents in ((1.0,), 1.0, (1.0, 2.0, 3.0), [1.0, 2.0]):
-        with pytest.raises(ValueError, match="has not the structure of"):
+        with pytest.raises(ValueError, match="does not have the structure of"):
             jvp(np.add, (1.0, 2.0), tangents)
-    with pytest.raises(ValueError, match="has not the structure of"):
+    with pytest.raises(ValueError, match="does not have the structure of"):
         vjp(lambda x: {"a": x}, x)[1]({"b": x})
-    with pytest.raises(ValueError, match="has not the structure of"):
+    with pytest.raises(ValueError, match="does not have the structure of"):
         jvp(lambda p: p["a"], {"a": x}, {"b": x})
 
 

@@ -12,9 +12,9 @@ __all__ = ["manual_seed", "default_generator", "as_generator"]
 
 _default = np.random.default_rng()
 
-# While a program is captured: what stands there for a generator, and records what is drawn.
-standing_in: ContextVar[Callable[[np.random.Generator], Any] | None] = ContextVar(
-    "standing_in", default=None
+# While a program is traced: returns what replaces a generator, and records what is drawn.
+generator_tracer: ContextVar[Callable[[np.random.Generator], Any] | None] = ContextVar(
+    "generator_tracer", default=None
 )
 
 
@@ -60,5 +60,5 @@ def as_generator(generator: Any) -> np.random.Generator:
             f"generator must be a numpy.random.Generator, not {generator!r}; "
             "np.random.default_rng(0) makes one from the seed 0"
         )
-    stand_in = standing_in.get()
-    return generator if stand_in is None else stand_in(generator)
+    tracer = generator_tracer.get()
+    return generator if tracer is None else tracer(generator)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from microgradx.arrays.types import Array
-from microgradx.common.randomness import default_generator, standing_in
-from microgradx.compiler.ir import Constant, Input, Program, Value, arguments_of, mapped
+from microgradx.common.nested import map_nested
+from microgradx.common.randomness import default_generator, generator_tracer
+from microgradx.compiler.ir import Constant, Input, Program, Value, arguments_of
 from microgradx.compiler.names import Naming
 from microgradx.compiler.passes import simplified
 from microgradx.compiler.primitives import joined, piece
@@ -98,12 +99,12 @@ class Capture:
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Ops are observed, and what is drawn is recorded."""
-        token = standing_in.set(self.generator)
+        token = generator_tracer.set(self.generator)
         try:
             with observe(self.naming), enable_grad():
                 yield
         finally:
-            standing_in.reset(token)
+            generator_tracer.reset(token)
 
     def captured(
         self,
@@ -141,4 +142,4 @@ class Capture:
                 return positions.get(x, x.name)
             return repr(x) if isinstance(x, (int, float)) else x
 
-        return [(call.function, mapped(part, (call.args, call.kwargs))) for call in calls]
+        return [(call.function, map_nested(part, (call.args, call.kwargs))) for call in calls]

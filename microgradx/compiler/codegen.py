@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from microgradx.common.nested import leaves_of
 from microgradx.compiler.buffers import Place, Result, Writer, Written, fresh, piece_text
 from microgradx.compiler.cross_entropy import source_of, write_softmax_cross_entropy
-from microgradx.compiler.ir import Call, Constant, Program, Value, leaves
+from microgradx.compiler.ir import Call, Constant, Program, Value
 from microgradx.compiler.primitives import check_labels, drawn, joined, piece, softmax_cross_entropy
 from microgradx.compiler.tracing import VIEWS, CaptureError, add_at, converted, set_item
 
@@ -261,7 +262,7 @@ def _write_view(writer: Writer, call: Call) -> bool:
     """A view needs no memory; that of an array which stays is made beforehand."""
     source = call.args[0]
     rest = call.args[1:], call.kwargs
-    if source not in writer.places or any(isinstance(x, Value) for x in leaves(rest)):
+    if source not in writer.places or any(isinstance(x, Value) for x in leaves_of(rest)):
         return False
     place = writer.places[source]
     view = call.function(place.array, *call.args[1:], **call.kwargs)

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from microgradx.common.nested import leaves_of
+
 __all__ = [
     "Call",
     "Constant",
@@ -22,8 +24,6 @@ __all__ = [
     "Value",
     "arguments_of",
     "is_uniform",
-    "leaves",
-    "mapped",
     "values_in",
 ]
 
@@ -114,34 +114,9 @@ class Part:
     values: tuple[Value, ...] = ()
 
 
-def mapped(function: Callable[[Any], Any], structure: Any) -> Any:
-    """Arguments with the function applied to each leaf of their lists, tuples, dicts, slices."""
-    kind = type(structure)
-    if kind is tuple:
-        return tuple([mapped(function, item) for item in structure])
-    if kind is list:
-        return [mapped(function, item) for item in structure]
-    if kind is slice:
-        parts = (structure.start, structure.stop, structure.step)
-        return slice(*(mapped(function, part) for part in parts))
-    if not issubclass(kind, (dict, list, tuple)):
-        return function(structure)
-    if issubclass(kind, dict):
-        return {key: mapped(function, item) for key, item in structure.items()}
-    items = [mapped(function, item) for item in structure]
-    return kind(*items) if hasattr(kind, "_fields") else kind(items)
-
-
-def leaves(structure: Any) -> list[Any]:
-    """All that is in lists, tuples, dicts and slices."""
-    found: list[Any] = []
-    mapped(found.append, structure)
-    return found
-
-
 def values_in(structure: Any) -> Iterator[Value]:
     """The values among arguments."""
-    return (value for value in leaves(structure) if isinstance(value, Value))
+    return (value for value in leaves_of(structure) if isinstance(value, Value))
 
 
 def arguments_of(call: Call) -> Iterator[Value]:

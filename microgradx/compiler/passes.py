@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from microgradx.common.nested import map_nested
 from microgradx.compiler.ir import (
     Call,
     Constant,
     Value,
     arguments_of,
     is_uniform,
-    mapped,
     values_in,
 )
 from microgradx.compiler.tracing import VIEWS, converted, key_of
@@ -35,7 +35,7 @@ def simplified(calls: Sequence[Call], results: Sequence[Value]) -> tuple[list[Ca
         return instead.get(x, x) if isinstance(x, Value) else x
 
     for call in calls:
-        call.args, call.kwargs = mapped(current, call.args), mapped(current, call.kwargs)
+        call.args, call.kwargs = map_nested(current, call.args), map_nested(current, call.kwargs)
         value = _simpler(call)
         key = value if value is not call or call.is_unique else key_of(call)
         found = known.setdefault(key, value)
@@ -116,7 +116,7 @@ def _is_all_of_it(call: Call) -> bool:
 def _folded(call: Call) -> Constant | Value | None:
     """What is always the same: of constants alone, or where one operand decides."""
     if all(isinstance(x, Constant) for x in arguments_of(call)):
-        args, kwargs = mapped(_data, (call.args, call.kwargs))
+        args, kwargs = map_nested(_data, (call.args, call.kwargs))
         with np.errstate(all="ignore"):
             data = np.asarray(call.function(*args, **kwargs))
         return Constant(call.shape, call.dtype, data)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from microgradx.arrays.types import unwrap
+from microgradx.common.nested import map_nested
 from microgradx.compiler.capture import Capture, Captured
-from microgradx.compiler.ir import mapped
 from microgradx.compiler.names import names_of_arguments, names_of_locals
 from microgradx.compiler.tracing import CaptureError, RecordedArray, RecordedNumber
 from microgradx.engine import Tensor
@@ -31,7 +31,7 @@ def captured_function(
         capture.naming.function_began = next(creation_counter)
 
         def recorded(name: str, x: Any, capture: Capture = capture) -> Any:
-            return mapped(functools.partial(_recorded_argument, capture, name), x)
+            return map_nested(functools.partial(_recorded_argument, capture, name), x)
 
         with capture.recording(), names_of_locals(function, capture.number_names):
             result = function(
@@ -58,9 +58,9 @@ def captured_function(
         x.value.name = x.value.name or "result"
         return _Result(len(results) - 1)
 
-    structure = mapped(placed, result)
+    structure = map_nested(placed, result)
     captured = capture.captured(results, {})
-    captured.rebuilt = lambda arrays: mapped(
+    captured.rebuilt = lambda arrays: map_nested(
         lambda x: arrays[x.position] if isinstance(x, _Result) else x, structure
     )
     return captured

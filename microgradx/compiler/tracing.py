@@ -21,7 +21,8 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from microgradx.arrays.methods import ArrayMethods
 from microgradx.arrays.types import Array, UnknownValues
 from microgradx.common.messages import callers_frame
-from microgradx.compiler.ir import Call, Constant, Input, Part, Value, leaves, mapped, values_in
+from microgradx.common.nested import leaves_of, map_nested
+from microgradx.compiler.ir import Call, Constant, Input, Part, Value, values_in
 from microgradx.compiler.primitives import check_labels, drawn
 
 __all__ = [
@@ -120,15 +121,15 @@ class Recorder:
         self, function: Any, args: Any, kwargs: dict[str, Any], *, is_unique: bool = False
     ) -> Any:
         """What the function gives for the examples, recorded; plain if it is always the same."""
-        example_args, example_kwargs = mapped(_example, args), mapped(_example, kwargs)
+        example_args, example_kwargs = map_nested(_example, args), map_nested(_example, kwargs)
         if function in CHANGES:  # they write, and not into what others hold
             example_args = (example_args[0].copy(), *example_args[1:])
         with np.errstate(all="ignore"):  # it is the program that computes
             result = function(*example_args, **example_kwargs)
-        given = leaves((args, kwargs))
-        args, kwargs = mapped(_value, args), mapped(_value, kwargs)
+        given = leaves_of((args, kwargs))
+        args, kwargs = map_nested(_value, args), map_nested(_value, kwargs)
         if not is_unique and all(isinstance(v, Constant) for v in values_in((args, kwargs))):
-            recorded = mapped(self.constant, result)
+            recorded = map_nested(self.constant, result)
         else:
             value = self._recorded(function, args, kwargs, result, is_unique)
             if isinstance(result, (tuple, list)):
@@ -139,7 +140,7 @@ class Recorder:
                 recorded = RecordedNumber(self, result, value)
             else:
                 recorded = RecordedArray(self, np.asarray(result), value)
-        _mark_views(leaves(recorded), given)
+        _mark_views(leaves_of(recorded), given)
         return recorded
 
     def _item(self, several: Value, i: int, example: Any) -> RecordedArray:
@@ -252,9 +253,9 @@ class RecordedArray(NDArrayOperatorsMixin):
             return NotImplemented
         name = f"np.{function.__name__}"
         if function in _STATIC:
-            return function(*mapped(_example, args), **mapped(_example, kwargs))
+            return function(*map_nested(_example, args), **map_nested(_example, kwargs))
         if function in _LIKE:
-            like = function(*mapped(_example, args), **mapped(_example, kwargs))
+            like = function(*map_nested(_example, args), **map_nested(_example, kwargs))
             return self.recorder.constant(like)
         if function in _SHAPED_BY_VALUES or (function is np.where and len(args) == 1):
             raise refused(
