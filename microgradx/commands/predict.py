@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     from microgradx.training.tables import read_new_rows
 
     classifier = load_classifier(arguments.model)
-    features, labels = read_new_rows(arguments.file, classifier.layout)
+    features, labels = read_new_rows(arguments.file, classifier.schema)
     probabilities = classifier.predict_proba(features, arguments.temperature)
     predicted = [classifier.label_names[i] for i in np.argmax(probabilities, axis=1)]
     rows = csv.writer(sys.stdout, lineterminator="\n")

@@ -137,7 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from microgradx.data import stratified_split
     from microgradx.functional import cross_entropy
-    from microgradx.training.classifier import Classifier, fitted_standardiser
+    from microgradx.training.classifier import Classifier, fit_scaler
     from microgradx.training.datasets import load_table
     from microgradx.training.loop import cosine_decay, evaluate, train
     from microgradx.training.persistence import save_classifier
@@ -151,9 +151,9 @@ def run(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
     _make_directory(out)
     training, held_out = stratified_split(table.labels, 0.2, for_split)
-    classifier = Classifier.untrained(
-        fitted_standardiser(table.features[training], table.layout),
-        table.layout,
+    classifier = Classifier.from_architecture(
+        fit_scaler(table.features[training], table.schema),
+        table.schema,
         table.label_names,
         hidden_sizes=arguments.hidden,
         activation=arguments.activation,
@@ -161,8 +161,8 @@ def run(arguments: argparse.Namespace) -> int:
         generator=for_weights,
     )
     _introduce(arguments.data, table, classifier, len(training), len(held_out))
-    x, y = classifier.standardised(table.features[training]), table.labels[training]
-    x_held_out = classifier.standardised(table.features[held_out])
+    x, y = classifier.standardise(table.features[training]), table.labels[training]
+    x_held_out = classifier.standardise(table.features[held_out])
     y_held_out = table.labels[held_out]
     _verify(classifier, x, y, arguments)
 
@@ -265,7 +265,7 @@ def _verify(classifier: Classifier, x: Array, y: Array, arguments: argparse.Name
     from microgradx.training.verification import verify_gradients
 
     twin = MLP(
-        classifier.layout.columns,
+        classifier.schema.columns,
         classifier.hidden_sizes,
         len(classifier.label_names),
         classifier.activation,

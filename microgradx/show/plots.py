@@ -140,7 +140,7 @@ def plot_predictions(
         raise ValueError("there are no rows to draw; give at least one")
     probabilities = classifier.predict_proba(features)
     with _style() as figure_of:
-        if classifier.layout.columns == 2:
+        if classifier.schema.columns == 2:
             figure = _plane(figure_of, classifier, features, labels, probabilities)
         else:
             figure = _cards(figure_of, classifier, features, labels, probabilities)
@@ -151,7 +151,7 @@ def _cards(
     figure_of: Any, classifier: Classifier, features: Array, labels: Array, probabilities: Array
 ) -> Any:
     """Cards, each with a row of the table on the left, bars of its probabilities on the right."""
-    images = classifier.layout.image_shape is not None
+    images = classifier.schema.image_shape is not None
     across = 4 if images else 3
     groups = _chosen(labels, probabilities, across)
     bars = min(probabilities.shape[1], 10)
@@ -166,7 +166,7 @@ def _cards(
             left, right = cell.subplots(1, 2, width_ratios=(1.25, 1))
             if images:
                 left.imshow(
-                    features[row].reshape(classifier.layout.image_shape),
+                    features[row].reshape(classifier.schema.image_shape),
                     cmap="gray_r",
                     interpolation="nearest",
                 )
@@ -229,12 +229,12 @@ def _bars(axes: Any, names: Sequence[str], label: int, p: Array, n: int) -> None
 
 def _write_features(axes: Any, classifier: Classifier, features: Array) -> None:
     """The features that are furthest from their means, with their values."""
-    distance = np.abs(classifier.standardised(features[None])[0])
+    distance = np.abs(classifier.standardise(features[None])[0])
     shown = np.sort(np.argsort(-distance, kind="stable")[:6])
     axes.axis("off")
     for line, i in enumerate(shown.tolist()):
         y = 0.94 - 0.168 * line
-        name = _short(classifier.layout.feature_name(i), 19)
+        name = _short(classifier.schema.feature_name(i), 19)
         value = f"{features[i]:.4g}" if abs(features[i]) >= 1 else f"{features[i]:.3g}"
         place = {"transform": axes.transAxes, "fontsize": 7.5, "va": "top"}
         axes.text(0.0, y, name, color=QUIET, **place)
@@ -301,8 +301,8 @@ def _plane(
             linewidths=1.3,
             label="wrong",
         )
-    axes.set_xlabel(classifier.layout.feature_name(0))
-    axes.set_ylabel(classifier.layout.feature_name(1))
+    axes.set_xlabel(classifier.schema.feature_name(0))
+    axes.set_ylabel(classifier.schema.feature_name(1))
     axes.set_title(
         f"{len(labels)} rows held out, {np.sum(wrong)} wrong; "
         f"probabilities at temperature {classifier.temperature:g}",

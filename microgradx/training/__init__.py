@@ -10,7 +10,7 @@ from microgradx.training.datasets import load_table
 from microgradx.training.loop import Epoch, History, cosine_decay, evaluate, train
 from microgradx.training.metrics import accuracy, confusion_matrix
 from microgradx.training.persistence import load_classifier, save_classifier
-from microgradx.training.tables import Layout, Table, read_new_rows, read_table
+from microgradx.training.tables import Table, TableSchema, read_new_rows, read_table
 from microgradx.training.verification import Verification, verify_gradients
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "read_table",
     "read_new_rows",
     "Table",
-    "Layout",
+    "TableSchema",
     "InputError",
     "Classifier",
     "save_classifier",

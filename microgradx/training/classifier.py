@@ -1,4 +1,4 @@
-"""A network together with what it needs to meet new rows: their layout, standardisation, labels."""
+"""A network together with what it needs to meet new rows: their schema, standardisation, labels."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from microgradx.data import StandardScaler
 from microgradx.functional import softmax
 from microgradx.graph.grad_mode import no_grad
 from microgradx.nn import MLP
-from microgradx.training.tables import Layout
+from microgradx.training.tables import TableSchema
 
-__all__ = ["Activation", "Classifier", "fitted_standardiser"]
+__all__ = ["Activation", "Classifier", "fit_scaler"]
 
 Activation = Literal["relu", "tanh", "sigmoid"]
 
 
-def fitted_standardiser(features: Array, layout: Layout) -> StandardScaler:
+def fit_scaler(features: Array, schema: TableSchema) -> StandardScaler:
     """Means and scales of the columns of features (rows, columns), which shall be training rows.
 
     The pixels of images are all in the same unit and share one mean and one scale. On a scale of
@@ -28,14 +28,14 @@ def fitted_standardiser(features: Array, layout: Layout) -> StandardScaler:
 
     Raises InputError for a column whose numbers are too large to have a standard deviation.
 
-    >>> fitted_standardiser(np.array([[0.0, 4.0], [0.0, 4.0]]), Layout(2, image_shape=(1, 2))).mean
+    >>> fit_scaler(np.array([[0.0, 4.0], [0.0, 4.0]]), TableSchema(2, image_shape=(1, 2))).mean
     array([2., 2.])
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        fitted = StandardScaler().fit(features.reshape(-1, 1) if layout.image_shape else features)
+        fitted = StandardScaler().fit(features.reshape(-1, 1) if schema.image_shape else features)
     mean, scale = np.asarray(fitted.mean), np.asarray(fitted.scale)
     if not np.all(np.isfinite(scale)):
-        column = layout.feature_name(int(np.argmin(np.isfinite(scale))))
+        column = schema.feature_name(int(np.argmin(np.isfinite(scale))))
         raise InputError(
             f"the numbers in {quote(column)} are too large to have a standard deviation; divide "
             "them by a power of ten"
@@ -49,8 +49,8 @@ class Classifier:
     """A multilayer perceptron that answers for raw features, as they stand in a table.
 
     >>> import numpy as np
-    >>> classifier = Classifier.untrained(
-    ...     StandardScaler().fit([[1.0, 50.0], [3.0, 70.0]]), Layout(2), ("no", "yes"),
+    >>> classifier = Classifier.from_architecture(
+    ...     StandardScaler().fit([[1.0, 50.0], [3.0, 70.0]]), TableSchema(2), ("no", "yes"),
     ...     hidden_sizes=(8,), generator=np.random.default_rng(0))
     >>> classifier.predict_proba(np.array([[2.0, 60.0]])).shape
     (1, 2)
@@ -59,16 +59,16 @@ class Classifier:
     model: MLP
     hidden_sizes: tuple[int, ...]
     activation: Activation
-    standardiser: StandardScaler
-    layout: Layout
+    scaler: StandardScaler
+    schema: TableSchema
     label_names: tuple[str, ...]
     temperature: float = 1.0
 
     @classmethod
-    def untrained(
+    def from_architecture(
         cls,
-        standardiser: StandardScaler,
-        layout: Layout,
+        scaler: StandardScaler,
+        schema: TableSchema,
         label_names: tuple[str, ...],
         *,
         hidden_sizes: tuple[int, ...] = (128,),
@@ -79,30 +79,30 @@ class Classifier:
     ) -> Classifier:
         """One whose weights are as initialisation draws them."""
         model = MLP(
-            layout.columns,
+            schema.columns,
             hidden_sizes,
             len(label_names),
             activation,
             dtype=dtype,
             generator=generator,
         )
-        return cls(model, hidden_sizes, activation, standardiser, layout, label_names, temperature)
+        return cls(model, hidden_sizes, activation, scaler, schema, label_names, temperature)
 
-    def standardised(self, features: Any) -> Array:
+    def standardise(self, features: Any) -> Array:
         """Features as the network takes them: (rows, columns) of float32.
 
         What is more than a million standard deviations from the mean counts as that far, so that
         no layer overflows.
         """
         with np.errstate(over="ignore"):
-            standardised = self.standardiser.transform(features)
+            standardised = self.scaler.transform(features)
         return np.clip(standardised, -1e6, 1e6).astype(np.float32)
 
     def logits(self, features: Any) -> Array:
         """Scores (rows, classes) for rows of raw features (rows, columns)."""
         self.model.eval()
         with no_grad(), np.errstate(over="ignore", invalid="ignore"):
-            logits: Array = self.model(self.standardised(features)).data
+            logits: Array = self.model(self.standardise(features)).data
         return logits
 
     def predict_proba(self, features: Any, temperature: float | None = None) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from microgradx.arrays.types import Array
 from microgradx.common.messages import InputError
 from microgradx.data import moons, spirals
-from microgradx.training.tables import Layout, Table, read_table
+from microgradx.training.tables import Table, TableSchema, read_table
 
 __all__ = ["load_table"]
 
@@ -81,9 +81,9 @@ def _table(
     feature_names: list[str],
     image_shape: tuple[int, int] | None,
 ) -> Table:
-    layout = Layout(
+    schema = TableSchema(
         columns=features.shape[1], feature_names=tuple(feature_names), image_shape=image_shape
     )
     return Table(
-        np.asarray(features, np.float64), np.asarray(labels, np.int64), tuple(label_names), layout
+        np.asarray(features, np.float64), np.asarray(labels, np.int64), tuple(label_names), schema
     )

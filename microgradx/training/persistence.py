@@ -17,7 +17,7 @@ from microgradx.common.files import load_arrays, replacing, require_file
 from microgradx.common.messages import InputError
 from microgradx.data import StandardScaler
 from microgradx.training.classifier import Classifier
-from microgradx.training.tables import Layout
+from microgradx.training.tables import TableSchema
 
 __all__ = ["load_classifier", "save_classifier"]
 
@@ -27,7 +27,7 @@ VERSION = 1
 
 def save_classifier(classifier: Classifier, path: str | Path) -> None:
     """Write a classifier to a file; one that is there already is replaced, once all is written."""
-    layout = classifier.layout
+    schema = classifier.schema
     description = {
         "format": FORMAT,
         "version": VERSION,
@@ -35,16 +35,16 @@ def save_classifier(classifier: Classifier, path: str | Path) -> None:
         "activation": classifier.activation,
         "temperature": classifier.temperature,
         "label_names": classifier.label_names,
-        "columns": layout.columns,
-        "feature_names": layout.feature_names,
-        "label": layout.label,
-        "label_position": layout.label_position,
-        "image_shape": layout.image_shape,
+        "columns": schema.columns,
+        "feature_names": schema.feature_names,
+        "label": schema.label,
+        "label_position": schema.label_position,
+        "image_shape": schema.image_shape,
     }
     arrays: dict[str, Any] = {
         "description": np.array(json.dumps(description)),
-        "mean": classifier.standardiser.mean,
-        "scale": classifier.standardiser.scale,
+        "mean": classifier.scaler.mean,
+        "scale": classifier.scaler.scale,
     }
     for name, weight in classifier.model.state_dict().items():
         arrays[f"weights/{name}"] = weight
@@ -72,16 +72,16 @@ def load_classifier(path: str | Path) -> Classifier:
                 f"{path} was written by a newer microgradx, in version {described['version']} of "
                 f"the format, and this one reads up to {VERSION}; upgrade it"
             )
-        layout = Layout(
+        schema = TableSchema(
             columns=described["columns"],
             feature_names=_tuple(described["feature_names"]),
             label=described["label"],
             label_position=described["label_position"],
             image_shape=_tuple(described["image_shape"]),
         )
-        classifier = Classifier.untrained(
+        classifier = Classifier.from_architecture(
             StandardScaler(found["mean"], found["scale"]),
-            layout,
+            schema,
             tuple(described["label_names"]),
             hidden_sizes=tuple(described["hidden_sizes"]),
             activation=described["activation"],

@@ -18,11 +18,11 @@ from microgradx.arrays.types import Array
 from microgradx.common.files import load_arrays, require_file
 from microgradx.common.messages import InputError, quote, shorten
 
-__all__ = ["Layout", "Table", "read_new_rows", "read_table"]
+__all__ = ["TableSchema", "Table", "read_new_rows", "read_table"]
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableSchema:
     """Where a table has what: all that must be known of it to read new rows of the same kind."""
 
     columns: int  # how many features there are
@@ -47,7 +47,7 @@ class Table:
     features: Array
     labels: Array
     label_names: tuple[str, ...]
-    layout: Layout
+    schema: TableSchema
 
 
 def read_table(path: str | Path, label: str | None = None) -> Table:
@@ -66,7 +66,7 @@ def read_table(path: str | Path, label: str | None = None) -> Table:
     return _read_npz(path, label) if path.suffix.lower() == ".npz" else _read_csv(path, label)
 
 
-def read_new_rows(path: str | Path, layout: Layout) -> tuple[Array, list[str] | None]:
+def read_new_rows(path: str | Path, schema: TableSchema) -> tuple[Array, list[str] | None]:
     """Features (rows, columns) of a file laid out as another was, and its labels if it has them.
 
     The columns of a CSV file with a header are found by their names, in any order, and others
@@ -76,8 +76,8 @@ def read_new_rows(path: str | Path, layout: Layout) -> tuple[Array, list[str] | 
     """
     path = _a_table(path)
     if path.suffix.lower() == ".npz":
-        return _read_new_npz(path, layout)
-    return _read_new_csv(path, layout)
+        return _read_new_npz(path, schema)
+    return _read_new_csv(path, schema)
 
 
 def _a_table(path: str | Path) -> Path:
@@ -116,37 +116,37 @@ def _read_csv(path: Path, label: str | None) -> Table:
     for (number, _), text in zip(lines, labels, strict=True):
         if not text:
             raise InputError(f"{_place(path, number, position, names)}: the label is missing")
-    layout = Layout(
+    schema = TableSchema(
         columns=len(kept),
         feature_names=tuple(names[i] for i in kept) if names else None,
         label=names[position] if names else "label",
         label_position=position,
     )
-    return _table(path, features, labels, layout)
+    return _table(path, features, labels, schema)
 
 
-def _read_new_csv(path: Path, layout: Layout) -> tuple[Array, list[str] | None]:
+def _read_new_csv(path: Path, schema: TableSchema) -> tuple[Array, list[str] | None]:
     lines = _lines(path)
     first = lines[0][1]
     label_at: int | None
     names: tuple[str, ...] | None = None
-    if layout.feature_names and set(layout.feature_names) <= set(first):
+    if schema.feature_names and set(schema.feature_names) <= set(first):
         _check_distinct(first, path)
         names = tuple(first)
-        kept = [first.index(name) for name in layout.feature_names]
-        label_at = first.index(layout.label) if layout.label in first else None
+        kept = [first.index(name) for name in schema.feature_names]
+        label_at = first.index(schema.label) if schema.label in first else None
     else:
-        with_label = len(first) == layout.columns + 1
-        if len(first) != layout.columns and not with_label:
+        with_label = len(first) == schema.columns + 1
+        if len(first) != schema.columns and not with_label:
             raise InputError(
-                f"{path} has {len(first)} columns, and the model was trained on {layout.columns}"
-                f" ({shorten([layout.feature_name(i) for i in range(layout.columns)])})"
+                f"{path} has {len(first)} columns, and the model was trained on {schema.columns}"
+                f" ({shorten([schema.feature_name(i) for i in range(schema.columns)])})"
             )
-        label_at = layout.label_position % len(first) if with_label else None
+        label_at = schema.label_position % len(first) if with_label else None
         kept = [i for i in range(len(first)) if i != label_at]
         if _is_header(path, lines[0], kept):
-            if layout.feature_names:
-                missing = [name for name in layout.feature_names if name not in first]
+            if schema.feature_names:
+                missing = [name for name in schema.feature_names if name not in first]
                 raise InputError(f"{path}: the header lacks {shorten(missing)}")
             names = tuple(first)
     if names:
@@ -282,19 +282,19 @@ def _read_npz(path: Path, label: str | None) -> Table:
             "which has the labels"
         )
     labels = _label_texts(path, name, arrays[name], len(features))
-    layout = Layout(features.shape[1], label=name, image_shape=image_shape)
-    return _table(path, features, labels, layout)
+    schema = TableSchema(features.shape[1], label=name, image_shape=image_shape)
+    return _table(path, features, labels, schema)
 
 
-def _read_new_npz(path: Path, layout: Layout) -> tuple[Array, list[str] | None]:
-    arrays, there = load_arrays(path, "X", layout.label, "y")
+def _read_new_npz(path: Path, schema: TableSchema) -> tuple[Array, list[str] | None]:
+    arrays, there = load_arrays(path, "X", schema.label, "y")
     features, _ = _features(path, arrays, there)
-    if features.shape[1] != layout.columns:
+    if features.shape[1] != schema.columns:
         raise InputError(
             f"{path}: X has {features.shape[1]} features in a row, and the model was trained on "
-            f"{layout.columns}"
+            f"{schema.columns}"
         )
-    name = layout.label if layout.label in arrays else "y"
+    name = schema.label if schema.label in arrays else "y"
     if name not in arrays:
         return features, None
     return features, _label_texts(path, name, arrays[name], len(features))
@@ -335,7 +335,7 @@ def _label_texts(path: Path, name: str, labels: Array, rows: int) -> list[str]:
 # ---------------------------------------------------------------------------- labels
 
 
-def _table(path: Path, features: Array, labels: list[str], layout: Layout) -> Table:
+def _table(path: Path, features: Array, labels: list[str], schema: TableSchema) -> Table:
     """Labels as integers, in their natural order, after a look at whether they can be learnt."""
     names, counts = np.unique(np.array(labels, dtype=object), return_counts=True)
     rows = dict(zip(names.tolist(), counts.tolist(), strict=True))
@@ -353,7 +353,7 @@ def _table(path: Path, features: Array, labels: list[str], layout: Layout) -> Ta
     ordered = sorted(rows, key=int if all(map(_is_integer, rows)) else str)
     index = {name: i for i, name in enumerate(ordered)}
     encoded = np.array([index[label] for label in labels], dtype=np.int64)
-    return Table(features, encoded, tuple(ordered), layout)
+    return Table(features, encoded, tuple(ordered), schema)
 
 
 def _is_integer(text: str) -> bool:

@@ -88,7 +88,7 @@ def test_images_in_arrays(train, predict, tmp_path, without_pictures):
     np.savez(tmp_path / "images.npz", X=images.astype(np.uint8), tone=y)
     status, *_ = train("--data", "images.npz", "--label", "tone", "--out", "run")
     assert status == 0
-    assert load_classifier(tmp_path / "run" / "model.npz").layout.image_shape == (3, 3)
+    assert load_classifier(tmp_path / "run" / "model.npz").schema.image_shape == (3, 3)
     status, _, err = predict(tmp_path / "run" / "model.npz", tmp_path / "images.npz")
     assert status == 0
     assert "100.00% of the 40 rows" in err

@@ -8,7 +8,7 @@ import pytest
 from microgradx.data import StandardScaler
 from microgradx.show import plots
 from microgradx.show.plots import PlottingError, plot_curves, plot_predictions
-from microgradx.training import Classifier, Epoch, Layout
+from microgradx.training import Classifier, Epoch, TableSchema
 
 EPOCHS = [Epoch(i, 1 / i, 1 - 0.5 / i, 1.2 / i, 1 - 0.6 / i) for i in range(1, 6)]
 
@@ -29,9 +29,9 @@ def figures(monkeypatch):
 
 
 def classifier(columns, classes, image_shape=None, feature_names=None):
-    return Classifier.untrained(
+    return Classifier.from_architecture(
         StandardScaler(np.zeros(columns), np.ones(columns)),
-        Layout(columns, feature_names, image_shape=image_shape),
+        TableSchema(columns, feature_names, image_shape=image_shape),
         tuple(f"class {i}" for i in range(classes)),
         hidden_sizes=(4,),
         generator=np.random.default_rng(0),

@@ -5,21 +5,21 @@ import pytest
 
 from microgradx import softmax
 from microgradx.data import StandardScaler
-from microgradx.training import Classifier, InputError, Layout
-from microgradx.training.classifier import fitted_standardiser
+from microgradx.training import Classifier, InputError, TableSchema
+from microgradx.training.classifier import fit_scaler
 
 
 @pytest.fixture
 def classifier():
     generator = np.random.default_rng(0)
-    return Classifier.untrained(
-        StandardScaler([1.0, 2.0], [2.0, 4.0]), Layout(2), ("a", "b", "c"), generator=generator
+    return Classifier.from_architecture(
+        StandardScaler([1.0, 2.0], [2.0, 4.0]), TableSchema(2), ("a", "b", "c"), generator=generator
     )
 
 
 def test_features_are_standardised_and_probabilities_at_the_temperature(classifier):
     x = np.array([[3.0, 2.0], [1.0, -6.0]])
-    assert classifier.standardised(x).tolist() == [[1.0, 0.0], [0.0, -2.0]]
+    assert classifier.standardise(x).tolist() == [[1.0, 0.0], [0.0, -2.0]]
     logits = classifier.model(np.array([[1.0, 0.0], [0.0, -2.0]])).data
     assert np.array_equal(classifier.logits(x), logits)
     assert np.array_equal(classifier.predict_proba(x), softmax(logits))
@@ -36,10 +36,10 @@ def test_outliers_overflow_nowhere(classifier):
 
 def test_columns_have_scales_of_their_own_and_pixels_share_one():
     x = np.array([[0.0, 10.0, 7.0], [2.0, 30.0, 7.0]])
-    columns = fitted_standardiser(x, Layout(3))
+    columns = fit_scaler(x, TableSchema(3))
     assert columns.mean.tolist() == [1, 20, 7]
     assert columns.scale.tolist() == [1, 10, 1]
-    pixels = fitted_standardiser(x, Layout(3, image_shape=(1, 3)))
+    pixels = fit_scaler(x, TableSchema(3, image_shape=(1, 3)))
     np.testing.assert_allclose(pixels.mean, x.mean())
     np.testing.assert_allclose(pixels.scale, x.std())
     assert pixels.mean.shape == pixels.scale.shape == (3,)
@@ -47,4 +47,4 @@ def test_columns_have_scales_of_their_own_and_pixels_share_one():
 
 def test_numbers_too_large_to_standardise_are_refused():
     with pytest.raises(InputError, match="'width' are too large"):
-        fitted_standardiser(np.array([[1.0, 1e300], [2.0, -1e300]]), Layout(2, ("id", "width")))
+        fit_scaler(np.array([[1.0, 1e300], [2.0, -1e300]]), TableSchema(2, ("id", "width")))

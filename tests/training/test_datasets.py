@@ -23,8 +23,8 @@ def test_bundled_data(name, shape, classes):
     assert table.features.shape == shape
     assert len(table.label_names) == classes
     assert sorted(set(table.labels.tolist())) == list(range(classes))
-    assert len(table.layout.feature_names) == shape[1]
-    assert table.layout.image_shape == ((8, 8) if name == "digits" else None)
+    assert len(table.schema.feature_names) == shape[1]
+    assert table.schema.image_shape == ((8, 8) if name == "digits" else None)
 
 
 @pytest.mark.parametrize("name", ["moons", "spirals"])

@@ -8,15 +8,21 @@ import numpy as np
 import pytest
 
 from microgradx.data import StandardScaler
-from microgradx.training import Classifier, InputError, Layout, load_classifier, save_classifier
+from microgradx.training import (
+    Classifier,
+    InputError,
+    TableSchema,
+    load_classifier,
+    save_classifier,
+)
 
 
 @pytest.fixture
 def classifier():
     generator = np.random.default_rng(0)
-    return Classifier.untrained(
+    return Classifier.from_architecture(
         StandardScaler().fit(generator.normal(3, 2, (20, 4))),
-        Layout(4, ("a", "b b", "ç", "'"), "kind", 2, (2, 2)),
+        TableSchema(4, ("a", "b b", "ç", "'"), "kind", 2, (2, 2)),
         ("no", "yes", "perhaps, or not\n"),
         hidden_sizes=(5, 3),
         activation="tanh",
@@ -29,7 +35,7 @@ def test_everything_comes_back(classifier, tmp_path):
     path = tmp_path / "model.npz"
     save_classifier(classifier, path)
     loaded = load_classifier(path)
-    for name in ("hidden_sizes", "activation", "layout", "label_names", "temperature"):
+    for name in ("hidden_sizes", "activation", "schema", "label_names", "temperature"):
         assert getattr(loaded, name) == getattr(classifier, name)
     x = np.random.default_rng(1).normal(size=(50, 4))
     assert np.array_equal(loaded.predict_proba(x), classifier.predict_proba(x))

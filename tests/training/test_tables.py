@@ -47,27 +47,27 @@ def test_without_a_header_the_last_column_is_the_label(csv):
     assert table.features.tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
     assert table.label_names == ("a", "b")
     assert table.labels.tolist() == [0, 1, 0, 1]
-    assert table.layout.feature_names is None
-    assert table.layout.feature_name(1) == "column 2"
+    assert table.schema.feature_names is None
+    assert table.schema.feature_name(1) == "column 2"
 
 
 def test_a_first_line_without_numbers_is_a_header(csv):
     table = read_table(csv("width,height,kind\n" + ROWS))
-    assert table.layout.feature_names == ("width", "height")
-    assert table.layout.label == "kind"
+    assert table.schema.feature_names == ("width", "height")
+    assert table.schema.label == "kind"
     assert len(table.labels) == 4
 
 
 def test_the_label_column_may_be_named_and_stand_anywhere(csv):
     table = read_table(csv("kind,width,height\na,1,2\nb,3,4\na,5,6\nb,7,8\n"), label="kind")
     assert table.features.tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
-    assert table.layout.feature_names == ("width", "height")
-    assert table.layout.label_position == 0
+    assert table.schema.feature_names == ("width", "height")
+    assert table.schema.label_position == 0
 
 
 def test_a_named_label_makes_the_first_line_a_header_even_if_names_are_numbers(csv):
     table = read_table(csv("0,1,kind\n" + ROWS), label="kind")
-    assert table.layout.feature_names == ("0", "1")
+    assert table.schema.feature_names == ("0", "1")
     assert len(table.labels) == 4
 
 
@@ -135,7 +135,7 @@ def test_a_bad_cell_in_the_first_line_does_not_make_it_a_header(csv):
 def test_the_bad_cell_is_found_though_a_label_before_it_has_the_same_text(csv):
     trained = read_table(csv("kind,w,h\na,1,2\nb,3,4\na,5,6\nb,7,8\n", "trained.csv"), "kind")
     with pytest.raises(InputError, match="line 1, column 3"):
-        read_new_rows(csv("x,1,x\n"), trained.layout)
+        read_new_rows(csv("x,1,x\n"), trained.schema)
 
 
 def test_a_long_cell_does_not_fill_the_screen(csv):
@@ -175,7 +175,7 @@ def test_arrays_X_and_y(npz):
 def test_labels_may_be_text_or_any_integers(npz, y):
     table = read_table(npz(X=X, sort=np.array(y)), label="sort")
     assert [table.label_names[i] for i in table.labels] == [str(label) for label in y]
-    assert table.layout.label == "sort"
+    assert table.schema.label == "sort"
 
 
 def test_floats_that_are_integers_are_labels_too(npz):
@@ -185,7 +185,7 @@ def test_floats_that_are_integers_are_labels_too(npz):
 def test_images_are_flattened_and_their_shape_kept(npz):
     table = read_table(npz(X=np.arange(48).reshape(4, 3, 4), y=Y))
     assert table.features.shape == (4, 12)
-    assert table.layout.image_shape == (3, 4)
+    assert table.schema.image_shape == (3, 4)
 
 
 def test_other_arrays_in_the_file_are_left_alone(npz):
@@ -233,39 +233,39 @@ def test_damaged_files(tmp_path, npz):
 
 
 @pytest.fixture
-def layout(csv):
-    return read_table(csv("w,h,kind\n" + ROWS, "trained.csv")).layout
+def schema(csv):
+    return read_table(csv("w,h,kind\n" + ROWS, "trained.csv")).schema
 
 
-def test_columns_are_found_by_name_in_any_order(csv, layout):
-    features, labels = read_new_rows(csv("extra,h,w\nx,2,1\ny,4,3\n"), layout)
+def test_columns_are_found_by_name_in_any_order(csv, schema):
+    features, labels = read_new_rows(csv("extra,h,w\nx,2,1\ny,4,3\n"), schema)
     assert features.tolist() == [[1, 2], [3, 4]]
     assert labels is None
 
 
-def test_a_label_column_is_found_by_name_and_may_be_blank(csv, layout):
-    features, labels = read_new_rows(csv("kind,h,w\na,2,1\n,4,3\n"), layout)
+def test_a_label_column_is_found_by_name_and_may_be_blank(csv, schema):
+    features, labels = read_new_rows(csv("kind,h,w\na,2,1\n,4,3\n"), schema)
     assert features.tolist() == [[1, 2], [3, 4]]
     assert labels == ["a", ""]
 
 
-def test_without_a_header_columns_go_by_position(csv, layout):
-    assert read_new_rows(csv("1,2\n"), layout)[0].tolist() == [[1, 2]]
-    features, labels = read_new_rows(csv("1,2,a\n"), layout)
+def test_without_a_header_columns_go_by_position(csv, schema):
+    assert read_new_rows(csv("1,2\n"), schema)[0].tolist() == [[1, 2]]
+    features, labels = read_new_rows(csv("1,2,a\n"), schema)
     assert features.tolist() == [[1, 2]]
     assert labels == ["a"]
 
 
 def test_without_a_header_the_label_is_where_it_was_in_training(csv):
     trained = read_table(csv("kind,w,h\na,1,2\nb,3,4\na,5,6\nb,7,8\n", "trained.csv"), "kind")
-    features, labels = read_new_rows(csv("b,9,8\n"), trained.layout)
+    features, labels = read_new_rows(csv("b,9,8\n"), trained.schema)
     assert features.tolist() == [[9, 8]]
     assert labels == ["b"]
 
 
 def test_a_header_is_passed_over_if_training_had_none(csv):
     trained = read_table(csv(ROWS, "trained.csv"))
-    assert read_new_rows(csv("w,h\n1,2\n"), trained.layout)[0].tolist() == [[1, 2]]
+    assert read_new_rows(csv("w,h\n1,2\n"), trained.schema)[0].tolist() == [[1, 2]]
 
 
 @pytest.mark.parametrize(
@@ -278,20 +278,20 @@ def test_a_header_is_passed_over_if_training_had_none(csv):
         ("h,w,h\n1,2,3\n", "both called 'h'"),
     ],
 )
-def test_new_rows_that_do_not_fit(csv, layout, text, message):
+def test_new_rows_that_do_not_fit(csv, schema, text, message):
     with pytest.raises(InputError) as caught:
-        read_new_rows(csv(text), layout)
+        read_new_rows(csv(text), schema)
     assert message in str(caught.value)
 
 
 def test_new_rows_from_arrays(npz):
-    layout = read_table(npz(X=X, y=Y)).layout
-    features, labels = read_new_rows(npz(X=X[:1]), layout)
+    schema = read_table(npz(X=X, y=Y)).schema
+    features, labels = read_new_rows(npz(X=X[:1]), schema)
     assert features.tolist() == [[0, 1]]
     assert labels is None
-    assert read_new_rows(npz(X=X, y=Y), layout)[1] == ["0", "1", "0", "1"]
+    assert read_new_rows(npz(X=X, y=Y), schema)[1] == ["0", "1", "0", "1"]
     with pytest.raises(InputError, match="X has 1 features in a row"):
-        read_new_rows(npz(X=X[:, :1]), layout)
+        read_new_rows(npz(X=X[:, :1]), schema)
 
 
 @pytest.mark.parametrize(
