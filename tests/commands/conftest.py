@@ -1,16 +1,16 @@
-"""Commands as a user gives them, in an empty directory."""
+"""Commands as a user runs them, in an empty directory."""
 
 from functools import partial
 
 import pytest
 
 from microgradx import cli
-from microgradx.commands import train as training
+from microgradx.commands import train as train_command
 
 
 @pytest.fixture
 def run(capsys, tmp_path, monkeypatch):
-    """Runs a command; gives status, stdout and stderr."""
+    """Runs a command; returns status, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -32,4 +32,4 @@ def predict(run):
 
 @pytest.fixture
 def without_pictures(monkeypatch):
-    monkeypatch.setattr(training, "_draw", lambda *arguments: [])
+    monkeypatch.setattr(train_command, "_save_pictures", lambda *arguments: [])

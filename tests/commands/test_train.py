@@ -121,18 +121,6 @@ def test_options_reach_the_training(train, tmp_path, without_pictures, one, othe
     assert not np.array_equal(a.logits(x), b.logits(x))
 
 
-def test_many_classes_and_long_names_still_make_a_table():
-    names = [f"a class with a rather long name, {i}" for i in range(12)]
-    labels = np.arange(12)
-    lines = command._confusion(labels, labels, names).splitlines()
-    assert len(lines) == 14
-    assert all(len(line) <= 100 for line in lines)
-    names = [f"{i}" for i in range(60)]
-    predicted = np.where(np.arange(60) < 3, 59, np.arange(60))
-    lines = command._confusion(np.arange(60), predicted, names).splitlines()
-    assert [line.split() for line in lines[1:]] == [[str(i), "59", "1"] for i in range(3)]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_digits_with_the_defaults(train, without_pictures, seed):
@@ -212,7 +200,7 @@ def batch(self):
             signal.raise_signal(signal.SIGINT)
 
 Lines.batch = batch
-train._draw = lambda *arguments: []
+train._save_pictures = lambda *arguments: []
 status = cli.main(sys.argv[1:])
 print("batches", batches)
 sys.exit(status)
@@ -253,7 +241,7 @@ def test_ctrl_c_before_and_after_the_training_has_no_traceback(train, monkeypatc
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "_verify", interrupt)
+    monkeypatch.setattr(command, "_print_verification", interrupt)
     status, _, err = train("--data", "moons", "--out", "run")
     assert (status, err) == (130, "\nmicrogradx: interrupted\n")
 

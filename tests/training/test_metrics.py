@@ -5,6 +5,7 @@ import pytest
 
 from microgradx import Tensor
 from microgradx.training import accuracy, confusion_matrix
+from microgradx.training.metrics import format_confusion_matrix
 
 
 def test_confusion_counts_pairs_and_has_accuracy_on_its_diagonal():
@@ -33,3 +34,15 @@ def test_what_does_not_fit_is_refused():
     for labels, predicted in (([3], [0]), ([0], [3]), ([-1], [0])):
         with pytest.raises(ValueError, match="do not fit 3 classes"):
             confusion_matrix(labels, predicted, 3)
+
+
+def test_many_classes_and_long_names_still_make_a_table():
+    names = [f"a class with a rather long name, {i}" for i in range(12)]
+    labels = np.arange(12)
+    lines = format_confusion_matrix(labels, labels, names).splitlines()
+    assert len(lines) == 14
+    assert all(len(line) <= 100 for line in lines)
+    names = [f"{i}" for i in range(60)]
+    predicted = np.where(np.arange(60) < 3, 59, np.arange(60))
+    lines = format_confusion_matrix(np.arange(60), predicted, names).splitlines()
+    assert [line.split() for line in lines[1:]] == [[str(i), "59", "1"] for i in range(3)]

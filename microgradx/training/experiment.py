@@ -1,0 +1,153 @@
+"""A whole training: split a table, train a classifier on most rows, measure it on the others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from microgradx.data import stratified_split
+from microgradx.engine import Tensor
+from microgradx.functional import cross_entropy
+from microgradx.nn import MLP
+from microgradx.optim import SGD, Adam
+from microgradx.training.classifier import Activation, Classifier, fit_scaler
+from microgradx.training.datasets import load_table
+from microgradx.training.loop import Epoch, History, cosine_decay, evaluate, train
+from microgradx.training.verification import Verification, verify_gradients
+
+if TYPE_CHECKING:
+    from microgradx.compiler.compiled import CompiledStep
+
+__all__ = ["Experiment"]
+
+
+class Experiment:
+    """A table, of which a fifth of the rows is held out, and a classifier to train on the others.
+
+    The same seed gives the same bits. The loss is the cross-entropy with label smoothing.
+
+    >>> experiment = Experiment("moons", hidden_sizes=(8,), label_smoothing=0.0)
+    >>> history = experiment.train("adam", lr=0.01, epochs=20)
+    >>> loss, accuracy = experiment.evaluate()
+    >>> accuracy > 0.8
+    True
+    """
+
+    def __init__(
+        self,
+        data: str | Path,
+        *,
+        label: str | None = None,
+        hidden_sizes: tuple[int, ...] = (256,),
+        activation: Activation = "relu",
+        temperature: float = 1.0,
+        label_smoothing: float = 0.05,
+        batch_size: int = 32,
+        seed: int = 0,
+    ) -> None:
+        # A stream for each use: more rows, say, must not change the weights that are drawn.
+        streams = np.random.SeedSequence(seed).spawn(4)
+        for_data, for_split, for_weights, self._for_batches = map(np.random.default_rng, streams)
+        self.table = table = load_table(data, label=label, generator=for_data)
+        training, held_out = stratified_split(table.labels, 0.2, for_split)
+        self.classifier = Classifier.from_architecture(
+            fit_scaler(table.features[training], table.schema),
+            table.schema,
+            table.label_names,
+            hidden_sizes=hidden_sizes,
+            activation=activation,
+            temperature=temperature,
+            generator=for_weights,
+        )
+        self.x = self.classifier.standardise(table.features[training])
+        self.y = table.labels[training]
+        self.raw_held_out = table.features[held_out]
+        self.x_held_out = self.classifier.standardise(self.raw_held_out)
+        self.y_held_out = table.labels[held_out]
+        self.label_smoothing, self.batch_size, self.seed = label_smoothing, batch_size, seed
+        self.loss = partial(cross_entropy, label_smoothing=label_smoothing)
+        self.compiled: CompiledStep | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(len(self.y) / self.batch_size)
+
+    def verify_gradients(self) -> Verification:
+        """Check the gradients on a few rows, in float64, where a wrong one cannot hide."""
+        classifier = self.classifier
+        twin = MLP(
+            classifier.schema.columns,
+            classifier.hidden_sizes,
+            len(classifier.label_names),
+            classifier.activation,
+            dtype=np.float64,
+            generator=np.random.default_rng(0),
+        )
+        twin.load_state_dict(classifier.model.state_dict())
+        return verify_gradients(
+            twin,
+            self.x[:16].astype(np.float64),
+            self.y[:16],
+            label_smoothing=self.label_smoothing,
+            seed=self.seed,
+        )
+
+    def train(
+        self,
+        optimizer: Literal["sgd", "momentum", "adam"],
+        *,
+        lr: float,
+        epochs: int,
+        compiled: bool = False,
+        on_batch: Callable[[], None] | None = None,
+        on_epoch: Callable[[Epoch], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> History:
+        """Train the classifier; the learning rate falls to 0 along a cosine.
+
+        With `compiled`, the steps run as generated NumPy source, and `self.compiled` is the step.
+        """
+        model = self.classifier.model
+        momentum = 0.9 if optimizer == "momentum" else 0.0
+        adam_or_sgd = (
+            Adam(model.parameters(), lr)
+            if optimizer == "adam"
+            else SGD(model.parameters(), lr, momentum=momentum)
+        )
+        if compiled:
+            from microgradx.compiler.compiled import CompiledStep
+
+            self.compiled = CompiledStep(model, self.loss, adam_or_sgd)
+        return train(
+            model,
+            self.x,
+            self.y,
+            optimizer=adam_or_sgd,
+            epochs=epochs,
+            batch_size=self.batch_size,
+            loss=self.loss,
+            compiled=self.compiled,
+            decay=cosine_decay,
+            validation=(self.x_held_out, self.y_held_out),
+            generator=self._for_batches,
+            on_batch=on_batch,
+            on_epoch=on_epoch,
+            should_stop=should_stop,
+        )
+
+    def evaluate(self) -> tuple[float, float]:
+        """Cross-entropy (without label smoothing) and accuracy on the rows held out."""
+        return evaluate(self.classifier.model, self.x_held_out, self.y_held_out)
+
+    def loss_of_few_rows(self, rows: int = 4) -> Any:
+        """The loss of a training step on a few rows: a Tensor with its graph, to be drawn."""
+        self.classifier.model.train()
+        logits = self.classifier.model(Tensor(self.x[:rows], name="features"))
+        loss = self.loss(logits, Tensor(self.y[:rows], name="labels"))
+        loss.name = "loss"
+        return loss
