@@ -156,8 +156,9 @@ class Op:
                 out = _make(op.forward_saving(*arrays), op, inputs)
         except (ValueError, TypeError, IndexError) as error:
             raise with_context(error, f"{self!r} of {format_inputs(inputs)}") from error
-        for observer in observers.get():
-            observer.forward(self, inputs, out)
+        if watching := observers.get():
+            for observer in watching:
+                observer.forward(self, inputs, out)
         return out
 
     def __repr__(self) -> str:
@@ -310,8 +311,9 @@ def sweep(
                     continue
                 if derivatives:
                     gradient = gradient(*arguments)
-                for observer in watching:
-                    observer.backward(tensor, x, g, gradient)
+                if watching:
+                    for observer in watching:
+                        observer.backward(tensor, x, g, gradient)
                 if create_graph:
                     gradient = as_tensor(gradient)
                 array = x.array

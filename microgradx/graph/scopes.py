@@ -12,6 +12,8 @@ __all__ = ["Scope", "leave_scope", "scope"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_new = tuple.__new__
+
 
 class Scope(NamedTuple):
     """A call of a composed function or module, on the Tensor that is its result.
@@ -39,7 +41,7 @@ def leave_scope(called: Any, start: int, out: Any) -> Any:
     since have larger ones.
     """
     if getattr(out, "op", None) is not None and out.sequence_number > start:
-        out.scopes = (*out.scopes, Scope(called, start))
+        out.scopes += (_new(Scope, (called, start)),)  # in a third of the time of Scope(…)
     return out
 
 
