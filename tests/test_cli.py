@@ -18,7 +18,7 @@ from microgradx.cli import main
     ("arguments", "message"),
     [
         ("train --data none.csv", "none.csv: there is no such file"),
-        ("train --data number", "there is no data called 'number'"),
+        ("train --data number", "there is no data set called 'number'"),
         ("train --data bad.csv", "bad.csv, line 3, column 2 ('height'): 'x' is not a number"),
         ("train --data one.csv", "every row has the same label"),
         ("train --data few.csv", "too few rows with the label 'b'"),

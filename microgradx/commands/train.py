@@ -130,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
     from microgradx.training.interruption import defer_interrupt
     from microgradx.training.metrics import format_confusion_matrix
     from microgradx.training.persistence import save_classifier
-    from microgradx.training.progress import progress_on
+    from microgradx.training.progress import show_progress
 
     experiment = Experiment(
         arguments.data,
@@ -149,7 +149,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     steps = experiment.steps_per_epoch
     epochs = arguments.epochs or max(EPOCHS, math.ceil(STEPS / steps))
-    with progress_on(sys.stdout, epochs, steps) as progress, defer_interrupt() as is_interrupted:
+    with show_progress(sys.stdout, epochs, steps) as progress, defer_interrupt() as is_interrupted:
         history = experiment.train(
             arguments.optimizer,
             lr=LEARNING_RATES[arguments.optimizer] if arguments.lr is None else arguments.lr,

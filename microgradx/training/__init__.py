@@ -1,7 +1,7 @@
 """Training a classifier, from a table in a file to a model in a file.
 
 `train` is the loop, for any model and any loss. Around it: tables and data sets by name, metrics,
-the proof that the gradients are right, and a `Classifier` that remembers what its network needs.
+a check of the gradients, and a `Classifier`: a network with its schema, scaler and label names.
 """
 
 from microgradx.common.messages import InputError

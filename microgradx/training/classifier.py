@@ -1,4 +1,4 @@
-"""A network together with what it needs to meet new rows: their schema, standardisation, labels."""
+"""A network with what it needs to classify new rows: their schema, scaler and label names."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Activation = Literal["relu", "tanh", "sigmoid"]
 
 
 def fit_scaler(features: Array, schema: TableSchema) -> StandardScaler:
-    """Means and scales of the columns of features (rows, columns), which shall be training rows.
+    """Mean and scale of each column of features (rows, columns), taken from the training rows.
 
-    The pixels of images are all in the same unit and share one mean and one scale. On a scale of
-    its own, a pixel at the rim that is nearly always white would count for as much as the strokes.
+    The pixels of images have the same unit, so they share one mean and one scale: with a scale of
+    its own, a pixel at the edge that is nearly always white would count as much as the strokes.
 
     Raises InputError for a column whose numbers are too large to have a standard deviation.
 
@@ -46,7 +46,7 @@ def fit_scaler(features: Array, schema: TableSchema) -> StandardScaler:
 
 @dataclass
 class Classifier:
-    """A multilayer perceptron that answers for raw features, as they stand in a table.
+    """A multilayer perceptron that predicts from raw features, as they stand in a table.
 
     >>> import numpy as np
     >>> classifier = Classifier.from_architecture(
@@ -77,7 +77,7 @@ class Classifier:
         dtype: Any = np.float32,
         generator: np.random.Generator | None = None,
     ) -> Classifier:
-        """One whose weights are as initialisation draws them."""
+        """A classifier of this architecture with freshly initialised weights."""
         model = MLP(
             schema.columns,
             hidden_sizes,
@@ -91,24 +91,23 @@ class Classifier:
     def standardise(self, features: Any) -> Array:
         """Features as the network takes them: (rows, columns) of float32.
 
-        What is more than a million standard deviations from the mean counts as that far, so that
-        no layer overflows.
+        They are clipped to a million standard deviations, so that no layer overflows.
         """
         with np.errstate(over="ignore"):
-            standardised = self.scaler.transform(features)
-        return np.clip(standardised, -1e6, 1e6).astype(np.float32)
+            scaled = self.scaler.transform(features)
+        return np.clip(scaled, -1e6, 1e6).astype(np.float32)
 
     def logits(self, features: Any) -> Array:
-        """Scores (rows, classes) for rows of raw features (rows, columns)."""
+        """Logits (rows, classes) of raw features (rows, columns)."""
         self.model.eval()
         with no_grad(), np.errstate(over="ignore", invalid="ignore"):
             logits: Array = self.model(self.standardise(features)).data
         return logits
 
     def predict_proba(self, features: Any, temperature: float | None = None) -> Array:
-        """Probabilities (rows, classes): softmax of the logits, at a temperature.
+        """Probabilities (rows, classes): softmax of the logits, at the classifier's temperature.
 
-        If none is given it is the classifier's own.
+        Another `temperature` may be given.
         """
         if temperature is None:
             temperature = self.temperature

@@ -1,4 +1,4 @@
-"""Data sets by name: real ones that scikit-learn bundles, and toys computed here."""
+"""Data sets by name: those bundled with scikit-learn, and computed toys."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ def load_table(
 ) -> Table:
     """A data set by its name, or from a CSV or NPZ file.
 
-    digits, iris, wine, breast_cancer: bundled with scikit-learn, downloaded by nobody.
+    digits, iris, wine, breast_cancer: bundled with scikit-learn, not downloaded.
     moons, spirals: 600 and 900 points of the plane, drawn with `generator`.
-    anything else: a file, read by `read_table`; `label` says which of its columns has the labels.
+    anything else: a file, read by `read_table`; `label` is the name of its label column.
 
     Raises InputError if there is no such data, if the file is not usable, or if scikit-learn
     is needed and not installed.
     """
     name = str(data)
     if name in BUNDLED + TOYS and label is not None:
-        raise InputError(f"--label chooses a column of a file; {name} comes with its labels")
+        raise InputError(f"--label is the label column of a file; {name} has its labels")
     if name in BUNDLED:
-        return _bundled(name)
+        return _load_bundled(name)
     if name in TOYS:
-        return _toy(name, generator)
+        return _make_toy(name, generator)
     if Path(name).suffix.lower() not in (".csv", ".npz"):
         raise InputError(
-            f"there is no data called {name!r}; choose {', '.join(BUNDLED + TOYS)}, or give a file "
-            "whose name ends in .csv or .npz"
+            f"there is no data set called {name!r}; choose {', '.join(BUNDLED + TOYS)}, or give a "
+            "file whose name ends in .csv or .npz"
         )
     return read_table(data, label)
 
 
-def _bundled(name: str) -> Table:
+def _load_bundled(name: str) -> Table:
     try:
         from sklearn import datasets
     except ImportError:
@@ -55,7 +55,7 @@ def _bundled(name: str) -> Table:
         ) from None
     bunch: Any = getattr(datasets, f"load_{name}")()
     shape = bunch.images.shape[1:] if name == "digits" else None
-    return _table(
+    return _make_table(
         bunch.data,
         bunch.target,
         [str(label) for label in bunch.target_names],
@@ -64,17 +64,17 @@ def _bundled(name: str) -> Table:
     )
 
 
-def _toy(name: str, generator: np.random.Generator | None) -> Table:
+def _make_toy(name: str, generator: np.random.Generator | None) -> Table:
     if name == "moons":
         features, labels = moons(600, 0.2, generator)
         names = ["upper", "lower"]
     else:
         features, labels = spirals(900, 3, generator=generator)
         names = ["first", "second", "third"]
-    return _table(features, labels, names, ["x", "y"], None)
+    return _make_table(features, labels, names, ["x", "y"], None)
 
 
-def _table(
+def _make_table(
     features: Array,
     labels: Array,
     label_names: list[str],

@@ -22,10 +22,10 @@ __all__ = ["Epoch", "History", "cosine_decay", "evaluate", "train"]
 
 
 class Epoch(NamedTuple):
-    """What is known after one pass over the training rows.
+    """Loss and accuracy of one pass over the training rows.
 
-    `loss` and `accuracy` are means over its rows, each as it was met, so by a model that was
-    still learning; those of the validation rows are of the model at its end.
+    `loss` and `accuracy` are means over the training rows, measured as each batch is trained on;
+    those of the validation rows are measured at the end of the epoch.
     """
 
     number: int
@@ -37,7 +37,7 @@ class Epoch(NamedTuple):
 
 @dataclass
 class History:
-    """The epochs of a training, in order. If it was interrupted, the last may be of a part only."""
+    """The epochs of a training, in order. If it was interrupted, the last may be incomplete."""
 
     epochs: list[Epoch] = field(default_factory=list)
     interrupted: bool = False
@@ -60,19 +60,19 @@ def train(
     on_epoch: Callable[[Epoch], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> History:
-    """Let `optimizer` lower the loss of a classifier on rows of features and their labels.
+    """Train a classifier on rows of features and their labels, by steps of `optimizer`.
 
     features, labels: (rows, columns) of floats and (rows,) of integers.
-    loss: of logits (batch, classes) and labels (batch,); its mean over the batch.
-    decay: what the learning rate is multiplied with, for the share of the training that is done.
-    validation: features and labels that are only measured, after each epoch.
-    generator: shuffles the rows, anew in each epoch.
-    compiled: what `microgradx.compile` made of model, loss and optimizer, to take the steps;
-        nothing but the time is another then.
-    on_batch, on_epoch: called after each.
-    should_stop: asked after each step; the training then ends, with no step half done.
+    loss: of logits (batch, classes) and labels (batch,); the mean over the batch.
+    decay: maps the share of the training that is done to a factor of the learning rate.
+    validation: features and labels to measure loss and accuracy on, after each epoch.
+    generator: shuffles the rows in each epoch.
+    compiled: what `microgradx.compile` returned for model, loss and optimizer. It takes the same
+        steps, faster.
+    on_batch, on_epoch: called after each batch and each epoch.
+    should_stop: called after each step; if it returns True, the training ends.
 
-    Raises FloatingPointError when the loss is not finite any more, ValueError for no rows.
+    Raises FloatingPointError if the loss is not finite, ValueError if there are no rows.
 
     >>> import numpy as np
     >>> from microgradx import nn, optim
@@ -94,13 +94,13 @@ def train(
     step = 0
     for number in range(1, epochs + 1):
         model.train()
-        lost, right, met = 0.0, 0.0, 0
+        loss_sum, right, seen = 0.0, 0, 0
         for x, y in batches(features, labels, batch_size, generator):
             if decay is not None:
                 optimizer.lr = full_rate * decay(step / steps)
-            with np.errstate(over="ignore", invalid="ignore"):  # judged by the loss, below
+            with np.errstate(over="ignore", invalid="ignore"):  # the loss is checked below
                 if compiled is None:
-                    value, logits = _step(model, loss, optimizer, x, y)
+                    value, logits = _take_step(model, loss, optimizer, x, y)
                 else:
                     value, logits = compiled(x, y), compiled.output
             step += 1
@@ -109,16 +109,16 @@ def train(
                     f"the loss became {value} in epoch {number}: the steps are too large; lower "
                     f"the learning rate, which is {full_rate:g}"
                 )
-            lost += value * len(y)
+            loss_sum += value * len(y)
             right += int(np.count_nonzero(np.argmax(logits, axis=1) == y))
-            met += len(y)
+            seen += len(y)
             if on_batch is not None:
                 on_batch()
             if should_stop is not None and should_stop():
                 history.interrupted = True
                 break
-        measured = evaluate(model, *validation, loss=loss) if validation else (None, None)
-        epoch = Epoch(number, lost / met, right / met, *measured)
+        validated = evaluate(model, *validation, loss=loss) if validation else (None, None)
+        epoch = Epoch(number, loss_sum / seen, right / seen, *validated)
         history.epochs.append(epoch)
         if on_epoch is not None:
             on_epoch(epoch)
@@ -128,10 +128,10 @@ def train(
     return history
 
 
-def _step(
+def _take_step(
     model: Any, loss: Callable[[Any, Any], Any], optimizer: Any, x: Array, y: Array
 ) -> tuple[float, Array]:
-    """One step; gives the loss, and the logits. The graph is gone before that of the next."""
+    """One step; returns loss and logits. Its graph is freed before the next one is built."""
     optimizer.zero_grad()
     logits = model(x)
     batch_loss = loss(logits, y)
@@ -147,7 +147,7 @@ def evaluate(
     *,
     loss: Callable[[Any, Any], Any] = cross_entropy,
 ) -> tuple[float, float]:
-    """Loss and accuracy of a model, as it is in use: without dropout, recording no graph."""
+    """Loss and accuracy of a model in evaluation mode, without recording a graph."""
     model.eval()
     with no_grad(), np.errstate(over="ignore", invalid="ignore"):
         logits = model(features)
@@ -156,7 +156,7 @@ def evaluate(
 
 
 def cosine_decay(done: float) -> float:
-    """From 1 to 0 along half a cosine: long strides first, and a calm end.
+    """From 1 to 0 along half a cosine.
 
     Source: I. Loshchilov and F. Hutter, "SGDR", 2017, without restarts.
 

@@ -1,6 +1,6 @@
-"""A trained classifier in one file: NPZ, which holds arrays and no code, so that loading runs none.
+"""A trained classifier in one NPZ file, which has arrays and no code, so that loading runs none.
 
-Weights, mean and scale are arrays; everything else is one text, in JSON. Any NumPy opens it:
+Weights, mean and scale are arrays; everything else is one JSON text. NumPy alone can read it:
 
     np.load("model.npz")["description"]
 """
@@ -26,7 +26,7 @@ VERSION = 1
 
 
 def save_classifier(classifier: Classifier, path: str | Path) -> None:
-    """Write a classifier to a file; one that is there already is replaced, once all is written."""
+    """Write a classifier to a file. An existing file is replaced only once all is written."""
     schema = classifier.schema
     description = {
         "format": FORMAT,
@@ -53,43 +53,44 @@ def save_classifier(classifier: Classifier, path: str | Path) -> None:
 
 
 def load_classifier(path: str | Path) -> Classifier:
-    """The classifier that a file holds.
+    """Read a classifier that `save_classifier` wrote.
 
-    Raises InputError if there is none: no file, one that is damaged, or one of something else.
+    Raises InputError if the file is missing, damaged, or of another kind.
     """
     path = require_file(path)
-    found, there = load_arrays(path, "description", "mean", "scale")
-    if "description" not in found:
+    arrays, names = load_arrays(path, "description", "mean", "scale")
+    if "description" not in arrays:
         raise InputError(
-            f"{path} holds no model, only {there}; python -m microgradx train writes one"
+            f"{path} has no model, only {names}; python -m microgradx train writes one"
         )
     try:
-        described = json.loads(str(found["description"]))
-        if described["format"] != FORMAT:
+        description = json.loads(str(arrays["description"]))
+        if description["format"] != FORMAT:
             raise ValueError("another format")
-        if described["version"] > VERSION:
+        if description["version"] > VERSION:
             raise InputError(
-                f"{path} was written by a newer microgradx, in version {described['version']} of "
+                f"{path} was written by a newer microgradx, in version {description['version']} of "
                 f"the format, and this one reads up to {VERSION}; upgrade it"
             )
         schema = TableSchema(
-            columns=described["columns"],
-            feature_names=_tuple(described["feature_names"]),
-            label=described["label"],
-            label_position=described["label_position"],
-            image_shape=_tuple(described["image_shape"]),
+            columns=description["columns"],
+            feature_names=_tuple(description["feature_names"]),
+            label=description["label"],
+            label_position=description["label_position"],
+            image_shape=_tuple(description["image_shape"]),
         )
         classifier = Classifier.from_architecture(
-            StandardScaler(found["mean"], found["scale"]),
+            StandardScaler(arrays["mean"], arrays["scale"]),
             schema,
-            tuple(described["label_names"]),
-            hidden_sizes=tuple(described["hidden_sizes"]),
-            activation=described["activation"],
-            temperature=described["temperature"],
-            generator=np.random.default_rng(0),  # all that it draws is overwritten
+            tuple(description["label_names"]),
+            hidden_sizes=tuple(description["hidden_sizes"]),
+            activation=description["activation"],
+            temperature=description["temperature"],
+            generator=np.random.default_rng(0),  # its weights are overwritten
         )
-        names = list(classifier.model.state_dict())
-        weights, _ = load_arrays(path, *(f"weights/{name}" for name in names))
+        weights, _ = load_arrays(
+            path, *(f"weights/{name}" for name in classifier.model.state_dict())
+        )
         classifier.model.load_state_dict(
             {name.removeprefix("weights/"): weight for name, weight in weights.items()}
         )

@@ -1,4 +1,4 @@
-"""What is seen of a training while it runs: a moving bar on a terminal, plain lines elsewhere."""
+"""The progress of a training: a moving bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any, Protocol, TextIO
 
 from microgradx.training.loop import Epoch
 
-__all__ = ["Progress", "describe", "progress_on"]
+__all__ = ["Progress", "format_epoch", "show_progress"]
 
 
 class Progress(Protocol):
-    """Told of each batch and each epoch; used in a `with` statement."""
+    """Reports each batch and each epoch; used in a `with` statement."""
 
     def batch(self) -> None: ...
 
@@ -21,23 +21,23 @@ class Progress(Protocol):
     def __exit__(self, *exception: Any) -> None: ...
 
 
-def progress_on(stream: TextIO, epochs: int, batches: int) -> Progress:
+def show_progress(stream: TextIO, epochs: int, batches: int) -> Progress:
     """A bar if `stream` is a terminal and rich is installed, else about ten lines.
 
-    `batches` is how many there are in an epoch.
+    `batches` is the number of batches in an epoch.
     """
     if stream.isatty():
         try:
-            return Bar(stream, epochs, batches)
+            return ProgressBar(stream, epochs, batches)
         except ImportError:
             pass
-    return Lines(stream, epochs)
+    return ProgressLines(stream, epochs)
 
 
-def describe(epoch: Epoch) -> str:
-    """An epoch's numbers in words, always as long.
+def format_epoch(epoch: Epoch) -> str:
+    """The numbers of an epoch as text of constant width.
 
-    >>> describe(Epoch(3, 0.52, 0.8912, 0.61, 0.87))
+    >>> format_epoch(Epoch(3, 0.52, 0.8912, 0.61, 0.87))
     'loss 0.5200  accuracy  89.1%  held out  87.0%'
     """
     text = f"loss {epoch.loss:.4f}  accuracy {epoch.accuracy:6.1%}"
@@ -46,8 +46,8 @@ def describe(epoch: Epoch) -> str:
     return text
 
 
-class Lines:
-    """A line for every tenth part of the training, for logs and pipes."""
+class ProgressLines:
+    """A line for every tenth of the training, for logs and pipes."""
 
     def __init__(self, stream: TextIO, epochs: int) -> None:
         self.stream = stream
@@ -67,13 +67,13 @@ class Lines:
     def _print(self, epoch: Epoch) -> None:
         width = len(str(self.epochs))
         print(
-            f"epoch {epoch.number:{width}}/{self.epochs}  {describe(epoch)}",
+            f"epoch {epoch.number:{width}}/{self.epochs}  {format_epoch(epoch)}",
             file=self.stream,
             flush=True,
         )
         self.printed = epoch
 
-    def __enter__(self) -> Lines:
+    def __enter__(self) -> ProgressLines:
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -81,8 +81,8 @@ class Lines:
             self._print(self.last)
 
 
-class Bar:
-    """A bar that moves with every batch and shows the newest epoch's numbers."""
+class ProgressBar:
+    """A bar that moves with every batch and shows the numbers of the latest epoch."""
 
     def __init__(self, stream: TextIO, epochs: int, batches: int) -> None:
         from rich.console import Console
@@ -106,9 +106,11 @@ class Bar:
         self.bar.advance(self.task)
 
     def epoch(self, epoch: Epoch) -> None:
-        self.bar.update(self.task, description=self._title(epoch.number), numbers=describe(epoch))
+        self.bar.update(
+            self.task, description=self._title(epoch.number), numbers=format_epoch(epoch)
+        )
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> ProgressBar:
         self.bar.start()
         return self
 

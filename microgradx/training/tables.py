@@ -1,7 +1,7 @@
-"""Tables of numbers with a label in each row, read from the files that people have: CSV and NPZ.
+"""Tables of numbers with a label in each row, read from CSV and NPZ files.
 
-A table from elsewhere is rarely clean. What is wrong with it is said at once and with its place,
-in an `InputError`, and nothing is guessed, dropped or filled in silently.
+A table from elsewhere is rarely clean. An `InputError` says what is wrong and where; nothing is
+guessed, dropped or filled in silently.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["TableSchema", "Table", "read_new_rows", "read_table"]
 
 @dataclass(frozen=True)
 class TableSchema:
-    """Where a table has what: all that must be known of it to read new rows of the same kind."""
+    """The columns of a table: what must be known to read new rows of the same kind."""
 
     columns: int  # how many features there are
     feature_names: tuple[str, ...] | None = None  # None: the table had no header
@@ -32,7 +32,7 @@ class TableSchema:
     image_shape: tuple[int, int] | None = None  # the features of a row are the pixels of an image
 
     def feature_name(self, i: int) -> str:
-        """What to call a feature, with a header or without."""
+        """The name of a feature, or its number if the table had no header."""
         return self.feature_names[i] if self.feature_names else f"column {i + 1}"
 
 
@@ -59,28 +59,28 @@ def read_table(path: str | Path, label: str | None = None) -> Table:
     NPZ: an array `X`, of shape (rows, columns) or, for images, (rows, height, width), and an
     array `y`, or one called `label`, of shape (rows,), of integers or text.
 
-    Raises InputError for a file that is missing, damaged or holds anything else, with the line
-    and the column; and OSError for one that cannot be read.
+    Raises InputError, with line and column, for a file that is missing, damaged or holds anything
+    else, and OSError for a file that cannot be read.
     """
-    path = _a_table(path)
+    path = _require_table(path)
     return _read_npz(path, label) if path.suffix.lower() == ".npz" else _read_csv(path, label)
 
 
 def read_new_rows(path: str | Path, schema: TableSchema) -> tuple[Array, list[str] | None]:
-    """Features (rows, columns) of a file laid out as another was, and its labels if it has them.
+    """Features (rows, columns) of a file with the given schema, and its labels if it has them.
 
-    The columns of a CSV file with a header are found by their names, in any order, and others
-    are passed over. Without one, they are taken in their order. A label may be blank.
+    The columns of a CSV file with a header are found by name, in any order, and other columns are
+    ignored. Without a header they are found by position. A label may be blank.
 
     Raises InputError for a file that does not fit.
     """
-    path = _a_table(path)
+    path = _require_table(path)
     if path.suffix.lower() == ".npz":
         return _read_new_npz(path, schema)
     return _read_new_csv(path, schema)
 
 
-def _a_table(path: str | Path) -> Path:
+def _require_table(path: str | Path) -> Path:
     path = require_file(path)
     if path.suffix.lower() not in (".csv", ".npz"):
         raise InputError(f"{path}: only files whose names end in .csv or .npz can be read")
@@ -89,51 +89,51 @@ def _a_table(path: str | Path) -> Path:
 
 # ---------------------------------------------------------------------------- CSV
 
-Line = tuple[int, list[str]]  # its number in the file, its cells
+Line = tuple[int, list[str]]  # line number, cells
 
 
 def _read_csv(path: Path, label: str | None) -> Table:
-    lines = _lines(path)
+    lines = _read_lines(path)
     first = lines[0][1]
     if len(first) < 2:
         raise InputError(
             f"{path}, line {lines[0][0]}: there is one column, {quote(first[0])}; a table needs "
-            f"features and a label, separated by commas{_separator(first[0])}"
+            f"features and a label, separated by commas{_separator_hint(first[0])}"
         )
     position = len(first) - 1
     if label is not None:
-        position = _named(label, path, lines[0])
-    kept = [i for i in range(len(first)) if i != position]
+        position = _find_label(label, path, lines[0])
+    feature_columns = [i for i in range(len(first)) if i != position]
     names: tuple[str, ...] | None = None
-    if label is not None or _is_header(path, lines[0], kept):
+    if label is not None or _is_header(path, lines[0], feature_columns):
         names = tuple(first)
         lines = lines[1:]
-        _check_distinct(first, path)
+        _check_names(first, path)
     if not lines:
         raise InputError(f"{path} has a header and no rows")
-    features = _numbers(path, lines, kept, names)
+    features = _parse_numbers(path, lines, feature_columns, names)
     labels = [cells[position] for _, cells in lines]
     for (number, _), text in zip(lines, labels, strict=True):
         if not text:
-            raise InputError(f"{_place(path, number, position, names)}: the label is missing")
+            raise InputError(f"{_locate(path, number, position, names)}: the label is missing")
     schema = TableSchema(
-        columns=len(kept),
-        feature_names=tuple(names[i] for i in kept) if names else None,
+        columns=len(feature_columns),
+        feature_names=tuple(names[i] for i in feature_columns) if names else None,
         label=names[position] if names else "label",
         label_position=position,
     )
-    return _table(path, features, labels, schema)
+    return _encode_table(path, features, labels, schema)
 
 
 def _read_new_csv(path: Path, schema: TableSchema) -> tuple[Array, list[str] | None]:
-    lines = _lines(path)
+    lines = _read_lines(path)
     first = lines[0][1]
     label_at: int | None
     names: tuple[str, ...] | None = None
     if schema.feature_names and set(schema.feature_names) <= set(first):
-        _check_distinct(first, path)
+        _check_names(first, path)
         names = tuple(first)
-        kept = [first.index(name) for name in schema.feature_names]
+        feature_columns = [first.index(name) for name in schema.feature_names]
         label_at = first.index(schema.label) if schema.label in first else None
     else:
         with_label = len(first) == schema.columns + 1
@@ -143,8 +143,8 @@ def _read_new_csv(path: Path, schema: TableSchema) -> tuple[Array, list[str] | N
                 f" ({shorten([schema.feature_name(i) for i in range(schema.columns)])})"
             )
         label_at = schema.label_position % len(first) if with_label else None
-        kept = [i for i in range(len(first)) if i != label_at]
-        if _is_header(path, lines[0], kept):
+        feature_columns = [i for i in range(len(first)) if i != label_at]
+        if _is_header(path, lines[0], feature_columns):
             if schema.feature_names:
                 missing = [name for name in schema.feature_names if name not in first]
                 raise InputError(f"{path}: the header lacks {shorten(missing)}")
@@ -153,11 +153,11 @@ def _read_new_csv(path: Path, schema: TableSchema) -> tuple[Array, list[str] | N
         lines = lines[1:]
     if not lines:
         raise InputError(f"{path} has a header and no rows")
-    features = _numbers(path, lines, kept, names)
+    features = _parse_numbers(path, lines, feature_columns, names)
     return features, None if label_at is None else [cells[label_at] for _, cells in lines]
 
 
-def _lines(path: Path) -> list[Line]:
+def _read_lines(path: Path) -> list[Line]:
     """The lines of a CSV file that are not blank, all with the same number of cells."""
     lines: list[Line] = []
     number = 1
@@ -180,33 +180,33 @@ def _lines(path: Path) -> list[Line]:
     for other, cells in lines:
         if len(cells) != len(first):
             raise InputError(
-                f"{path}, line {other}: it has {_cells(len(cells))}, and line {number} has "
-                f"{_cells(len(first))}{_separator(first[0])}"
+                f"{path}, line {other}: it has {_count_cells(len(cells))}, and line {number} has "
+                f"{_count_cells(len(first))}{_separator_hint(first[0])}"
             )
     return lines
 
 
-def _separator(cell: str) -> str:
-    """What to say of a table that other characters than commas separate."""
+def _separator_hint(cell: str) -> str:
+    """A remedy for a table whose separator is not the comma."""
     found = [name for mark, name in ((";", "semicolons"), ("\t", "tabs")) if mark in cell]
     return f" ({found[0]} are not read as separators: save it with commas)" if found else ""
 
 
-def _is_header(path: Path, line: Line, kept: list[int]) -> bool:
-    """Whether the first line has names where rows have their features."""
+def _is_header(path: Path, line: Line, feature_columns: list[int]) -> bool:
+    """Whether the first line has no numbers where rows have their features."""
     number, cells = line
-    numeric = [_is_number(cells[i]) for i in kept]
+    numeric = [_is_number(cells[i]) for i in feature_columns]
     if any(numeric) and not all(numeric):
-        # Taken for a header, a row with a mistake in it would be lost in silence.
-        wrong = kept[numeric.index(False)]
+        # A row with a mistake, taken for a header, would be lost silently.
+        wrong = feature_columns[numeric.index(False)]
         raise InputError(
-            f"{_place(path, number, wrong, None)}: {_wrong(cells[wrong])}; if the line is a "
-            "header, say with --label NAME which column has the labels"
+            f"{_locate(path, number, wrong, None)}: {_describe_cell(cells[wrong])}; if the line "
+            "is a header, give the label column with --label NAME"
         )
     return not any(numeric)
 
 
-def _named(label: str, path: Path, line: Line) -> int:
+def _find_label(label: str, path: Path, line: Line) -> int:
     number, cells = line
     if cells.count(label) == 1:
         return cells.index(label)
@@ -217,7 +217,7 @@ def _named(label: str, path: Path, line: Line) -> int:
     )
 
 
-def _check_distinct(names: Sequence[str], path: Path) -> None:
+def _check_names(names: Sequence[str], path: Path) -> None:
     for i, name in enumerate(names):
         if not name:
             raise InputError(
@@ -231,19 +231,19 @@ def _check_distinct(names: Sequence[str], path: Path) -> None:
             )
 
 
-def _numbers(
-    path: Path, lines: list[Line], kept: list[int], names: tuple[str, ...] | None
+def _parse_numbers(
+    path: Path, lines: list[Line], feature_columns: list[int], names: tuple[str, ...] | None
 ) -> Array:
-    """The kept columns as (rows, columns) of float64."""
-    features = np.empty((len(lines), len(kept)))
+    """The given columns as an array (rows, columns) of float64."""
+    features = np.empty((len(lines), len(feature_columns)))
     for row, (number, cells) in enumerate(lines):
-        for column, i in enumerate(kept):
+        for column, i in enumerate(feature_columns):
             if not _is_number(cells[i]):
-                raise InputError(f"{_place(path, number, i, names)}: {_wrong(cells[i])}")
+                raise InputError(f"{_locate(path, number, i, names)}: {_describe_cell(cells[i])}")
             features[row, column] = float(cells[i])
             if not math.isfinite(features[row, column]):
                 raise InputError(
-                    f"{_place(path, number, i, names)}: {quote(cells[i])} is not a finite number"
+                    f"{_locate(path, number, i, names)}: {quote(cells[i])} is not a finite number"
                 )
     return features
 
@@ -256,16 +256,16 @@ def _is_number(cell: str) -> bool:
     return "_" not in cell  # 1_000 is a number to Python only
 
 
-def _place(path: Path, line: int, column: int, names: tuple[str, ...] | None) -> str:
+def _locate(path: Path, line: int, column: int, names: tuple[str, ...] | None) -> str:
     name = f" ({quote(names[column])})" if names else ""
     return f"{path}, line {line}, column {column + 1}{name}"
 
 
-def _wrong(cell: str) -> str:
+def _describe_cell(cell: str) -> str:
     return f"{quote(cell)} is not a number" if cell else "the cell is empty"
 
 
-def _cells(n: int) -> str:
+def _count_cells(n: int) -> str:
     return f"{n} cell" if n == 1 else f"{n} cells"
 
 
@@ -275,20 +275,20 @@ def _cells(n: int) -> str:
 def _read_npz(path: Path, label: str | None) -> Table:
     name = "y" if label is None else label
     arrays, there = load_arrays(path, "X", name)
-    features, image_shape = _features(path, arrays, there)
+    features, image_shape = _flatten_features(path, arrays, there)
     if name not in arrays:
         raise InputError(
-            f"{path}: no array is called {quote(name)}; there are {there}; --label NAME says "
-            "which has the labels"
+            f"{path}: no array is called {quote(name)}; there are {there}; give the array of "
+            "labels with --label NAME"
         )
     labels = _label_texts(path, name, arrays[name], len(features))
     schema = TableSchema(features.shape[1], label=name, image_shape=image_shape)
-    return _table(path, features, labels, schema)
+    return _encode_table(path, features, labels, schema)
 
 
 def _read_new_npz(path: Path, schema: TableSchema) -> tuple[Array, list[str] | None]:
     arrays, there = load_arrays(path, "X", schema.label, "y")
-    features, _ = _features(path, arrays, there)
+    features, _ = _flatten_features(path, arrays, there)
     if features.shape[1] != schema.columns:
         raise InputError(
             f"{path}: X has {features.shape[1]} features in a row, and the model was trained on "
@@ -300,7 +300,7 @@ def _read_new_npz(path: Path, schema: TableSchema) -> tuple[Array, list[str] | N
     return features, _label_texts(path, name, arrays[name], len(features))
 
 
-def _features(
+def _flatten_features(
     path: Path, arrays: dict[str, Array], there: str
 ) -> tuple[Array, tuple[int, int] | None]:
     if "X" not in arrays:
@@ -315,7 +315,7 @@ def _features(
         features = x.reshape(len(x), -1).astype(np.float64)
     if not np.all(np.isfinite(features)):
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-        raise InputError(f"{path}: X{list(place)} is {x[place]}, and not a finite number")
+        raise InputError(f"{path}: X{list(place)} is {x[place]}, not a finite number")
     return features, x.shape[1:] if x.ndim == 3 else None
 
 
@@ -335,14 +335,14 @@ def _label_texts(path: Path, name: str, labels: Array, rows: int) -> list[str]:
 # ---------------------------------------------------------------------------- labels
 
 
-def _table(path: Path, features: Array, labels: list[str], schema: TableSchema) -> Table:
-    """Labels as integers, in their natural order, after a look at whether they can be learnt."""
+def _encode_table(path: Path, features: Array, labels: list[str], schema: TableSchema) -> Table:
+    """The table with labels as integers, in their natural order; each class needs two rows."""
     names, counts = np.unique(np.array(labels, dtype=object), return_counts=True)
     rows = dict(zip(names.tolist(), counts.tolist(), strict=True))
     if len(rows) == 1:
         raise InputError(
             f"{path}: every row has the same label, {quote(labels[0])}, so there is nothing to "
-            "tell apart"
+            "learn"
         )
     rare = [name for name, count in rows.items() if count < 2]
     if rare:

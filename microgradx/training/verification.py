@@ -1,7 +1,7 @@
-"""Proof, before a training, that its gradients will be right: those of this model, on this data.
+"""A check, before a training, of the gradients of its model on its data.
 
-Two independent witnesses: the formula of the gradient at the logits, p - y, with softmax and loss
-composed of their parts; and finite differences of the whole model's loss at its parameters.
+There are two independent references: the formula p - y of the gradient at the logits, with softmax
+composed of max, exp and sum; and finite differences of the model's loss at its parameters.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ __all__ = ["Verification", "verify_gradients"]
 
 
 class Verification(NamedTuple):
-    """What was compared, and how far apart it was at most."""
+    """What was compared, and the largest differences."""
 
     rows: int
     logits_error: float  # max |fused gradient - (p - y) / rows|
-    checked: int  # parameters that were moved ...
+    checked: int  # elements of parameters compared with finite differences ...
     parameters: int  # ... of how many
-    parameters_error: float  # |gradient - finite difference|, as a share of what is allowed
+    parameters_error: float  # max |gradient - finite difference| / tolerance
 
 
 def verify_gradients(
     model: Any, features: Array, labels: Array, *, label_smoothing: float = 0.0, seed: int = 0
 ) -> Verification:
-    """Compare the gradients of the mean cross-entropy of `model` with what they must be.
+    """Check the gradients of the mean cross-entropy of `model`.
 
-    model: with float64 parameters, since differences in float32 drown in rounding.
+    model: with float64 parameters; in float32, rounding would hide the differences.
     features, labels: (rows, columns) of float64 and (rows,) of integers; a few rows are enough.
-    seed: draws the elements, 20 of each parameter at most, that are moved.
+    seed: chooses the elements to compare, at most 20 of each parameter.
 
     Raises ArithmeticError if the gradient at the logits is not (p - y) / rows, and GradcheckError
-    if one at the parameters is not what finite differences say.
+    if a gradient at the parameters differs from finite differences.
     """
     model.eval()
     with no_grad():
@@ -50,7 +50,7 @@ def verify_gradients(
     y = np.eye(classes)[labels] * (1 - label_smoothing) + label_smoothing / classes
     expected = (softmax(values, fused=False) - y) / len(labels)
     logits_error = float(np.max(np.abs(logits.grad - expected)))
-    # Written so that NaN counts as different.
+    # `not <=`, so that NaN counts as different.
     if not logits_error <= 1e-12:
         raise ArithmeticError(
             f"the gradient at the logits differs from (p - y) / {len(labels)} by {logits_error:.2g}"
@@ -60,7 +60,7 @@ def verify_gradients(
         return cross_entropy(model(features), labels, label_smoothing=label_smoothing)
 
     parameters = list(model.parameters())
-    # A small step, since differences across the kink of a relu have no meaning.
+    # A small step, as differences across the kink of a relu have no meaning.
     report = gradcheck(loss, parameters, eps=1e-7, samples=20, seed=seed)
     size = sum(parameter.size for parameter in parameters)
     return Verification(len(labels), logits_error, report.checked, size, report.largest_error)

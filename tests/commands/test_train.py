@@ -187,7 +187,7 @@ INTERRUPTED = """
 import signal, sys
 from microgradx import cli
 from microgradx.commands import train
-from microgradx.training.progress import Lines
+from microgradx.training.progress import ProgressLines
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 batches = 0
@@ -199,7 +199,7 @@ def batch(self):
         for _ in range({times}):
             signal.raise_signal(signal.SIGINT)
 
-Lines.batch = batch
+ProgressLines.batch = batch
 train._save_pictures = lambda *arguments: []
 status = cli.main(sys.argv[1:])
 print("batches", batches)

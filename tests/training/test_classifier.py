@@ -1,4 +1,4 @@
-"""A classifier on raw features: standardised as in training, and never without an answer."""
+"""A classifier on raw features: standardised as in training, finite for any input."""
 
 import numpy as np
 import pytest

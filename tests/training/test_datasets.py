@@ -1,4 +1,4 @@
-"""Data by name."""
+"""Data sets by name."""
 
 import sys
 
@@ -44,10 +44,10 @@ def test_without_scikit_learn_one_line_says_how_to_get_it(monkeypatch):
         load_table("iris")
 
 
-def test_names_that_are_no_data():
-    with pytest.raises(InputError, match="no data called 'digit'; choose digits, iris"):
+def test_unknown_names_are_refused():
+    with pytest.raises(InputError, match="no data set called 'digit'; choose digits, iris"):
         load_table("digit")
-    with pytest.raises(InputError, match="--label chooses a column of a file"):
+    with pytest.raises(InputError, match="--label is the label column of a file"):
         load_table("moons", label="kind")
 
 

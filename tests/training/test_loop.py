@@ -1,4 +1,4 @@
-"""The training loop: against the same steps written out, and where it stops."""
+"""The training loop: compared with the same steps written out; where it stops."""
 
 import math
 
@@ -19,20 +19,20 @@ def data():
     return x, (x[:, 0] > 0).astype(int)
 
 
-def model_and_optimiser(lr=0.1):
+def make_model(lr=0.1):
     model = nn.MLP(3, [5], 2, dtype=np.float64, generator=np.random.default_rng(1))
     return model, optim.SGD(model.parameters(), lr)
 
 
 def test_it_takes_the_steps_of_gradient_descent(data):
     x, y = data
-    model, optimiser = model_and_optimiser()
+    model, optimiser = make_model()
     history = train(
         model, x, y, optimizer=optimiser, epochs=3, batch_size=5,
         decay=lambda done: 1 - done, generator=np.random.default_rng(2),
     )  # fmt: skip
 
-    reference, _ = model_and_optimiser()
+    reference, _ = make_model()
     generator = np.random.default_rng(2)
     step, steps = 0, 3 * 5
     for epoch in history.epochs:
@@ -57,8 +57,8 @@ def test_it_takes_the_steps_of_gradient_descent(data):
 
 
 def test_compiled_steps_make_the_same_history(data):
-    def trained(*, compiled):
-        model, optimiser = model_and_optimiser()
+    def train_model(*, compiled):
+        model, optimiser = make_model()
         step = mg.compile(model, cross_entropy, optimiser) if compiled else None
         history = train(
             model, *data, optimizer=optimiser, epochs=3, batch_size=5, compiled=step,
@@ -66,10 +66,10 @@ def test_compiled_steps_make_the_same_history(data):
         )  # fmt: skip
         return history.epochs, model.state_dict()
 
-    epochs, state = trained(compiled=True)
-    expected, reference = trained(compiled=False)
-    for ours, eager in zip(epochs, expected, strict=True):
-        assert ours == pytest.approx(eager, rel=1e-12)
+    epochs, state = train_model(compiled=True)
+    expected, reference = train_model(compiled=False)
+    for epoch, eager in zip(epochs, expected, strict=True):
+        assert epoch == pytest.approx(eager, rel=1e-12)
     for name, values in reference.items():
         np.testing.assert_allclose(state[name], values, rtol=1e-12)
 
@@ -96,7 +96,7 @@ def test_validation_rows_are_measured_without_dropout_and_change_nothing(data):
 
 def test_it_trains_in_training_mode(data):
     seen = []
-    model, optimiser = model_and_optimiser()
+    model, optimiser = make_model()
     train(
         model, *data, optimizer=optimiser, epochs=2, batch_size=10, validation=data,
         on_batch=lambda: seen.append(model.training),
@@ -105,9 +105,9 @@ def test_it_trains_in_training_mode(data):
 
 
 @pytest.mark.parametrize("steps", [1, 3, 5, 8])
-def test_it_stops_between_steps_with_what_was_learnt(data, steps):
+def test_it_stops_between_steps(data, steps):
     done = []
-    model, optimiser = model_and_optimiser()
+    model, optimiser = make_model()
     history = train(
         model, *data, optimizer=optimiser, epochs=4, batch_size=5, validation=data,
         on_batch=lambda: done.append(1), should_stop=lambda: len(done) == steps,
@@ -119,8 +119,8 @@ def test_it_stops_between_steps_with_what_was_learnt(data, steps):
     assert last.validation_loss == evaluate(model, *data)[0]
 
 
-def test_nobody_stops_it(data):
-    model, optimiser = model_and_optimiser()
+def test_without_should_stop_all_epochs_are_run(data):
+    model, optimiser = make_model()
     reported = []
     history = train(
         model, *data, optimizer=optimiser, epochs=2, batch_size=100, on_epoch=reported.append
@@ -130,13 +130,13 @@ def test_nobody_stops_it(data):
 
 
 def test_a_loss_that_is_not_finite_ends_it_with_advice(data):
-    model, optimiser = model_and_optimiser(lr=1e300)
+    model, optimiser = make_model(lr=1e300)
     with pytest.raises(FloatingPointError, match="lower the learning rate, which is 1e\\+300"):
         train(model, *data, optimizer=optimiser, epochs=20, batch_size=5)
 
 
-def test_no_rows(data):
-    model, optimiser = model_and_optimiser()
+def test_training_on_no_rows_is_an_error(data):
+    model, optimiser = make_model()
     with pytest.raises(ValueError, match="no rows to train on"):
         train(
             model, np.empty((0, 3)), np.empty(0, int), optimizer=optimiser, epochs=1, batch_size=5

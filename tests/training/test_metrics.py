@@ -18,7 +18,7 @@ def test_confusion_counts_pairs_and_has_accuracy_on_its_diagonal():
     assert accuracy(predicted, labels) == np.trace(matrix) / 300
 
 
-def test_classes_that_never_occur_have_their_place():
+def test_classes_that_do_not_occur_have_zeros():
     assert confusion_matrix([0], [0], 3).tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]
 
 
@@ -26,7 +26,7 @@ def test_tensors_are_taken_too():
     assert accuracy(Tensor([0, 1]), Tensor([1, 1])) == 0.5
 
 
-def test_what_does_not_fit_is_refused():
+def test_shapes_and_labels_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"shape \(2,\) and labels of shape \(1,\)"):
         accuracy([0, 1], [0])
     with pytest.raises(ValueError, match="no rows"):

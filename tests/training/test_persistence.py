@@ -1,4 +1,4 @@
-"""A model in a file: everything comes back, and nothing else is loaded, least of all code."""
+"""A model in a file: everything is restored, and no code is ever loaded."""
 
 import json
 import pickle
@@ -31,7 +31,7 @@ def classifier():
     )
 
 
-def test_everything_comes_back(classifier, tmp_path):
+def test_everything_is_restored(classifier, tmp_path):
     path = tmp_path / "model.npz"
     save_classifier(classifier, path)
     loaded = load_classifier(path)
@@ -67,7 +67,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(classifier, tmp_path, mo
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def refused(path):
+def error_message(path):
     with pytest.raises(InputError) as caught:
         load_classifier(path)
     assert str(path) in str(caught.value)
@@ -75,18 +75,18 @@ def refused(path):
     return str(caught.value)
 
 
-def test_what_is_no_model_is_refused(classifier, tmp_path):
+def test_files_without_a_model_are_refused(classifier, tmp_path):
     path = tmp_path / "model.npz"
-    assert "no such file" in refused(path)
-    assert "directory" in refused(tmp_path)
+    assert "no such file" in error_message(path)
+    assert "directory" in error_message(tmp_path)
     np.savez(path, X=np.ones(3))
-    assert "holds no model, only 'X'" in refused(path)
+    assert "has no model, only 'X'" in error_message(path)
     path.write_text("hello")
-    assert "damaged" in refused(path)
+    assert "damaged" in error_message(path)
     np.savez(path, description=np.array("{}"))
-    assert "damaged" in refused(path)
+    assert "damaged" in error_message(path)
     np.savez(path, description=np.array("nonsense"))
-    assert "damaged" in refused(path)
+    assert "damaged" in error_message(path)
 
 
 def test_code_is_never_run(tmp_path):
@@ -96,12 +96,12 @@ def test_code_is_never_run(tmp_path):
 
     path = tmp_path / "model.npz"
     np.savez(path, description=np.array([Trap()], dtype=object), allow_pickle=True)
-    assert "never loaded" in refused(path)
+    assert "never loaded" in error_message(path)
     path.write_bytes(pickle.dumps(Trap()))
-    assert "damaged" in refused(path)
+    assert "damaged" in error_message(path)
 
 
-def changed(path, **changes):
+def change_file(path, **changes):
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     description = json.loads(str(arrays["description"]))
@@ -129,18 +129,18 @@ def changed(path, **changes):
         {"mean": None},
     ],
 )
-def test_what_does_not_fit_together_is_refused(classifier, tmp_path, changes):
+def test_inconsistent_files_are_refused(classifier, tmp_path, changes):
     path = tmp_path / "model.npz"
     save_classifier(classifier, path)
-    changed(path, **changes)
-    assert "damaged, or not a model" in refused(path)
+    change_file(path, **changes)
+    assert "damaged, or not a model" in error_message(path)
 
 
 def test_a_newer_format_is_refused(classifier, tmp_path):
     path = tmp_path / "model.npz"
     save_classifier(classifier, path)
-    changed(path, version=2)
-    assert "newer microgradx" in refused(path)
+    change_file(path, version=2)
+    assert "newer microgradx" in error_message(path)
 
 
 def test_every_truncation_is_noticed(classifier, tmp_path):
@@ -149,7 +149,7 @@ def test_every_truncation_is_noticed(classifier, tmp_path):
     whole = path.read_bytes()
     for length in range(0, len(whole), 97):
         path.write_bytes(whole[:length])
-        refused(path)
+        error_message(path)
 
 
 def test_a_flipped_bit_is_noticed(classifier, tmp_path):
@@ -160,4 +160,4 @@ def test_a_flipped_bit_is_noticed(classifier, tmp_path):
     content = bytearray(path.read_bytes())
     content[at] ^= 1
     path.write_bytes(content)
-    assert "damaged" in refused(path)
+    assert "damaged" in error_message(path)

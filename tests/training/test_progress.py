@@ -1,4 +1,4 @@
-"""What is shown of a training: plain lines without a terminal, a bar on one."""
+"""The progress of a training: a bar on a terminal, plain lines elsewhere."""
 
 import io
 import sys
@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from microgradx.training.loop import Epoch
-from microgradx.training.progress import Lines, progress_on
+from microgradx.training.progress import ProgressLines, show_progress
 
 
 class Terminal(io.StringIO):
@@ -15,7 +15,7 @@ class Terminal(io.StringIO):
 
 
 def run(stream, epochs, until=None):
-    with progress_on(stream, epochs, batches=2) as progress:
+    with show_progress(stream, epochs, batches=2) as progress:
         for number in range(1, (until or epochs) + 1):
             progress.batch()
             progress.batch()
@@ -34,7 +34,7 @@ def test_about_ten_lines_the_first_and_the_last_among_them(epochs, lines):
     assert len({len(line) for line in shown}) == 1
 
 
-def test_where_it_was_stopped_is_shown_too():
+def test_the_last_epoch_of_a_stopped_training_is_shown():
     assert " 7/100" in run(io.StringIO(), 100, until=7).splitlines()[-1]
 
 
@@ -53,4 +53,4 @@ def test_a_terminal_without_rich_gets_lines(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "rich", None)
     monkeypatch.setitem(sys.modules, "rich.console", None)
-    assert isinstance(progress_on(Terminal(), 3, 2), Lines)
+    assert isinstance(show_progress(Terminal(), 3, 2), ProgressLines)

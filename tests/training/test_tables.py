@@ -1,4 +1,4 @@
-"""What is read from CSV and NPZ files, and what is said of those that cannot be used."""
+"""Reading CSV and NPZ files, and the messages for those that cannot be used."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def npz(tmp_path):
 ROWS = "1,2,a\n3,4,b\n5,6,a\n7,8,b\n"
 
 
-def refused(path, label=None):
+def error_message(path, label=None):
     with pytest.raises(InputError) as caught:
         read_table(path, label)
     message = str(caught.value)
@@ -122,12 +122,12 @@ def test_byte_order_marks_blank_lines_spaces_and_quotes_change_nothing(csv, text
         ("1,\x00,a\n", "FILE, line 1"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(csv, text, message):
-    assert message in refused(csv(text))
+def test_errors_in_csv_files_are_located(csv, text, message):
+    assert message in error_message(csv(text))
 
 
 def test_a_bad_cell_in_the_first_line_does_not_make_it_a_header(csv):
-    message = refused(csv("1,x,a\n" + ROWS))
+    message = error_message(csv("1,x,a\n" + ROWS))
     assert "FILE, line 1, column 2: 'x' is not a number" in message
     assert "--label" in message
 
@@ -139,23 +139,23 @@ def test_the_bad_cell_is_found_though_a_label_before_it_has_the_same_text(csv):
 
 
 def test_a_long_cell_does_not_fill_the_screen(csv):
-    assert len(refused(csv(f"1,2,a\n3,{'x' * 10_000},b\n"))) < 200
+    assert len(error_message(csv(f"1,2,a\n3,{'x' * 10_000},b\n"))) < 200
 
 
-def test_a_label_column_that_is_not_there(csv):
-    message = refused(csv("w,h,kind\n" + ROWS), "sort")
+def test_a_missing_label_column(csv):
+    message = error_message(csv("w,h,kind\n" + ROWS), "sort")
     assert "no column is called 'sort'; there are 'w', 'h', 'kind'" in message
-    assert "several columns" in refused(csv("w,w,kind\n" + ROWS), "w")
+    assert "several columns" in error_message(csv("w,w,kind\n" + ROWS), "w")
 
 
 def test_a_file_in_another_encoding(csv):
-    assert "UTF-8" in refused(csv("1,2,ä\n", encoding="latin-1"))
+    assert "UTF-8" in error_message(csv("1,2,ä\n", encoding="latin-1"))
 
 
 def test_missing_files_directories_and_other_kinds_of_file(tmp_path, csv):
-    assert refused(tmp_path / "none.csv") == "FILE: there is no such file"
-    assert "directory" in refused(tmp_path)
-    assert ".csv or .npz" in refused(csv(ROWS, "table.txt"))
+    assert error_message(tmp_path / "none.csv") == "FILE: there is no such file"
+    assert "directory" in error_message(tmp_path)
+    assert ".csv or .npz" in error_message(csv(ROWS, "table.txt"))
 
 
 # ---------------------------------------------------------------------------- NPZ
@@ -188,7 +188,7 @@ def test_images_are_flattened_and_their_shape_kept(npz):
     assert table.schema.image_shape == (3, 4)
 
 
-def test_other_arrays_in_the_file_are_left_alone(npz):
+def test_other_arrays_in_the_file_are_ignored(npz):
     assert len(read_table(npz(X=X, y=Y, notes=np.array([{}], dtype=object))).labels) == 4
 
 
@@ -203,13 +203,13 @@ def test_other_arrays_in_the_file_are_left_alone(npz):
         ({"X": X + 1j, "y": Y}, "X must be numbers"),
         ({"X": X[:0], "y": Y[:0]}, "X must be numbers"),
         ({"X": X, "y": Y + 0.5}, "y must be integers or text"),
-        ({"X": np.where(X == 5, np.nan, X), "y": Y}, "X[2, 1] is nan, and not a finite number"),
+        ({"X": np.where(X == 5, np.nan, X), "y": Y}, "X[2, 1] is nan, not a finite number"),
         ({"X": X, "y": np.zeros(4, int)}, "every row has the same label"),
         ({"X": X.astype(object), "y": Y}, "Python objects, which are never loaded"),
     ],
 )
-def test_what_is_wrong_with_arrays_is_said(npz, arrays, message):
-    assert message in refused(npz(**arrays))
+def test_errors_in_arrays_are_described(npz, arrays, message):
+    assert message in error_message(npz(**arrays))
 
 
 def test_damaged_files(tmp_path, npz):
@@ -222,11 +222,11 @@ def test_damaged_files(tmp_path, npz):
         whole.replace(b"NUMPY", b"NUMBY"),
     ):
         damaged.write_bytes(content)
-        assert "damaged" in refused(damaged)
+        assert "damaged" in error_message(damaged)
     single = tmp_path / "single.npz"
     with single.open("wb") as file:
         np.save(file, X)
-    assert "single array" in refused(single)
+    assert "single array" in error_message(single)
 
 
 # ---------------------------------------------------------------------------- new rows
@@ -263,7 +263,7 @@ def test_without_a_header_the_label_is_where_it_was_in_training(csv):
     assert labels == ["b"]
 
 
-def test_a_header_is_passed_over_if_training_had_none(csv):
+def test_a_header_is_skipped_if_training_had_none(csv):
     trained = read_table(csv(ROWS, "trained.csv"))
     assert read_new_rows(csv("w,h\n1,2\n"), trained.schema)[0].tolist() == [[1, 2]]
 
@@ -303,7 +303,7 @@ def test_new_rows_from_arrays(npz):
         ("a\tb\ty\n1\t2\tu\n", "tabs are not read as separators"),
     ],
 )
-def test_what_other_programs_write_is_explained(tmp_path, text, message):
+def test_files_of_other_programs_are_explained(tmp_path, text, message):
     path = tmp_path / "t.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=message):
