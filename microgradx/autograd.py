@@ -1,6 +1,6 @@
-"""Gradients of Tensors at Tensors, in PyTorch's form, without touching any `grad`.
+"""Gradients of Tensors with respect to Tensors, as in PyTorch; no Tensor's `grad` changes.
 
-`microgradx.grad` is another thing: it turns a function into the function of its gradient.
+`microgradx.grad` is something else: it turns a function into its gradient function.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ def grad(
     allow_unused: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
-    """The gradient of the outputs' sum at each of the inputs, leaves or not; a tuple of arrays.
+    """The gradient of the sum of the outputs at each input, leaf or not, as a tuple of arrays.
 
-    grad_outputs: what the elements of each output weigh, in its shape; needed for outputs that
-        are not a single number. One for a lone output, else a sequence, with None for "ones".
-    retain_graph: False lets go of the graph, and its memory, at once.
-    create_graph: give Tensors with a graph of their own, for derivatives of derivatives. This
-        is the way to higher orders: unlike `backward(create_graph=True)` it leaves nothing
-        that would have to be cleared.
-    allow_unused: None for an input that the outputs were not computed from, instead of an error.
-    materialize_grads: zeros for such an input.
+    grad_outputs: the weight of each element of an output, in its shape; required for outputs that
+        are not a single number. A single one for a single output, else a sequence, in which None
+        means ones.
+    retain_graph: False releases the graph, and its memory, at once.
+    create_graph: return Tensors with a graph of their own, for derivatives of derivatives. Unlike
+        `backward(create_graph=True)`, it leaves no reference cycle behind.
+    allow_unused: return None for an input that the outputs do not depend on, instead of an error.
+    materialize_grads: return zeros for such an input.
 
-    `grad` of no Tensor changes. Raises ValueError for an unused input, for
-    shapes that do not fit, and where `backward` would; TypeError for what is no Tensor.
+    Raises ValueError for an unused input, for shapes that do not fit, and where `backward` would;
+    TypeError for anything but Tensors.
 
     >>> import microgradx as mg
     >>> x = mg.Tensor(2.0, requires_grad=True)
@@ -50,13 +50,13 @@ def grad(
     >>> first, second
     (Tensor(12., op=multiply, requires_grad=True), array(12.))
     """
-    ys, xs = _tensors(outputs, "outputs"), _tensors(inputs, "inputs")
-    if isinstance(outputs, Tensor) and not _is_one_each(grad_outputs, outputs):
+    ys, xs = _as_list(outputs, "outputs"), _as_list(inputs, "inputs")
+    if isinstance(outputs, Tensor) and not _is_sequence_of_one(grad_outputs, outputs):
         grad_outputs = [grad_outputs]
     if grad_outputs is None:
         grad_outputs = [None] * len(ys)
     if len(grad_outputs) != len(ys):
-        raise ValueError(f"{len(grad_outputs)} grad_outputs for {len(ys)} outputs; give one each")
+        raise ValueError(f"{len(grad_outputs)} grad_outputs for {len(ys)} outputs; pass one for each")
     with enable_grad() if create_graph else nullcontext():
         seeds = accumulate_seeds(
             (y, initial_gradient(y, weight, create_graph))
@@ -70,26 +70,26 @@ def grad(
         }
     if not retain_graph:
         release_graph(*ys)
-    answers: list[Any] = []
+    gradients: list[Any] = []
     for x in xs:
         if x in found:
-            answers.append(found[x] if create_graph else as_array(found[x]).copy())
+            gradients.append(found[x] if create_graph else as_array(found[x]).copy())
         elif materialize_grads:
             zeros = np.zeros_like(x.data)
-            answers.append(as_tensor(zeros) if create_graph else zeros)
+            gradients.append(as_tensor(zeros) if create_graph else zeros)
         elif allow_unused:
-            answers.append(None)
+            gradients.append(None)
         else:
             raise ValueError(
                 f"the outputs were not computed from {describe(x)}, or it required no gradient "
-                "when they were; pass allow_unused=True for None, or materialize_grads=True for "
-                "zeros"
+                "when they were; pass allow_unused=True to get None, or materialize_grads=True to "
+                "get zeros"
             )
-    return tuple(answers)
+    return tuple(gradients)
 
 
 def accumulate_seeds(seeds: Iterable[tuple[Tensor, Any]]) -> dict[Tensor, Any]:
-    """What a sweep starts from: for an output that occurs several times, the sum of its seeds.
+    """The initial gradients of a sweep: for an output that occurs several times, their sum.
 
     Outputs that require no gradients are left out.
     """
@@ -100,8 +100,8 @@ def accumulate_seeds(seeds: Iterable[tuple[Tensor, Any]]) -> dict[Tensor, Any]:
     return gradients
 
 
-def _is_one_each(grad_outputs: Any, output: Tensor) -> bool:
-    """Whether it is a sequence with one weight for the one output, in PyTorch's form."""
+def _is_sequence_of_one(grad_outputs: Any, output: Tensor) -> bool:
+    """Whether it is a sequence that holds one weight, for the one output, as PyTorch has it."""
     return (
         isinstance(grad_outputs, (tuple, list))
         and len(grad_outputs) == 1
@@ -109,7 +109,7 @@ def _is_one_each(grad_outputs: Any, output: Tensor) -> bool:
     )
 
 
-def _tensors(given: Any, what: str) -> list[Tensor]:
+def _as_list(given: Any, what: str) -> list[Tensor]:
     tensors = [given] if isinstance(given, Tensor) else given
     if callable(given) or not isinstance(tensors, (list, tuple)):
         raise TypeError(
@@ -118,5 +118,5 @@ def _tensors(given: Any, what: str) -> list[Tensor]:
         )
     for tensor in tensors:
         if not isinstance(tensor, Tensor):
-            raise TypeError(f"{what} must be Tensors, and one is {type(tensor).__name__}")
+            raise TypeError(f"{what} must be Tensors, not {type(tensor).__name__}")
     return list(tensors)

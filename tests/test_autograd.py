@@ -1,4 +1,4 @@
-"""autograd.grad: gradients of Tensors at Tensors, each sentence of its docstring."""
+"""autograd.grad: gradients of Tensors with respect to Tensors, each sentence of its docstring."""
 
 import gc
 import weakref
@@ -122,7 +122,7 @@ def test_unused_inputs(x):
     other = mg.Tensor(np.ones((2, 3)), requires_grad=True, dtype=np.float32, name="other")
     constant = mg.Tensor(1.0)
     out = np.sum(x * constant)
-    with pytest.raises(ValueError, match=r"not computed from .*other.*allow_unused=True for None"):
+    with pytest.raises(ValueError, match=r"not computed from .*other.*allow_unused=True to get None"):
         autograd.grad(out, [x, other])
     with pytest.raises(ValueError, match="or it required no gradient"):
         autograd.grad(out, constant)
@@ -164,7 +164,7 @@ def test_shapes_and_numbers_of_weights_must_fit(x):
         autograd.grad([y, np.sum(y)], x, [None, None])
     with pytest.raises(ValueError, match=r"a gradient of shape \(3,\)"):
         autograd.grad(y, x, np.ones(3))
-    with pytest.raises(ValueError, match="2 grad_outputs for 1 outputs; give one each"):
+    with pytest.raises(ValueError, match="2 grad_outputs for 1 outputs; pass one for each"):
         autograd.grad([y], x, [np.ones(2), np.ones(2)])
 
 
@@ -175,9 +175,9 @@ def test_what_cannot_be_differentiated_is_refused(x):
         autograd.grad(lambda x: x, x)
     with pytest.raises(TypeError, match=r"not ndarray; .*microgradx.grad\(f\)"):
         autograd.grad(np.ones(2), x)
-    with pytest.raises(TypeError, match="inputs must be Tensors, and one is ndarray"):
+    with pytest.raises(TypeError, match="inputs must be Tensors, not ndarray"):
         autograd.grad(np.sum(x), [x, np.ones(2)])
-    with pytest.raises(TypeError, match="outputs must be Tensors, and one is float"):
+    with pytest.raises(TypeError, match="outputs must be Tensors, not float"):
         autograd.grad([np.sum(x), 1.0], x)
     out = np.sum(x**2)
     x.data = [5.0, 6.0]
@@ -209,7 +209,7 @@ def test_the_grad_of_a_broadcast_0_d_leaf_is_an_array():
     assert type(t.grad) is np.ndarray
 
 
-def test_the_graph_is_let_go_of_on_request():
+def test_the_graph_is_released_on_request():
     x = mg.Tensor([1.0, 2.0], requires_grad=True)
     y = (x * x).sum()
     mg.autograd.grad(y, x, retain_graph=True)
