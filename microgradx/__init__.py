@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from microgradx import autograd, data, nn, optim
     from microgradx.checking.anomaly import AnomalyError, detect_anomaly
     from microgradx.checking.gradients import GradcheckError, gradcheck
-    from microgradx.checking.ops import OpCheckError, check_op
+    from microgradx.checking.op_requirements import OpCheckError, check_op
     from microgradx.common.randomness import manual_seed
     from microgradx.compiler.compiled import compile
     from microgradx.compiler.tracing import CaptureError
@@ -49,8 +49,8 @@ _LAZY = {
     "detect_anomaly": "microgradx.checking.anomaly",
     "GradcheckError": "microgradx.checking.gradients",
     "gradcheck": "microgradx.checking.gradients",
-    "OpCheckError": "microgradx.checking.ops",
-    "check_op": "microgradx.checking.ops",
+    "OpCheckError": "microgradx.checking.op_requirements",
+    "check_op": "microgradx.checking.op_requirements",
     "manual_seed": "microgradx.common.randomness",
     "draw": "microgradx.show.graphs.drawing",
     "draw_dot": "microgradx.show.graphs.drawing",

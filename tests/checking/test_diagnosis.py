@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import microgradx as mg
-from tests.checking.planted_mistakes import PLANTED as BY_OTHERS
+from tests.checking.planted_mistakes import PLANTED as PLANTED_BLINDLY
 from tests.checking.wrong_rules import wrong
 
 GENERATOR = np.random.default_rng(3)
@@ -35,7 +35,7 @@ PLANTED = [
     ),
     (
         "constant factor",
-        "is 1/12, with 12 the number of elements",
+        "is 1/12, where 12 is the number of elements",
         wrong(np.sum, lambda g, out, x: np.broadcast_to(g / x.size, x.shape)),
         [normal(3, 4)],
     ),
@@ -132,10 +132,15 @@ PLANTED = [
     ("not finite", "NaN or infinite at 1 of its elements", np.log, [np.array([1.0, 0.0])]),
     ("kink", "a tie", mg.max, [np.array([1.0, 3.0, 3.0, 3.0])]),
     ("kink", "does not even lie between", lambda x: Zealous()(x), [np.array([0.0, 1.0])]),
-    ("kink", "the function ends: on one side", lambda x: np.sqrt(x), [np.array([0.0, 1.0])]),
+    (
+        "kink",
+        "the function's domain ends: on one side",
+        lambda x: np.sqrt(x),
+        [np.array([0.0, 1.0])],
+    ),
     (
         "outside the first row",
-        "right at index 0 of axis 0",
+        "correct at index 0 of axis 0",
         wrong(
             lambda x: x / np.sum(x * x, axis=1, keepdims=True), lambda g, out, x: _by_row_0(g, x)
         ),
@@ -143,7 +148,7 @@ PLANTED = [
     ),
     (
         "outside the first row",
-        "only the first one filled in",
+        "fill in only the first row",
         wrong(lambda x: 2 * x, lambda g, out, x: 2 * g * (np.arange(len(x)) == 0)[:, None]),
         [normal(3, 4)],
     ),
@@ -166,7 +171,7 @@ PLANTED = [
     ),
     (
         "missing gradient",
-        "gives None",
+        "returns None",
         wrong(lambda x, y: x * y, lambda g, out, x, y: (g * y, None)),
         [normal(2), normal(2)],
     ),
@@ -176,10 +181,10 @@ PLANTED = [
         lambda x: mg.sum(mg.as_tensor(x.data) * 2.0),
         [normal(3)],
     ),
-    ("missing gradient", "nothing but zeros", wrong(np.exp, lambda g, out, x: 0 * g), [normal(3)]),
+    ("missing gradient", "only zeros", wrong(np.exp, lambda g, out, x: 0 * g), [normal(3)]),
     (
         "non-deterministic",
-        "wrong whose forward",
+        "the forward of wrong",
         wrong(lambda x: x * GENERATOR.normal(), lambda g, out, x: g),
         [normal(3)],
     ),
@@ -248,14 +253,16 @@ def test_a_planted_mistake_is_named(kind, says, function, inputs):
     assert not report
 
 
-@pytest.mark.parametrize("planted", BY_OTHERS, ids=lambda planted: f"{planted.kind}-{planted.name}")
-def test_a_mistake_planted_mistakes_is_named(planted):
+@pytest.mark.parametrize(
+    "planted", PLANTED_BLINDLY, ids=lambda planted: f"{planted.kind}-{planted.name}"
+)
+def test_a_mistake_planted_by_somebody_else_is_named(planted):
     report = mg.gradcheck(planted.function, planted.inputs, raise_exception=False)
     assert report.cause == planted.kind, report.message
 
 
 def test_there_are_mistakes_enough_of_every_kind():
-    theirs = [planted.kind for planted in BY_OTHERS]
+    theirs = [planted.kind for planted in PLANTED_BLINDLY]
     assert len(PLANTED) + len(theirs) >= 30
     assert len(theirs) >= 10
     for kind in KINDS - {"not finite", "error in the rule"}:
@@ -324,7 +331,7 @@ def test_a_rule_that_is_another_on_tensors_is_seen():
     assert mg.gradcheck(op, normal(3))
     report = mg.gradcheck(op, normal(3), order=2, raise_exception=False)
     assert report.cause == "constant in the rule"
-    assert "not that of the ordinary sweep" in report.message
+    assert "differs from the ordinary one" in report.message
 
 
 def test_a_rule_that_cannot_run_on_tensors_is_seen_in_the_second_order():
@@ -334,7 +341,7 @@ def test_a_rule_that_cannot_run_on_tensors_is_seen_in_the_second_order():
     assert "requires gradients" in report.message
 
 
-def test_the_picture_shows_the_worst_region_of_large_arrays():
+def test_the_table_shows_the_worst_region_of_large_arrays():
     target = np.zeros((30, 40))
     target[20, 30] = 5.0
     op = wrong(lambda x: 2 * x, lambda g, out, x: 2 * g + target)
@@ -344,7 +351,7 @@ def test_the_picture_shows_the_worst_region_of_large_arrays():
     assert titles.split() == ["analytic", "│", "numeric", "│", "difference"]
     assert [row.endswith("◀") for row in rows] == [False, False, True, False, False]
     assert "5" in rows[2].split()
-    assert lines[9].strip() == "(the region from index (18, 28) on)"
+    assert lines[9].strip() == "(showing the region that starts at index (18, 28))"
 
 
 def test_a_gradient_of_zero_at_a_smooth_minimum_is_no_kink():

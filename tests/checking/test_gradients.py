@@ -78,7 +78,7 @@ def test_only_the_wrong_input_is_blamed():
     assert "input 0" not in str(caught.value)
 
 
-def test_a_gradient_that_never_arrives_is_said_so():
+def test_a_gradient_that_never_arrives_is_reported():
     op = wrong(lambda x, y: x * y, lambda g, out, x, y: (g * y, None))
     with pytest.raises(GradcheckError, match=r"input 1.*: no gradient reached it"):
         mg.gradcheck(op, [np.array([2.0]), np.array([5.0])])
@@ -116,7 +116,7 @@ def test_integers_are_constants_and_several_outputs_are_combined():
     assert mg.gradcheck(f, [np.ones((2, 3)), np.array([0, 2])], order=2).checked == 12
 
 
-def test_parameters_reached_otherwise_are_moved_and_restored(generator):
+def test_parameters_that_are_not_arguments_are_moved_and_restored(generator):
     w = mg.Tensor(generator.normal(size=(3, 2)), requires_grad=True)
     before = w.data.copy()
     x = generator.normal(size=(4, 3))
@@ -140,7 +140,7 @@ def test_inputs_are_restored_when_the_function_fails():
 
 def test_float32_is_refused_unless_told():
     x = np.float32([0.5, 1.0])
-    with pytest.raises(TypeError, match="too coarse for finite differences; give float64"):
+    with pytest.raises(TypeError, match="too coarse for finite differences; use float64"):
         mg.gradcheck(mg.exp, x)
     assert mg.gradcheck(mg.exp, x, allow_float32=True)
     with pytest.raises(GradcheckError):
@@ -155,7 +155,7 @@ def test_what_cannot_be_checked_is_refused():
     with pytest.raises(ValueError, match="order must be 1 or 2, not 3"):
         mg.gradcheck(mg.exp, np.ones(1), order=3)
     x = mg.Tensor([1.0], requires_grad=True)
-    with pytest.raises(ValueError, match=r"made by multiply.* is no leaf"):
+    with pytest.raises(ValueError, match=r"made by multiply.* is not a leaf"):
         mg.gradcheck(mg.exp, x * 2)
     generator = np.random.default_rng(0)
     with pytest.raises(GradcheckError, match="different results"):
@@ -183,5 +183,5 @@ def test_a_function_that_writes_into_its_input_is_named_for_it():
         return x
 
     x = mg.Tensor([1.0, 2.0], requires_grad=True)
-    with pytest.raises(ValueError, match=r"wrote into its input 0, .*x = x \* 2 and not x \*= 2"):
+    with pytest.raises(ValueError, match=r"wrote into its input 0, .*x = x \* 2, not x \*= 2"):
         mg.gradcheck(wrong(double, lambda g, out, x: 2 * g), x)
