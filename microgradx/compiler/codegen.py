@@ -15,6 +15,7 @@ from microgradx.compiler.cross_entropy import source_of, write_softmax_cross_ent
 from microgradx.compiler.ir import Call, Constant, Program, Value
 from microgradx.compiler.primitives import check_labels, drawn, joined, piece, softmax_cross_entropy
 from microgradx.compiler.tracing import VIEWS, CaptureError, add_at, converted, set_item
+from microgradx.ops.elementwise import SAME_SIZE_INTEGER
 
 __all__ = ["written"]
 
@@ -152,12 +153,11 @@ def _write_choice(writer: Writer, call: Call, i: int) -> bool:
         x, y = y, x
     if not (_is_zero(y) and isinstance(x, Value) and isinstance(condition, Value)):
         return False
-    bits = {4: np.int32, 8: np.int64}.get(x.dtype.itemsize if x.dtype is not None else 0)
+    bits: Any = SAME_SIZE_INTEGER.get(x.dtype)  # type: ignore[arg-type]
     source = writer.places.get(x)
     if (
         bits is None
         or source is None
-        or x.dtype.kind != "f"  # type: ignore[union-attr]
         or (x.shape, x.dtype) != (call.shape, call.dtype)
         or (condition.shape, condition.dtype) != (call.shape, np.dtype(bool))
         or not source.memory.is_fixed

@@ -41,7 +41,14 @@ from microgradx.ops.activations import (
     silu,
     softplus,
 )
-from microgradx.ops.convolution import AveragePool, Convolution, MaxPool, Padding, Sizes, Sliding
+from microgradx.ops.convolution import (
+    AveragePool,
+    Convolution,
+    MaxPool,
+    Padding,
+    Sizes,
+    SlidingWindow,
+)
 from microgradx.ops.elementwise import tanh
 from microgradx.ops.indexing import embedding, one_hot
 from microgradx.ops.normalisation import Normalise
@@ -538,8 +545,8 @@ def _padding(
     return tuple((width, width) for width in widths)
 
 
-def _check_room(op: Sliding, x: Any, unbatched: bool) -> None:
-    if 0 in x.shape[1:] or min(op.positions(x.shape)) < 1:
+def _check_room(op: SlidingWindow, x: Any, unbatched: bool) -> None:
+    if 0 in x.shape[1:] or min(op.output_sizes(x.shape)) < 1:
         raise ValueError(
             f"{op.name}: an input of shape {_shape(x, unbatched)}, with padding {op.padding}, has "
             f"no room for a window of size {op.kernel_size} with dilation {op.dilation}; give a "

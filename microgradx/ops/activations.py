@@ -1,7 +1,7 @@
-"""Activations: what stands between the layers of a network, and squashes or cuts off.
+"""Activation functions: rows of the elementwise table, each with its derivative in one line.
 
-Rows of the elementwise table, each with its derivative in one line. At their kinks, as in PyTorch:
-relu, relu6 and hardtanh have derivative 0, leaky_relu that of the left side.
+At their kinks the derivatives are PyTorch's: 0 of relu, relu6 and hardtanh, and the left one of
+leaky_relu.
 """
 
 from __future__ import annotations
@@ -12,9 +12,16 @@ from typing import Any, Literal
 import numpy as np
 
 from microgradx.arrays.dispatch import implements
-from microgradx.arrays.types import ZERO, Array, as_floats
+from microgradx.arrays.types import ZERO, as_floats
 from microgradx.graph.scopes import scope
-from microgradx.ops.elementwise import Elementwise, documented, exp, gated, tanh, where
+from microgradx.ops.elementwise import (
+    Elementwise,
+    exp,
+    mask_gradient,
+    tanh,
+    where,
+    write_docstrings,
+)
 
 __all__ = [
     "sigmoid",
@@ -34,67 +41,26 @@ __all__ = [
 ]
 
 
-def _sigmoid(x: Array) -> Array:
+def _sigmoid(x):
     x = as_floats(x)
-    e = np.exp(-np.abs(x))  # of -|x|, so that it cannot overflow
+    e = np.exp(-np.abs(x))  # cannot overflow
     return np.where(np.greater_equal(x, 0), 1, e) / (1 + e)
 
 
-def _softplus(x: Array) -> Array:
-    return np.logaddexp(x, 0)
+# NumPy has neither; Python's are exact to the last digit or two.
+_erf = np.frompyfunc(math.erf, 1, 1)
+_erfc = np.frompyfunc(math.erfc, 1, 1)
 
 
-def _logsigmoid(x: Array) -> Array:
-    return -np.logaddexp(-as_floats(x), 0)
-
-
-def _relu(x: Array) -> Array:
-    return np.maximum(x, ZERO[x.dtype] if type(x) is np.ndarray else 0)
-
-
-def _leaky_relu(x: Array, y: Array) -> Array:
-    return np.where(np.greater(x, 0), x, np.multiply(x, y))
-
-
-def _elu(x: Array, y: Array) -> Array:
-    return np.where(np.greater(x, 0), x, y * np.expm1(np.minimum(x, 0)))
-
-
-def _silu(x: Array) -> Array:
-    return x * _sigmoid(x)
-
-
-def _mish(x: Array) -> Array:
-    return x * np.tanh(_softplus(x))
-
-
-def _gelu(x: Array) -> Array:
+def _map_floats(function, x):
+    """A function of Python's floats, applied to each element, in the dtype of x."""
     x = as_floats(x)
-    return x * (_erfc(x * -(0.5**0.5)) / 2)
-
-
-# Python's own erf and erfc, exact to the last digit or two; NumPy has none.
-_erf_of_number = np.frompyfunc(math.erf, 1, 1)
-_erfc_of_number = np.frompyfunc(math.erfc, 1, 1)
-
-
-def _as_floats_like(x: Array, numbers) -> Array:
-    """Numbers of Python's, one or an array of them, in the dtype of x."""
-    return np.asarray(numbers, x.dtype) if isinstance(x, np.ndarray) else numbers.astype(x.dtype)
-
-
-def _erf(x: Array) -> Array:
-    x = as_floats(x)
-    return _as_floats_like(x, _erf_of_number(x))
-
-
-def _erfc(x: Array) -> Array:
-    x = as_floats(x)
-    return _as_floats_like(x, _erfc_of_number(x))
+    out = function(x)
+    return np.asarray(out, x.dtype) if isinstance(x, np.ndarray) else out.astype(x.dtype)
 
 
 def _negative_part(x):
-    """min(x, 0), with all of the gradient at 0: so that an exponential of it cannot overflow."""
+    """min(x, 0), whose exponential cannot overflow. At 0, x receives all of the gradient."""
     return where(x > 0, 0, x)
 
 
@@ -107,35 +73,42 @@ def _normal_density(x):
 sigmoid = Elementwise(
     _sigmoid, "1 / (1 + e⁻ˣ)", lambda g, out, x: g * out * (1 - out), name="sigmoid")
 logsigmoid = Elementwise(
-    _logsigmoid, "ln sigmoid x", lambda g, out, x: g * sigmoid(-x), name="logsigmoid")
-softplus = Elementwise(_softplus, "ln(1 + eˣ)", lambda g, out, x: g * sigmoid(x), name="softplus")
+    lambda x: -np.logaddexp(-as_floats(x), 0), "ln sigmoid x",
+    lambda g, out, x: g * sigmoid(-x), name="logsigmoid")
+softplus = Elementwise(
+    lambda x: np.logaddexp(x, 0), "ln(1 + eˣ)", lambda g, out, x: g * sigmoid(x), name="softplus")
 relu = Elementwise(
-    _relu, "max(x, 0)", lambda g, out, x: gated(g, np.greater(out, ZERO[out.dtype])), name="relu")
-_leaky = Elementwise(
-    _leaky_relu, "x if x > 0 else y · x",
+    lambda x: np.maximum(x, ZERO[x.dtype] if type(x) is np.ndarray else 0), "max(x, 0)",
+    lambda g, out, x: mask_gradient(g, np.greater(out, ZERO[out.dtype])), name="relu")
+_leaky_relu = Elementwise(
+    lambda x, y: np.where(np.greater(x, 0), x, np.multiply(x, y)), "x if x > 0 else y · x",
     lambda g, out, x, y: np.where(x > 0, g, g * y),
     lambda g, out, x, y: np.where(x > 0, 0, g * x), name="leaky_relu")
-_exponential_linear = Elementwise(
-    _elu, "x if x > 0 else y (eˣ - 1)",
+_elu = Elementwise(
+    lambda x, y: np.where(np.greater(x, 0), x, y * np.expm1(np.minimum(x, 0))),
+    "x if x > 0 else y (eˣ - 1)",
     lambda g, out, x, y: np.where(x > 0, g, g * y * np.exp(_negative_part(x))),
     lambda g, out, x, y: np.where(x > 0, 0, g * np.expm1(_negative_part(x))), name="elu")
-_hard_tanh = Elementwise(
+_hardtanh = Elementwise(
     np.clip, "min(max(x, y), z)",
-    lambda g, out, x, y, z: gated(g, (x > y) & (x < z)),
-    lambda g, out, x, y, z: gated(g, x <= y),
-    lambda g, out, x, y, z: gated(g, x >= z), name="hardtanh")
+    lambda g, out, x, y, z: mask_gradient(g, (x > y) & (x < z)),
+    lambda g, out, x, y, z: mask_gradient(g, x <= y),
+    lambda g, out, x, y, z: mask_gradient(g, x >= z), name="hardtanh")
 silu = Elementwise(
-    _silu, "x sigmoid x", lambda g, out, x: g * sigmoid(x) * (1 + x * sigmoid(-x)), name="silu")
+    lambda x: x * _sigmoid(x), "x sigmoid x",
+    lambda g, out, x: g * sigmoid(x) * (1 + x * sigmoid(-x)), name="silu")
 mish = Elementwise(
-    _mish, "x tanh(ln(1 + eˣ))",
+    lambda x: x * np.tanh(np.logaddexp(x, 0)), "x tanh(ln(1 + eˣ))",
     lambda g, out, x: g * (
         tanh(softplus(x)) + x * sigmoid(x) * (1 - tanh(softplus(x)) ** 2)), name="mish")
 erf = Elementwise(
-    _erf, "erf x", lambda g, out, x: g * exp(-x * x) * (2 / math.sqrt(math.pi)), name="erf")
+    lambda x: _map_floats(_erf, x), "erf x",
+    lambda g, out, x: g * exp(-x * x) * (2 / math.sqrt(math.pi)), name="erf")
 erfc = Elementwise(
-    _erfc, "1 - erf x", lambda g, out, x: g * exp(-x * x) * (-2 / math.sqrt(math.pi)), name="erfc")
-_exact_gelu = Elementwise(  # x Φ(x), with Φ the normal distribution
-    _gelu, "x (1 + erf(x / √2)) / 2",
+    lambda x: _map_floats(_erfc, x), "1 - erf x",
+    lambda g, out, x: g * exp(-x * x) * (-2 / math.sqrt(math.pi)), name="erfc")
+_gelu = Elementwise(  # x Φ(x), with Φ the cumulative normal distribution
+    lambda x: x * (_map_floats(_erfc, as_floats(x) * -(0.5**0.5)) / 2), "x (1 + erf(x / √2)) / 2",
     lambda g, out, x: g * (erfc(x * -(0.5**0.5)) / 2 + x * _normal_density(x)), name="gelu")
 
 # fmt: on
@@ -150,7 +123,7 @@ def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
     >>> leaky_relu([-1.0, 2.0])
     array([-0.01,  2.  ])
     """
-    return _leaky(x, negative_slope)
+    return _leaky_relu(x, negative_slope)
 
 
 @implements("elu")
@@ -160,13 +133,13 @@ def elu(x: Any, alpha: Any = 1.0) -> Any:
     >>> elu([-1000.0, 2.0])
     array([-1.,  2.])
     """
-    return _exponential_linear(x, alpha)
+    return _elu(x, alpha)
 
 
 @implements("selu")
 @scope
 def selu(x: Any) -> Any:
-    """λ elu(x, α), with λ and α such that mean 0 and variance 1 stay as they are.
+    """λ elu(x, α), with λ and α that preserve mean 0 and variance 1.
 
     Source: G. Klambauer et al., "Self-normalizing neural networks", 2017, equation 14.
 
@@ -178,12 +151,12 @@ def selu(x: Any) -> Any:
 
 @implements("hardtanh")
 def hardtanh(x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
-    """`x` limited to between `min_val` and `max_val`; unlike `clip`, with derivative 0 at both.
+    """`x` limited to the range from `min_val` to `max_val`; at both, unlike `clip`, derivative 0.
 
     >>> hardtanh([-3.0, 0.5, 3.0])
     array([-1. ,  0.5,  1. ])
     """
-    return _hard_tanh(x, min_val, max_val)
+    return _hardtanh(x, min_val, max_val)
 
 
 @implements("relu6")
@@ -209,14 +182,14 @@ def gelu(x: Any, approximate: Literal["none", "tanh"] = "none") -> Any:
     array([-0.15865525,  0.84134475])
     """
     if approximate == "none":
-        return _exact_gelu(x)
+        return _gelu(x)
     if approximate != "tanh":
         raise ValueError(f'approximate must be "none" or "tanh", not {approximate!r}')
     x = as_floats(x)
     return x * ((1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x)))) / 2)
 
 
-__test__ = documented(
+__test__ = write_docstrings(
     {
         sigmoid: ("sigmoid([0.0, 2.0])", "array([0.5       , 0.88079708])"),
         logsigmoid: ("logsigmoid([-10.0, 0.0])", "array([-10.0000454 ,  -0.69314718])"),

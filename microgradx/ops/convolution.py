@@ -1,20 +1,20 @@
-"""Convolution and pooling: what slides a window over an image, or along a signal.
+"""Convolution and pooling: a window slides over an image, or along a signal.
 
-Arrays come and go as PyTorch has them, (batch, channels, …), with any number of spatial axes.
-Sizes are those of V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning",
+Arrays have PyTorch's layout, (N, C, …): batch, channels, and any number of spatial axes. Output
+sizes are those of V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning",
 2016.
 
-A convolution is a product of matrices, once what each window sees is a column of one (K.
+A convolution is a product of matrices, once each window is a column of a matrix: im2col (K.
 Chellapilla, S. Puri and P. Simard, "High performance convolutional neural networks for document
-processing", 2006). To copy all that would make the array larger by the size of the kernel, and
-memory is what takes the time. So in memory, images are (height, channels, width, batch), and only
-the columns of windows are copied, to (height, channels, kernel width, positions, batch). As many
-rows of this as the kernel has are one piece of memory, and the matrix for one row of positions.
-The next row's begins one row further down, and overlaps it.
+processing", 2006). A copy of all windows is larger than the image by the size of the kernel, and
+memory is what takes the time. So images lie in memory as (height, channels, width, batch), and
+windows are copied along the width only, to (height, channels, kernel width, output width, batch).
+As many rows of this as the kernel has are contiguous: they are the matrix for one row of the
+output. The matrix for the next row begins one row further down, and overlaps it.
 
-What is handed out is a view of such an array, with its axes in PyTorch's order, and what comes in
-as such a view is not copied. Pooling takes one place of all windows at a time, which is a slice,
-and leaves the order in memory as it is.
+A result is a view of such an array, with its axes in PyTorch's order, and an input that is such a
+view is not copied. Pooling takes one element of all windows at a time, which is a slice, and keeps
+the order of the axes in memory.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import Any
 
 import numpy as np
 
-from microgradx.arrays.types import Array
 from microgradx.engine import Op
+from microgradx.ops.elementwise import mask_gradient
 from microgradx.ops.indexing import AddAt
 
 __all__ = [
@@ -41,15 +41,15 @@ __all__ = [
 #: One number for each spatial axis.
 Sizes = tuple[int, ...]
 
-#: How much is added before and after, for each axis.
+#: How many elements are added before and after each axis.
 Padding = tuple[tuple[int, int], ...]
 
-#: How windows lie along each axis: size of the kernel, stride and dilation.
+#: Of the window along each axis: kernel size, stride and dilation.
 Axes = Sequence[tuple[int, int, int]]
 
 
-class Sliding(Op):
-    """What ops over windows share: their settings."""
+class SlidingWindow(Op):
+    """The settings that convolution and pooling share."""
 
     def __init__(
         self, kernel_size: Sizes, stride: Sizes, padding: Padding, dilation: Sizes
@@ -60,23 +60,23 @@ class Sliding(Op):
         self.dilation = dilation
         self.axes = tuple(zip(kernel_size, stride, dilation, strict=True))
 
-    def positions(self, shape: Sizes) -> Sizes:
-        """How many positions the window has along each spatial axis of (N, C, …)."""
-        return positions_in(padded_shape(shape[2:], self.padding), self.axes)
+    def output_sizes(self, shape: Sizes) -> Sizes:
+        """The spatial sizes of the output for an input of shape (N, C, …)."""
+        return count_positions(padded_shape(shape[2:], self.padding), self.axes)
 
 
 # ---------------------------------------------------------------------------- windows
 
 
-def positions_in(sizes: Sequence[int], axes: Axes) -> Sizes:
+def count_positions(sizes: Sequence[int], axes: Axes) -> Sizes:
     """How many positions a window has along each of the axes, of these sizes with padding."""
     return tuple(
         (size - d * (k - 1) - 1) // s + 1 for size, (k, s, d) in zip(sizes, axes, strict=True)
     )
 
 
-def places_in(positions: Sizes, axes: Axes) -> list[tuple[slice, ...]]:
-    """For each place in the kernel, where windows at all their positions have it."""
+def kernel_slices(positions: Sizes, axes: Axes) -> list[tuple[slice, ...]]:
+    """For each element of the kernel, the slices that hold it for all positions of the window."""
     along_axes = (
         [slice(i * d, i * d + s * (n - 1) + 1, s) for i in range(k)]
         for n, (k, s, d) in zip(positions, axes, strict=True)
@@ -85,64 +85,61 @@ def places_in(positions: Sizes, axes: Axes) -> list[tuple[slice, ...]]:
 
 
 def windows(x, first: int, axes: Axes):
-    """What windows see: (…, *sizes, …), from the first axis on, as (…, *kernel, *positions, …).
+    """All windows over (…, *sizes, …), axes from `first` on, as (…, *kernel, *positions, …).
 
     Of an ndarray it is a view.
     """
     end = first + len(axes)
     kernel, stride, dilation = zip(*axes, strict=True)
-    positions = positions_in(x.shape[first:end], axes)
+    positions = count_positions(x.shape[first:end], axes)
     shape = (*x.shape[:first], *kernel, *positions, *x.shape[end:])
     if isinstance(x, np.ndarray):
         before, steps, behind = x.strides[:first], x.strides[first:end], x.strides[end:]
         within, between = map(operator.mul, steps, dilation), map(operator.mul, steps, stride)
         strides = (*before, *within, *between, *behind)
         return np.ndarray(shape, x.dtype, x, strides=strides)  # checked, unlike as_strided
-    whole = (slice(None),) * first
-    seen = [x[whole + place] for place in places_in(positions, axes)]
-    return np.reshape(np.stack(seen, first), shape)
+    leading = (slice(None),) * first
+    elements = [x[leading + index] for index in kernel_slices(positions, axes)]
+    return np.reshape(np.stack(elements, first), shape)
 
 
 def add_windows(x, first: int, axes: Axes, sizes: Sizes):
-    """The adjoint of `windows`: each element is the sum of what windows see of it."""
+    """The adjoint of `windows`: for each element, the sum of what the windows hold for it."""
     middle, end = first + len(axes), first + 2 * len(axes)
-    whole = (slice(None),) * first
-    parts = [x[whole + place] for place in np.ndindex(*x.shape[first:middle])]
-    places = [whole + place for place in places_in(x.shape[middle:end], axes)]
-    return add_at_places(parts, places, (*x.shape[:first], *sizes, *x.shape[end:]), x)
+    leading = (slice(None),) * first
+    parts = [x[leading + index] for index in np.ndindex(*x.shape[first:middle])]
+    slices = [leading + index for index in kernel_slices(x.shape[middle:end], axes)]
+    return add_at_slices(parts, slices, (*x.shape[:first], *sizes, *x.shape[end:]), x)
 
 
-def add_at_places(
+def add_at_slices(
     parts: Iterable[Any],
-    places: list[tuple[Any, ...]],
+    slices: list[tuple[Any, ...]],
     shape: Sizes,
     like,
-    apart: bool = False,
+    are_disjoint: bool = False,
 ):
-    """Zeros to which each part is added at its place; `apart` if no two places overlap.
-
-    In memory, the axes are in the order of those of `like`.
-    """
-    pairs = zip(parts, places, strict=True)
+    """Zeros to which each part is added at its slice, with the axes of `like` in memory."""
+    pairs = zip(parts, slices, strict=True)
     if not isinstance(like, np.ndarray):
-        return reduce(operator.add, [AddAt(place, shape)(part) for part, place in pairs])
+        return reduce(operator.add, [AddAt(index, shape)(part) for part, index in pairs])
     out = np.zeros_like(like, shape=shape)
-    for part, place in pairs:
-        if apart:
-            out[place] = part
+    for part, index in pairs:
+        if are_disjoint:
+            out[index] = part
         else:
-            out[place] += part
+            out[index] += part
     return out
 
 
-def padded(x, padding: Padding, value: float = 0.0):
-    """With a margin around it; in memory, the order of its axes stays."""
+def add_padding(x, padding: Padding, value: float = 0.0):
+    """`x` with a margin of `value`, and the same order of axes in memory."""
     if not any(map(any, padding)):
         return x
     if not isinstance(x, np.ndarray):
         return np.pad(x, padding, constant_values=value)
     out = np.full_like(x, value, shape=padded_shape(x.shape, padding))
-    cropped(out, padding)[...] = x
+    remove_padding(out, padding)[...] = x
     return out
 
 
@@ -150,8 +147,7 @@ def padded_shape(shape: Sequence[int], padding: Sequence[tuple[int, int]]) -> Si
     return tuple(size + sum(width) for size, width in zip(shape, padding, strict=True))
 
 
-def cropped(x, padding: Padding):
-    """Without the margin."""
+def remove_padding(x, padding: Padding):
     edges = zip(x.shape, padding, strict=True)
     return x[tuple(slice(before, size - after) for size, (before, after) in edges)]
 
@@ -159,19 +155,19 @@ def cropped(x, padding: Padding):
 # ---------------------------------------------------------------------------- convolution
 
 
-def rows_first(x):
+def to_hcwn(x):
     """(N, C, H, …, W) as (H, C, …, W, N). A signal, (N, C, L), is an image of one row."""
     if x.ndim == 3:
         x = np.expand_dims(x, 2)
     return np.transpose(x, (2, 1, *range(3, x.ndim), 0))
 
 
-def batch_first(x):
+def to_nchw(x):
     """(H, C, …, W, N) as (N, C, H, …, W)."""
     return np.transpose(x, (x.ndim - 1, 1, 0, *range(2, x.ndim - 1)))
 
 
-def contiguous(x):
+def as_contiguous(x):
     return np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x
 
 
@@ -179,11 +175,11 @@ def are_ndarrays(*arrays) -> bool:
     return all(isinstance(array, np.ndarray) for array in arrays)
 
 
-def product(weights, matrices):
-    """weights · matrices, for each row of positions; of ndarrays, a few columns at a time.
+def matmul_in_pieces(weights, matrices):
+    """weights · matrices, for each row of the output; of ndarrays, a few columns at a time.
 
-    Up to a million multiplications, OpenBLAS takes the operands as they lie, without rearranging
-    them first. That is up to twice as fast, unless it leaves less than 128 columns.
+    Up to a million multiplications, OpenBLAS does not rearrange the operands first. That is up to
+    twice as fast, unless fewer than 128 columns are left.
     """
     columns = matrices.shape[-1]
     width = 1_000_000 // (math.prod(weights.shape[-2:]) or 1) // 32 * 32
@@ -192,15 +188,15 @@ def product(weights, matrices):
     shape = (*matrices.shape[:-2], weights.shape[-2], columns)
     out = np.empty(shape, np.result_type(weights, matrices))
     for start in range(0, columns, width):
-        some = (..., slice(start, start + width))
-        np.matmul(weights, matrices[some], out=out[some])
+        piece = (..., slice(start, start + width))
+        np.matmul(weights, matrices[piece], out=out[piece])
     return out
 
 
-class Convolution(Sliding):
-    """Every window's product with the weights: x (N, C, …), w (O, C / groups, *kernel), b (O,).
+class Convolution(SlidingWindow):
+    """Each window times the weights, summed: x (N, C, …), w (O, C / groups, *kernel), b (O,).
 
-    `kernel_size` is that of the weights; b may be left out.
+    b may be left out.
 
     >>> smooth = Convolution((2,), (1,), ((0, 0),), (1,))
     >>> smooth(np.array([[[1.0, 3.0, 5.0]]]), np.array([[[0.5, 0.5]]]))
@@ -221,92 +217,95 @@ class Convolution(Sliding):
         self.groups = groups
         self.name = f"conv{len(kernel_size)}d"
         is_signal = len(kernel_size) == 1
-        self.rows, *self.columns = ((1, 1, 1),) * is_signal + self.axes
-        self.above_and_below, *self.beside = ((0, 0),) * is_signal + padding
+        self.height_axis, *self.width_axes = ((1, 1, 1),) * is_signal + self.axes
+        self.height_padding, *self.width_padding = ((0, 0),) * is_signal + padding
 
     @property
     def derivatives(self) -> tuple[Any, ...]:  # type: ignore[override]
         return self.by_input, self.by_weight, self.by_bias
 
     def forward(self, x, w, b=None):
-        weights = self.weights(w)
-        out = product(np.reshape(weights, (*weights.shape[:2], -1)), self.seen(x))
+        weights = self.group_weights(w)
+        weights = np.reshape(weights, (*weights.shape[:2], -1))
+        out = matmul_in_pieces(weights, self.im2col(x))
         if b is not None:
             b = np.reshape(b, (self.groups, -1, 1))
             in_place = are_ndarrays(out, b) and out.dtype == b.dtype
             out = np.add(out, b, out=out) if in_place else out + b
-        batch, channels, (rows, *columns) = x.shape[0], w.shape[0], self.positions(x.shape)
-        out = np.reshape(out, (out.shape[0], channels, *(columns or [rows]), batch))
-        return np.reshape(batch_first(out), (batch, channels, rows, *columns))
+        batch, channels, (height, *widths) = x.shape[0], w.shape[0], self.output_sizes(x.shape)
+        out = np.reshape(out, (out.shape[0], channels, *(widths or [height]), batch))
+        return np.reshape(to_nchw(out), (batch, channels, height, *widths))
 
     def forward_saving(self, x, w, b=None):
-        self.saved = self.seen(x)
+        self.saved = self.im2col(x)
         return self.forward(x, w, b)
 
     def by_input(self, g, out, x, w, b=None):
-        # Along the columns, what windows saw of an element is added up. Along the rows, the product
+        # Along the width, the gradients of the windows are added up. Along the height, the product
         # does that: of the kernel in reverse, and g with zeros around and, by stride, between rows.
-        (kernel, stride, dilation), (above, below) = self.rows, self.above_and_below
-        height, channels, *sizes, _ = rows_first(x).shape
+        (kernel, stride, dilation), (above, below) = self.height_axis, self.height_padding
+        height, channels, *sizes, _ = to_hcwn(x).shape
         reach = dilation * (kernel - 1)
-        g = contiguous(rows_first(g))
-        place = (slice(reach, reach + stride * (g.shape[0] - 1) + 1, stride),)
-        g = AddAt(place, (reach + above + height + below, *g.shape[1:]))(g)
+        g = as_contiguous(to_hcwn(g))
+        rows = (slice(reach, reach + stride * (g.shape[0] - 1) + 1, stride),)
+        g = AddAt(rows, (reach + above + height + below, *g.shape[1:]))(g)
         g = windows(g, 0, ((kernel, 1, dilation),))[:, above : above + height]
-        weights = np.flip(self.weights(w), 2)
+        weights = np.flip(self.group_weights(w), 2)
         weights = np.transpose(weights, (0, *range(3, weights.ndim), 2, 1))
         weights = np.reshape(weights, (self.groups, -1, math.prod(weights.shape[-2:])))
-        seen = product(weights, self.matrices(g, 0))
-        widths = [k for k, _, _ in self.columns]
-        seen = np.reshape(seen, (height, channels, *widths, *g.shape[3:]))
-        out = add_windows(seen, 2, self.columns, padded_shape(sizes, self.beside))
-        out = cropped(out, ((0, 0), (0, 0), *self.beside, (0, 0)))
-        return np.reshape(batch_first(out), x.shape)
+        gradient = matmul_in_pieces(weights, self.as_matrices(g, 0))
+        widths = [k for k, _, _ in self.width_axes]
+        gradient = np.reshape(gradient, (height, channels, *widths, *g.shape[3:]))
+        padded_sizes = padded_shape(sizes, self.width_padding)
+        gradient = add_windows(gradient, 2, self.width_axes, padded_sizes)
+        gradient = remove_padding(gradient, ((0, 0), (0, 0), *self.width_padding, (0, 0)))
+        return np.reshape(to_nchw(gradient), x.shape)
 
     def by_weight(self, g, out, x, w, b=None):
         # x gᵀ and not g xᵀ, its transpose: BLAS is faster at it.
-        products = np.matmul(self.seen(x), np.swapaxes(self.arriving(g), -1, -2))
-        transposed = np.swapaxes(np.sum(products, axis=0), -1, -2)
-        return np.reshape(np.swapaxes(np.reshape(transposed, self.weights(w).shape), 2, 3), w.shape)
+        products = np.matmul(self.im2col(x), np.swapaxes(self.gradient_as_matrix(g), -1, -2))
+        gradient = np.swapaxes(np.sum(products, axis=0), -1, -2)
+        gradient = np.reshape(gradient, self.group_weights(w).shape)
+        return np.reshape(np.swapaxes(gradient, 2, 3), w.shape)
 
     def by_bias(self, g, out, x, w, b):
-        g = self.arriving(g)
+        g = self.gradient_as_matrix(g)
         sums = np.matmul(g, np.ones(g.shape[-1], g.dtype))  # faster than np.sum along two axes
         return np.reshape(np.sum(sums, axis=0), b.shape)
 
-    def seen(self, x):
-        """What windows see, as (rows, groups, kernel height · C / groups · kernel width, columns).
+    def im2col(self, x):
+        """(output height, groups, kernel height · C / groups · kernel width, columns).
 
-        Rows and columns are of positions; the batch counts among the latter.
+        Each column is a window: one for each position along the width and each image of the batch.
         """
         if self.saved is not None and isinstance(x, np.ndarray):
             return self.saved
-        x = contiguous(rows_first(x))
-        x = padded(x, (self.above_and_below, (0, 0), *self.beside, (0, 0)))
-        x = contiguous(windows(x, 2, self.columns))
-        return self.matrices(windows(x, 0, (self.rows,)), len(self.columns))
+        x = as_contiguous(to_hcwn(x))
+        x = add_padding(x, (self.height_padding, (0, 0), *self.width_padding, (0, 0)))
+        x = as_contiguous(windows(x, 2, self.width_axes))
+        return self.as_matrices(windows(x, 0, (self.height_axis,)), len(self.width_axes))
 
-    def arriving(self, g):
-        """The gradient as (rows, groups, O / groups, columns)."""
-        rows, channels, *columns = rows_first(g).shape
-        shape = (rows, self.groups, channels // self.groups, math.prod(columns))
-        return np.reshape(rows_first(g), shape)
+    def gradient_as_matrix(self, g):
+        """(N, O, …) as (output height, groups, O / groups, columns): the shape of the product."""
+        height, channels, *columns = to_hcwn(g).shape
+        shape = (height, self.groups, channels // self.groups, math.prod(columns))
+        return np.reshape(to_hcwn(g), shape)
 
-    def matrices(self, x, kernel_axes: int):
-        """(kernel height, rows, C, *kernel width, *columns) in the shape that `seen` gives.
+    def as_matrices(self, x, width_axes: int):
+        """(kernel height, rows, C, *kernel width, *columns) in the shape that `im2col` returns.
 
-        `kernel_axes` is how many the kernel's width has. With one group, and without dilation of
-        rows, the result is a view.
+        `width_axes` is how many axes the kernel's width has. With one group and no dilation of the
+        height, the result is a view.
         """
-        height, rows, channels, *others = x.shape
-        x = np.reshape(x, (height, rows, self.groups, channels // self.groups, *others))
+        kernel_height, rows, channels, *others = x.shape
+        x = np.reshape(x, (kernel_height, rows, self.groups, channels // self.groups, *others))
         x = np.transpose(x, (1, 2, 0, *range(3, x.ndim)))
-        size = height * channels // self.groups * math.prod(others[:kernel_axes])
-        return np.reshape(x, (rows, self.groups, size, math.prod(others[kernel_axes:])))
+        size = kernel_height * channels // self.groups * math.prod(others[:width_axes])
+        return np.reshape(x, (rows, self.groups, size, math.prod(others[width_axes:])))
 
-    def weights(self, w):
-        """As (groups, O / groups, kernel height, C / groups, *kernel width)."""
-        kernel = [k for k, _, _ in (self.rows, *self.columns)]
+    def group_weights(self, w):
+        """w as (groups, O / groups, kernel height, C / groups, *kernel width)."""
+        kernel = [k for k, _, _ in (self.height_axis, *self.width_axes)]
         w = np.reshape(w, (self.groups, w.shape[0] // self.groups, w.shape[1], *kernel))
         return np.swapaxes(w, 2, 3)
 
@@ -314,26 +313,27 @@ class Convolution(Sliding):
 # ---------------------------------------------------------------------------- pooling
 
 
-class Pooling(Sliding):
-    """What one number is made of for each window."""
+class Pooling(SlidingWindow):
+    """A reduction of each window to one number."""
 
     @property
-    def margin(self) -> Padding:
+    def full_padding(self) -> Padding:
         return ((0, 0), (0, 0), *self.padding)
 
-    def places(self, x) -> list[tuple[Any, ...]]:
-        """For each place in the kernel, where in padded x all windows have it."""
-        return [(..., *place) for place in places_in(self.positions(x.shape), self.axes)]
+    def slices(self, x) -> list[tuple[Any, ...]]:
+        """For each element of the kernel, the slice of padded x that holds it for all windows."""
+        return [(..., *index) for index in kernel_slices(self.output_sizes(x.shape), self.axes)]
 
-    def put_back(self, parts: Iterable[Any], x):
-        """To each element, the sum of what there is for it at the places of windows."""
-        apart = all(s > d * (k - 1) for k, s, d in self.axes)
-        shape = padded_shape(x.shape, self.margin)
-        return cropped(add_at_places(parts, self.places(x), shape, x, apart), self.margin)
+    def scatter(self, parts: Iterable[Any], x):
+        """For each element of x, the sum of what the parts, one for each slice, hold for it."""
+        are_disjoint = all(s > d * (k - 1) for k, s, d in self.axes)
+        shape = padded_shape(x.shape, self.full_padding)
+        gradient = add_at_slices(parts, self.slices(x), shape, x, are_disjoint)
+        return remove_padding(gradient, self.full_padding)
 
 
 class MaxPool(Pooling):
-    """The largest that each window sees. What ties for it shares its gradient equally.
+    """The maximum of each window. Elements that tie for it share its gradient equally.
 
     Padding never wins, and NaN always does. No gradient goes to the elements of a window with NaN.
 
@@ -349,40 +349,33 @@ class MaxPool(Pooling):
         super().__init__(kernel_size, stride, padding, dilation)
         self.name = f"max_pool{len(kernel_size)}d"
 
-    def forward(self, x: Array) -> Array:
-        whole = padded(x, self.margin, -np.inf)
-        return reduce(np.maximum, [whole[place] for place in self.places(x)])
+    def forward(self, x):
+        padded = add_padding(x, self.full_padding, -np.inf)
+        return reduce(np.maximum, [padded[index] for index in self.slices(x)])
 
     def backward(self, g, out, x):
         # NaN, which equals nothing, pads here: padding of -inf would tie with elements of -inf.
-        whole = padded(x, self.margin, np.nan)
-        are_largest = [np.equal(whole[place], out) for place in self.places(x)]
+        padded = add_padding(x, self.full_padding, np.nan)
+        are_largest = [np.equal(padded[index], out) for index in self.slices(x)]
         counting = np.uint8 if len(are_largest) < 256 else x.dtype
         ties = sum(are_largest, np.zeros_like(out, dtype=counting))
-        share = laid_out_like(out, g) / np.maximum(ties, 1)
-        return self.put_back(chosen(are_largest, share), x)
+        share = match_memory_order(g, out) / np.maximum(ties, 1)
+        return self.scatter((mask_gradient(share, mask) for mask in are_largest), x)
 
 
-def chosen(masks: list[Any], g) -> Iterator[Any]:
-    """np.where(mask, g, 0) for each, as a product where that is the same: several times faster."""
-    if isinstance(g, np.ndarray) and np.all(np.isfinite(g)):
-        return (mask * g for mask in masks)
-    return (np.where(mask, g, 0) for mask in masks)
-
-
-def laid_out_like(x, g):
-    """g with its axes in the order in memory that those of x have; to mix orders is slow."""
-    if not are_ndarrays(x, g) or g.strides == x.strides:
+def match_memory_order(g, like):
+    """g with its axes in the order in memory that those of `like` have; to mix orders is slow."""
+    if not are_ndarrays(g, like) or g.strides == like.strides:
         return g
-    out = np.empty_like(x, dtype=g.dtype)
+    out = np.empty_like(like, dtype=g.dtype)
     out[...] = g
     return out
 
 
 class AveragePool(Pooling):
-    """The sum of what each window sees, divided by n: how much it covers, or `divisor`.
+    """The sum of each window, divided by n: the number of elements in it, or `divisor`.
 
-    `counted` says how much of the padding counts as covered.
+    `counted` is how much of the padding is counted in n.
 
     >>> AveragePool((2,), (2,), ((0, 0),), ((0, 0),))(np.array([[[1.0, 3.0, 5.0, 4.0]]]))
     array([[[2. , 4.5]]])
@@ -403,23 +396,28 @@ class AveragePool(Pooling):
         self.divisor = divisor
         self.name = f"avg_pool{len(kernel_size)}d"
 
-    def forward(self, x: Array) -> Array:
-        whole = padded(x, self.margin)
-        return reduce(np.add, [whole[place] for place in self.places(x)]) / self.covered(x)
+    def forward(self, x):
+        padded = add_padding(x, self.full_padding)
+        return reduce(np.add, [padded[index] for index in self.slices(x)]) / self.divisors(x)
 
     def backward(self, g, out, x):
-        share = laid_out_like(out, g) / self.covered(x)
-        return self.put_back(itertools.repeat(share, math.prod(self.kernel_size)), x)
+        share = match_memory_order(g, out) / self.divisors(x)
+        return self.scatter(itertools.repeat(share, math.prod(self.kernel_size)), x)
 
-    def covered(self, x: Any) -> Any:
-        """The divisor, or one for each position."""
+    def divisors(self, x: Any) -> Any:
+        """The one divisor, or an array with one for each position of the window."""
         if self.divisor is not None:
             return self.divisor
         if not any(map(any, self.padding)):
             return math.prod(self.kernel_size)
         counts = []
         for size, n, (k, s, _), (start, _), (before, after) in zip(
-            x.shape[2:], self.positions(x.shape), self.axes, self.padding, self.counted, strict=True
+            x.shape[2:],
+            self.output_sizes(x.shape),
+            self.axes,
+            self.padding,
+            self.counted,
+            strict=True,
         ):
             starts = s * np.arange(n) - start
             counts.append(np.minimum(starts + k, size + after) - np.maximum(starts, -before))

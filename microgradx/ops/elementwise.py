@@ -1,8 +1,8 @@
-"""Elementwise ops: for each, what NumPy computes and one derivative for each input.
+"""The table of elementwise ops: a function, its formula, and a derivative for each input.
 
 In a derivative, `g` is the gradient at the output `out`, and x, y, z are the inputs; it runs on
-arrays and on Tensors alike. The formulas are those of any calculus textbook; where a function has
-a kink, the convention stands beside it.
+arrays and on Tensors alike. The formulas are those of any calculus textbook. Where a function has
+a kink, a comment states the convention.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from microgradx.arrays.dispatch import implements
-from microgradx.arrays.types import ONE, Array, as_array, unwrap
+from microgradx.arrays.types import ONE, as_array, unwrap
 from microgradx.engine import Op, Tensor
 
 __all__ = [
@@ -81,9 +81,9 @@ __all__ = [
 
 
 class Elementwise(Op):
-    """A row of the table: a function of elements, its formula, a derivative for each input.
+    """A row of the table: a function, its formula, and a derivative for each input.
 
-    It is entered for NumPy's function of that name, or under the name where NumPy has none.
+    It implements the NumPy function, or a function called `name` where NumPy has none.
     """
 
     def __init__(
@@ -102,18 +102,7 @@ class Elementwise(Op):
         implements(function if is_numpys else self.name)(self)
 
 
-def documented(examples: dict[Elementwise, tuple[str, str]]) -> dict[str, str]:
-    """Write the ops' docstrings, each with its example: a call and its result.
-
-    Gives what `__test__` shall be, where doctest finds them: it does not look into instances.
-    """
-    for op, (call, result) in examples.items():
-        op.__doc__ = (
-            f"{op.name}({', '.join('xyz'[: len(op.derivatives)])}) = {op.formula}, elementwise.\n\n"
-            "Inputs broadcast, and dtypes promote, as in NumPy. Arrays give an array; a Tensor "
-            f"among them gives a Tensor.\n\n>>> {call}\n{result}\n"
-        )
-    return {op.name: str(op.__doc__) for op in examples}
+# ---------------------------------------------------------------------------- longer derivatives
 
 
 def _power_by_base(g, out, x, y):
@@ -126,45 +115,21 @@ def _power_by_exponent(g, out, x, y):
     return g * out * np.log(np.where((x == 0) & (y >= 0), 1, x))
 
 
-def _of_quotient(x, y):
-    """x / y, and 0 where y is 0, in every order of derivative."""
-    return np.where(y == 0, 0, x / np.where(y == 0, 1, y))
-
-
-def _over_square(x, r):
-    """x / r², where r² itself might under- or overflow."""
-    return _of_quotient(_of_quotient(x, r), r)
-
-
 def _logaddexp_by_x(g, out, x, y):
-    # eˣ / (eˣ + eʸ), whose exponent is never positive. Equal infinities differ by NaN: they share.
+    # eˣ / (eˣ + eʸ) = exp(x - out), whose exponent is never positive. It is 0 where x = out, also
+    # of infinities, whose difference is NaN; where y = out too, both are infinite: each takes half.
     is_all = x == out
-    exponent = np.where(is_all, 0, x) - np.where(is_all, 0, out)
-    share = np.exp(exponent)
+    share = np.exp(np.where(is_all, 0, x) - np.where(is_all, 0, out))
     return g * np.where(is_all & (y == out), share / 2, share)
 
 
 def _tanh_by_x(g, out, x):
+    # 1 - tanh² x; of arrays, in the memory of the square.
     slope = out * out
     if type(slope) is not np.ndarray:
         return g * (1 - slope)
     np.subtract(ONE[slope.dtype], slope, out=slope)
     return np.multiply(g, slope, out=slope)
-
-
-def gated(g, is_open):
-    """`g` where the gate is open, 0 elsewhere, be `g` infinite there: np.where, but faster.
-
-    np.where takes ten times as long as a product, whose factor 0 would make NaN of an infinity;
-    in the product of the bits, taken for integers, it does not.
-    """
-    integer = _INTEGERS.get(g.dtype) if type(g) is np.ndarray else None
-    if integer is None:
-        return np.where(is_open, g, 0)
-    return np.multiply(g.view(integer), is_open.astype(integer)).view(g.dtype)
-
-
-_INTEGERS = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}
 
 
 def _sinc_by_x(g, out, x):
@@ -179,8 +144,30 @@ def _sinc_by_x(g, out, x):
     return g * np.where(is_small, math.pi**2 * x * series, quotient)
 
 
-def _same(x: Array) -> Array:
-    return x
+def _divide_or_0(x, y):
+    """x / y, and 0 where y is 0, in derivatives of every order."""
+    return np.where(y == 0, 0, x / np.where(y == 0, 1, y))
+
+
+def _divide_by_square(x, r):
+    """x / r², and 0 where r is 0; r² itself might overflow or underflow."""
+    return _divide_or_0(_divide_or_0(x, r), r)
+
+
+#: The dtype of the integers that are as large as floats of a dtype.
+SAME_SIZE_INTEGER = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}
+
+
+def mask_gradient(g, mask):
+    """`g` where the mask is true and 0 elsewhere, also where g is infinite.
+
+    This is np.where(mask, g, 0), which takes ten times as long as a product. A product of the
+    numbers would make NaN of 0 · ∞; a product of their bits, read as integers, does not.
+    """
+    integer = SAME_SIZE_INTEGER.get(g.dtype) if type(g) is np.ndarray else None
+    if integer is None:
+        return np.where(mask, g, 0)
+    return np.multiply(g.view(integer), mask.astype(integer)).view(g.dtype)
 
 
 # ---------------------------------------------------------------------------- the table
@@ -213,7 +200,7 @@ logaddexp = Elementwise(
     _logaddexp_by_x, lambda g, out, x, y: _logaddexp_by_x(g, out, y, x))
 hypot = Elementwise(  # as of every norm, the derivative at (0, 0) is 0
     np.hypot, "√(x² + y²)",
-    lambda g, out, x, y: g * _of_quotient(x, out), lambda g, out, x, y: g * _of_quotient(y, out))
+    lambda g, out, x, y: g * _divide_or_0(x, out), lambda g, out, x, y: g * _divide_or_0(y, out))
 
 # trigonometric and hyperbolic functions; 1 - x² as a product, which does not cancel near 1
 sin = Elementwise(np.sin, "sin x", lambda g, out, x: g * np.cos(x))
@@ -222,10 +209,10 @@ tan = Elementwise(np.tan, "tan x", lambda g, out, x: g * (1 + out * out))
 arcsin = Elementwise(np.arcsin, "arcsin x", lambda g, out, x: g / np.sqrt((1 - x) * (1 + x)))
 arccos = Elementwise(np.arccos, "arccos x", lambda g, out, x: -g / np.sqrt((1 - x) * (1 + x)))
 arctan = Elementwise(np.arctan, "arctan x", lambda g, out, x: g / (1 + x * x))
-arctan2 = Elementwise(
+arctan2 = Elementwise(  # y / (x² + y²) and -x / (x² + y²)
     np.arctan2, "the angle of (y, x)",
-    lambda g, out, x, y: g * _over_square(y, np.hypot(x, y)),
-    lambda g, out, x, y: -g * _over_square(x, np.hypot(x, y)))
+    lambda g, out, x, y: g * _divide_by_square(y, np.hypot(x, y)),
+    lambda g, out, x, y: -g * _divide_by_square(x, np.hypot(x, y)))
 sinh = Elementwise(np.sinh, "sinh x", lambda g, out, x: g * np.cosh(x))
 cosh = Elementwise(np.cosh, "cosh x", lambda g, out, x: g * np.sinh(x))
 tanh = Elementwise(np.tanh, "tanh x", _tanh_by_x)
@@ -233,45 +220,42 @@ arcsinh = Elementwise(np.arcsinh, "arsinh x", lambda g, out, x: g / np.sqrt(1 + 
 arccosh = Elementwise(np.arccosh, "arcosh x", lambda g, out, x: g / np.sqrt((x - 1) * (x + 1)))
 arctanh = Elementwise(np.arctanh, "artanh x", lambda g, out, x: g / ((1 - x) * (1 + x)))
 sinc = Elementwise(np.sinc, "sin(πx) / (πx)", _sinc_by_x)
-
 deg2rad = Elementwise(np.deg2rad, "π x / 180", lambda g, out, x: g * (math.pi / 180))
 rad2deg = Elementwise(np.rad2deg, "180 x / π", lambda g, out, x: g * (180 / math.pi))
 
 # kinks: the derivative of |x| at 0 is 0, by convention
 absolute = abs = Elementwise(np.absolute, "|x|", lambda g, out, x: g * np.sign(x))
-
 fabs = Elementwise(np.fabs, "|x|", lambda g, out, x: g * np.sign(x))
 
-# choices: by a gate, as a factor 0 would make NaN of an infinite g; ties share the gradient
-# equally; at a bound, clip passes it on to x
+# choices: ties share the gradient equally; at a bound, clip passes it on to x
 maximum = Elementwise(
     np.maximum, "max(x, y)",
-    lambda g, out, x, y: np.where(x == y, g / 2, gated(g, x > y)),
-    lambda g, out, x, y: np.where(x == y, g / 2, gated(g, x < y)))
+    lambda g, out, x, y: np.where(x == y, g / 2, mask_gradient(g, x > y)),
+    lambda g, out, x, y: np.where(x == y, g / 2, mask_gradient(g, x < y)))
 minimum = Elementwise(
     np.minimum, "min(x, y)",
-    lambda g, out, x, y: np.where(x == y, g / 2, gated(g, x < y)),
-    lambda g, out, x, y: np.where(x == y, g / 2, gated(g, x > y)))
-fmax = Elementwise(  # a NaN is passed over
+    lambda g, out, x, y: np.where(x == y, g / 2, mask_gradient(g, x < y)),
+    lambda g, out, x, y: np.where(x == y, g / 2, mask_gradient(g, x > y)))
+fmax = Elementwise(  # of a number and NaN, the number
     np.fmax, "max(x, y)",
-    lambda g, out, x, y: np.where(x == y, g / 2, np.where((x > y) | np.isnan(y), g, 0)),
-    lambda g, out, x, y: np.where(x == y, g / 2, np.where((x < y) | np.isnan(x), g, 0)))
+    lambda g, out, x, y: np.where(x == y, g / 2, mask_gradient(g, (x > y) | np.isnan(y))),
+    lambda g, out, x, y: np.where(x == y, g / 2, mask_gradient(g, (x < y) | np.isnan(x))))
 fmin = Elementwise(
     np.fmin, "min(x, y)",
-    lambda g, out, x, y: np.where(x == y, g / 2, np.where((x < y) | np.isnan(y), g, 0)),
-    lambda g, out, x, y: np.where(x == y, g / 2, np.where((x > y) | np.isnan(x), g, 0)))
+    lambda g, out, x, y: np.where(x == y, g / 2, mask_gradient(g, (x < y) | np.isnan(y))),
+    lambda g, out, x, y: np.where(x == y, g / 2, mask_gradient(g, (x > y) | np.isnan(x))))
 _clip = Elementwise(
     np.clip, "min(max(x, y), z)",
-    lambda g, out, x, y, z: gated(g, (x >= y) & (x <= z)),
-    lambda g, out, x, y, z: gated(g, (x < y) & (y <= z)),
-    lambda g, out, x, y, z: gated(g, (z < x) | (z < y)))
+    lambda g, out, x, y, z: mask_gradient(g, (x >= y) & (x <= z)),
+    lambda g, out, x, y, z: mask_gradient(g, (x < y) & (y <= z)),
+    lambda g, out, x, y, z: mask_gradient(g, (z < x) | (z < y)))
 _where = Elementwise(
     np.where, "y if x else z",
     None,
-    lambda g, out, x, y, z: gated(g, x),
+    lambda g, out, x, y, z: mask_gradient(g, x),
     lambda g, out, x, y, z: np.where(x, 0, g))
 
-# steps: the derivative is 0 wherever there is one; that of x - ⌊x / y⌋ y is not
+# steps: the derivative is 0 between the jumps; in x - ⌊x / y⌋ y, the step is a constant factor
 sign = Elementwise(np.sign, "sign x", lambda g, out, x: np.zeros_like(x))
 floor = Elementwise(np.floor, "⌊x⌋", lambda g, out, x: np.zeros_like(x))
 ceil = Elementwise(np.ceil, "⌈x⌉", lambda g, out, x: np.zeros_like(x))
@@ -284,25 +268,25 @@ remainder = mod = Elementwise(
     np.remainder, "x - ⌊x / y⌋ y",
     lambda g, out, x, y: g, lambda g, out, x, y: -g * np.floor_divide(x, y))
 
-# the same values; stop_gradient is a constant that can still be seen in the graph
+# the same values; stop_gradient stays visible in the graph
 copy = Elementwise(np.copy, "x", lambda g, out, x: g)
-stop_gradient = Elementwise(_same, "x", None, name="stop_gradient")
+stop_gradient = Elementwise(lambda x: x, "x", None, name="stop_gradient")
 
 # fmt: on
-# ---------------------------------------------------------------------------- with arguments
+# ---------------------------------------------------------------------------- with settings
 
 
 @implements(np.clip)
 def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
-    """`a` limited to between `a_min` and `a_max` (or `min`, `max`); None means no limit.
+    """`a` limited to the range from `a_min` (or `min`) to `a_max` (or `max`); None is no limit.
 
-    A gradient goes to `a` where it lies within the bounds or on them, else to the bound.
+    The gradient goes to `a` where it lies within the bounds or on them, else to the bound.
 
     >>> clip([-3, 0, 3], -1, 2)
     array([-1,  0,  2])
     """
     if (min is not None and a_min is not None) or (max is not None and a_max is not None):
-        raise ValueError("clip was given a bound twice: a_min and min, or a_max and max, are one")
+        raise ValueError("clip was given a bound twice: min is a_min, and max is a_max")
     lowest = a_min if min is None else min
     highest = a_max if max is None else max
     dtype = as_array(unwrap(a)).dtype
@@ -316,9 +300,9 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
 
 @implements(np.where)
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
-    """`x` where the condition is true, `y` elsewhere; each receives the gradient of its places.
+    """`x` where the condition is true, `y` elsewhere; each receives the gradient there.
 
-    Of a condition alone, gives the indices where it is true, as plain arrays.
+    With a condition alone, returns the indices where it is true, as plain arrays.
 
     >>> where([True, False], 1, 2)
     array([1, 2])
@@ -333,13 +317,13 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
 
 @implements(np.select)
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
-    """From the first choice whose condition is true, at each place; `default` where none is.
+    """At each index, the element of the first choice whose condition is true, or `default`.
 
     >>> x = np.array([-2, 1, 5])
     >>> select([x < 0, x < 3], [0, x], 9)
     array([0, 1, 9])
 
-    Raises ValueError if there are not as many choices as conditions, or none.
+    Raises ValueError if there is no condition, or not one choice for each.
     """
     if len(condlist) != len(choicelist) or len(condlist) == 0:
         raise ValueError(
@@ -366,16 +350,16 @@ class NanToNum(Op):
         return np.nan_to_num(x, nan=self.nan, posinf=self.posinf, neginf=self.neginf)
 
     def backward(self, g, out, x):
-        return np.where(np.isfinite(x), g, 0)
+        return mask_gradient(g, np.isfinite(x))
 
 
 @implements(np.nan_to_num)
 def nan_to_num(
     x: Any, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Any:
-    """`x` with numbers for NaN and the infinities (by default the largest there are).
+    """`x` with NaN and the infinities replaced, by default by 0 and the largest numbers.
 
-    What was replaced receives no gradient.
+    Elements that were replaced receive no gradient.
 
     >>> nan_to_num([1.0, np.nan])
     array([1., 0.])
@@ -398,7 +382,7 @@ class Round(Op):
 
 @implements(np.round, np.around)
 def round(a: Any, decimals: int = 0) -> Any:
-    """The nearest number of so many decimals; halves go to the even one. Its derivative is 0.
+    """`a` rounded to a number of decimals, halves to the even digit. The derivative is 0.
 
     >>> round([0.5, 1.55], 1)
     array([0.5, 1.6])
@@ -423,7 +407,7 @@ class AsType(Op):
 
 @implements(np.astype)
 def astype(x: Any, dtype: Any) -> Any:
-    """`x` in another dtype, always a copy; to integers or booleans no gradient can flow.
+    """A copy of `x` in another dtype; no gradient flows through integers or booleans.
 
     >>> astype(np.array([1.5]), int)
     array([1])
@@ -436,7 +420,23 @@ def astype(x: Any, dtype: Any) -> Any:
 
 # ---------------------------------------------------------------------------- documentation
 
-__test__ = documented(
+
+def write_docstrings(examples: dict[Elementwise, tuple[str, str]]) -> dict[str, str]:
+    """Write the docstrings of ops, each with its example: a call and its result.
+
+    Returns them by name. A module assigns them to `__test__`, since doctest does not look for the
+    docstrings of instances.
+    """
+    for op, (call, result) in examples.items():
+        op.__doc__ = (
+            f"{op.name}({', '.join('xyz'[: op.arity])}) = {op.formula}, elementwise.\n\n"
+            "Inputs broadcast and dtypes promote as in NumPy. The result is a Tensor if an input "
+            f"is one, else an array.\n\n>>> {call}\n{result}\n"
+        )
+    return {op.name: str(op.__doc__) for op in examples}
+
+
+__test__ = write_docstrings(
     {
         add: ("add([1, 2], 3)", "array([4, 5])"),
         subtract: ("subtract([1, 2], 3)", "array([-2, -1])"),

@@ -100,7 +100,7 @@ def test_products_in_pieces_are_products(generator, dtype, monkeypatch):
     np.testing.assert_allclose(out, convolved(x, w, b, *settings, 1), **tolerance)
     g = generator.normal(size=out.shape).astype(dtype)
     in_pieces = gradients(mg.Convolution(*settings), (x, w, b), g)
-    monkeypatch.setattr(convolution, "product", np.matmul)
+    monkeypatch.setattr(convolution, "matmul_in_pieces", np.matmul)
     for mine, other in zip(
         in_pieces, gradients(mg.Convolution(*settings), (x, w, b), g), strict=True
     ):
@@ -169,6 +169,6 @@ def test_images_keep_their_layout_from_op_to_op(generator):
     pooled = pool(out)
     back = pool.backward(pooled, pooled, out)
     for array in (out, pooled, back):
-        assert convolution.rows_first(array).flags.c_contiguous
+        assert convolution.to_hcwn(array).flags.c_contiguous
     in_c_order = np.ascontiguousarray(pooled)
-    assert convolution.rows_first(pool.backward(in_c_order, pooled, out)).flags.c_contiguous
+    assert convolution.to_hcwn(pool.backward(in_c_order, pooled, out)).flags.c_contiguous

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from microgradx.arrays.types import Array
-from microgradx.ops.convolution import AveragePool, Convolution, MaxPool, Sliding, padded, windows
+from microgradx.ops.convolution import (
+    AveragePool,
+    Convolution,
+    MaxPool,
+    SlidingWindow,
+    add_padding,
+    windows,
+)
 from microgradx.show.steps.op_probe import Application
 from microgradx.show.steps.steps import Products, Reduced
 
@@ -28,7 +35,7 @@ def windows_computed(applied: Application) -> Iterator[Products | Reduced]:
         if isinstance(op, MaxPool):
             yield Reduced(windows_of(op, applied.inputs[0], -np.inf), axes, "max(", ", ", ")")
         else:
-            n = np.unique(op.covered(applied.inputs[0])).item()  # the same everywhere
+            n = np.unique(op.divisors(applied.inputs[0])).item()  # the same everywhere
             yield Reduced(windows_of(op, applied.inputs[0], 0), axes, "(", " + ", f") / {n:.9g}")
 
 
@@ -45,12 +52,12 @@ def convolution_passed_on(
         yield Reduced(g, (0, *range(2, g.ndim)), "", " + ", "")
 
 
-def letters(op: Sliding) -> tuple[str, str]:
+def letters(op: SlidingWindow) -> tuple[str, str]:
     """For the axes of the kernel, and of the positions that it takes."""
     return "abdef"[: len(op.axes)], "ijklm"[: len(op.axes)]
 
 
-def windows_of(op: Sliding, x: Array, margin: float) -> Array:
+def windows_of(op: SlidingWindow, x: Array, margin: float) -> Array:
     """What the windows see, of (N, C, …): (N, C, *kernel, *positions). Nothing is copied twice."""
-    whole = np.ascontiguousarray(padded(x, ((0, 0), (0, 0), *op.padding), margin))
+    whole = np.ascontiguousarray(add_padding(x, ((0, 0), (0, 0), *op.padding), margin))
     return windows(whole, 2, op.axes)
