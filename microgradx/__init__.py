@@ -18,10 +18,12 @@ from microgradx.graph.displays import displays
 from microgradx.graph.grad_mode import enable_grad, is_grad_enabled, no_grad
 from microgradx.ops.activations import *
 from microgradx.ops.convolution import *
+from microgradx.ops.decompositions import *
 from microgradx.ops.elementwise import *
 from microgradx.ops.indexing import *
 from microgradx.ops.linalg import *
 from microgradx.ops.normalisation import *
+from microgradx.ops.norms import *
 from microgradx.ops.products import *
 from microgradx.ops.rearrangements import *
 from microgradx.ops.reductions import *

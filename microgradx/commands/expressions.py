@@ -24,9 +24,11 @@ from microgradx.arrays.methods import ArrayMethods
 from microgradx.engine import Op, Tensor
 from microgradx.ops import (
     activations,
+    decompositions,
     elementwise,
     indexing,
     linalg,
+    norms,
     products,
     rearrangements,
     reductions,
@@ -159,7 +161,7 @@ def compute_expression(text: str, variables: Mapping[str, Any]) -> Tensor:
 def functions() -> dict[str, Any]:
     """The public functions that have derivatives, by name."""
     families = (
-        *(functional, activations, elementwise, indexing, linalg),
+        *(functional, activations, elementwise, indexing, linalg, decompositions, norms),
         *(products, rearrangements, reductions, shapes),
     )
     return {

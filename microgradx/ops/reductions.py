@@ -1,8 +1,8 @@
-"""Reductions: ops that turn an axis, several, or all of them into one number each.
+"""Reductions: sums, products, extremes and statistics over one axis, several, or all of them.
 
-They take `axis` (an integer, a tuple, None for all) and `keepdims` as NumPy's do, and raise a
-ValueError for an axis that there is not, or for the largest of no elements. Running sums and
-products, which keep the axis, are here too, and the answers that have no gradient.
+They take `axis` (an integer, a tuple, None for all) and `keepdims` as in NumPy, and raise
+ValueError for an axis out of range, or for the maximum of no elements. Cumulative sums and
+products, which keep the axis, are here too, and the reductions that have no gradient.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
 
 
 class Reduction(Op):
-    """What reductions share: their settings, and how a result is laid beside its input again."""
+    """The settings that reductions share, and the shape in which results broadcast to inputs."""
 
     def __init__(self, axis: Axis = None, keepdims: bool = False) -> None:
         self.axis = axis
@@ -60,7 +60,7 @@ class Reduction(Op):
         return np.expand_dims(reduced, self.axis)
 
     def count(self, x) -> int:
-        """How many elements of `x` each element of the result is made from."""
+        """How many elements of `x` are reduced to each element of the result."""
         if self.axis is None:
             return math.prod(x.shape)
         axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
@@ -94,7 +94,7 @@ class Max(Reduction):
         return np.max(x, axis=self.axis, keepdims=self.keepdims)
 
     def backward(self, g, out, x):
-        # Ties share the gradient equally. Where the extremum stands is a constant.
+        # Ties share the gradient equally. The position of the extremum is a constant.
         extreme = self.expand(out, x)
         is_extreme = (x == extreme) | (np.isnan(x) & np.isnan(extreme))
         ties = np.sum(is_extreme, axis=self.axis, keepdims=True)
@@ -116,16 +116,11 @@ class Prod(Reduction):
         return np.prod(x, axis=self.axis, keepdims=self.keepdims)
 
     def backward(self, g, out, x):
-        # The product of all the others, before and behind: exact where elements are 0.
-        rows, back = as_last_axis(x, self.axis)
-        before = _product_before(rows)
-        behind = np.flip(_product_before(np.flip(rows, -1)), -1)
-        return self.expand(g, x) * back(before * behind)
+        rows, unflatten = flatten_axes(x, self.axis)
+        return self.expand(g, x) * unflatten(product_of_others(rows))
 
 
 class Var(Reduction):
-    """Σ (x - mean)² / (n - ddof), the mean being that of the same elements."""
-
     formula = "Σ (x - mean)² / (n - ddof)"
 
     def __init__(self, axis: Axis = None, keepdims: bool = False, ddof: float = 0) -> None:
@@ -136,10 +131,10 @@ class Var(Reduction):
         return np.var(x, axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
 
     def backward(self, g, out, x):
-        return self.expand(g, x) * (2 * self.share(x))
+        return self.expand(g, x) * (2 * self.scaled_deviation(x))
 
-    def share(self, x):
-        """(x - mean) / (n - ddof). That the mean moves too has no part in it: Σ (x - mean) = 0."""
+    def scaled_deviation(self, x):
+        """(x - mean) / (n - ddof). That x moves the mean too changes nothing: Σ (x - mean) = 0."""
         freedom = self.count(x) - self.ddof
         deviation = x - np.mean(x, axis=self.axis, keepdims=True)
         return deviation / (freedom if freedom > 0 else math.nan)
@@ -152,9 +147,9 @@ class Std(Var):
         return np.std(x, axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
 
     def backward(self, g, out, x):
-        # Where all elements are equal it has a kink, as every norm at 0: the convention is 0.
+        # Where all elements are equal, it has a kink, as every norm at 0: the convention is 0.
         inverse = np.where(out == 0, 0, 1 / np.where(out == 0, 1, out))
-        return self.expand(g * inverse, x) * self.share(x)
+        return self.expand(g * inverse, x) * self.scaled_deviation(x)
 
 
 class Cumsum(Op):
@@ -180,8 +175,8 @@ class Cumprod(Op):
         return np.cumprod(x, axis=self.axis)
 
     def backward(self, g, out, x):
-        # xᵢ is in all products from the i-th on. What they say of it, without the product before
-        # it, is Σ gⱼ xᵢ₊₁ … xⱼ, gathered from the end on by r ← gᵢ + xᵢ₊₁ r: no division by 0.
+        # xᵢ is a factor of all products from the i-th on, so its gradient is x₁ … xᵢ₋₁ times
+        # Σⱼ gⱼ xᵢ₊₁ … xⱼ, which is computed from the end by r ← gᵢ + xᵢ₊₁ r: no division by 0.
         rows, gs = np.moveaxis(x, self.axis, 0), np.moveaxis(g, self.axis, 0)
         if len(rows) == 0:
             return np.zeros_like(x)
@@ -195,23 +190,28 @@ class Cumprod(Op):
 
 
 def _product_before(x):
-    """For each element of the last axis the product of those before it."""
+    """For each element along the last axis, the product of those before it."""
     return np.concatenate([np.ones_like(x[..., :1]), np.cumprod(x[..., :-1], axis=-1)], axis=-1)
 
 
-def as_last_axis(x, axis: Axis) -> tuple[Any, Callable[[Any], Any]]:
-    """`x` with the axes of a reduction as its last one, and the way back for such an array."""
-    # A single number has one axis more than none, for NumPy: axis=0.
+def product_of_others(x):
+    """For each element along the last axis, the product of all others: exact where some are 0."""
+    return _product_before(x) * np.flip(_product_before(np.flip(x, -1)), -1)
+
+
+def flatten_axes(x, axis: Axis) -> tuple[Any, Callable[[Any], Any]]:
+    """`x` with the axes of a reduction flattened into its last one, and the inverse function."""
+    # NumPy accepts axis=0 for a 0-d array.
     all_axes = axis is None or x.ndim == 0
     axes = normalize_axis_tuple(range(x.ndim) if all_axes else axis, x.ndim)  # type: ignore[arg-type]
     last = tuple(range(-len(axes), 0))
     moved = moveaxis(x, axes, last)
     kept = moved.shape[: x.ndim - len(axes)]
 
-    def back(rows):
+    def unflatten(rows):
         return moveaxis(reshape(rows, moved.shape), last, axes)
 
-    return reshape(moved, (*kept, math.prod(moved.shape[len(kept) :]))), back
+    return reshape(moved, (*kept, math.prod(moved.shape[len(kept) :]))), unflatten
 
 
 # ---------------------------------------------------------------------------- sums and extremes
@@ -219,7 +219,7 @@ def as_last_axis(x, axis: Axis) -> tuple[Any, Callable[[Any], Any]]:
 
 @implements(np.sum)
 def sum(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-    """The sum over `axis`. Each element receives the gradient of the sum it is part of.
+    """The sum over `axis`. Each element receives the gradient of its sum.
 
     >>> sum([[1, 2], [3, 4]], axis=0)
     array([4, 6])
@@ -239,7 +239,7 @@ def mean(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
 
 @implements(np.max, np.amax)
 def max(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-    """The largest element over `axis`. Elements that tie for it share its gradient equally.
+    """The maximum over `axis`. Elements that tie for it share its gradient equally.
 
     >>> max([[1, 4], [3, 2]], axis=0)
     array([3, 4])
@@ -249,7 +249,7 @@ def max(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
 
 @implements(np.min, np.amin)
 def min(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-    """The smallest element over `axis`. Elements that tie for it share its gradient equally.
+    """The minimum over `axis`. Elements that tie for it share its gradient equally.
 
     >>> min([[1, 4], [3, 2]], axis=0)
     array([1, 2])
@@ -259,7 +259,7 @@ def min(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
 
 @implements(np.prod)
 def prod(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-    """The product over `axis`. Each element receives the product of the others, also at zeros.
+    """The product over `axis`. Its derivative by an element is the product of the others.
 
     >>> prod([[1, 2], [3, 4]], axis=0)
     array([3, 8])
@@ -269,7 +269,7 @@ def prod(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
 
 @implements(np.ptp)
 def ptp(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-    """The largest minus the smallest element over `axis`.
+    """The maximum minus the minimum over `axis`.
 
     >>> ptp([[1, 4], [3, 2]], axis=0)
     array([2, 2])
@@ -279,25 +279,25 @@ def ptp(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
 
 @implements(np.cumsum)
 def cumsum(a: Any, axis: int | None = None) -> Any:
-    """The running sum along `axis`, or of all elements in one.
+    """The cumulative sum along `axis`, or of the flattened array.
 
     >>> cumsum([1, 2, 3])
     array([1, 3, 6])
     """
-    return _running(Cumsum, a, axis)
+    return _accumulate(Cumsum, a, axis)
 
 
 @implements(np.cumprod)
 def cumprod(a: Any, axis: int | None = None) -> Any:
-    """The running product along `axis`, or of all elements in one; exact at zeros, as `prod`.
+    """The cumulative product along `axis`, or of the flattened array; exact at zeros, as `prod`.
 
     >>> cumprod([1, 2, 3])
     array([1, 2, 6])
     """
-    return _running(Cumprod, a, axis)
+    return _accumulate(Cumprod, a, axis)
 
 
-def _running(op: Callable[[int], Op], a, axis: int | None):
+def _accumulate(op: Callable[[int], Op], a, axis: int | None):
     a = as_array(a)
     if axis is None or a.ndim == 0:
         a, axis = ravel(a), axis or 0
@@ -316,12 +316,12 @@ def var(
     keepdims: bool = False,
     correction: float | None = None,
 ) -> Any:
-    """The variance over `axis`: Σ (x - mean)² / (n - ddof). `correction` is another name of ddof.
+    """The variance over `axis`, Σ (x - mean)² / (n - ddof). `correction` is another name for ddof.
 
     >>> var([1, 2, 3, 4]), var([1, 2, 3, 4], ddof=1)
     (np.float64(1.25), np.float64(1.6666666666666667))
     """
-    return Var(axis, keepdims, _corrected(ddof, correction))(as_floats(a))
+    return Var(axis, keepdims, _choose_ddof(ddof, correction))(as_floats(a))
 
 
 @implements(np.std)
@@ -338,10 +338,10 @@ def std(
     >>> std([1, 2, 3, 4])
     np.float64(1.118033988749895)
     """
-    return Std(axis, keepdims, _corrected(ddof, correction))(as_floats(a))
+    return Std(axis, keepdims, _choose_ddof(ddof, correction))(as_floats(a))
 
 
-def _corrected(ddof: float, correction: float | None) -> float:
+def _choose_ddof(ddof: float, correction: float | None) -> float:
     if correction is None:
         return ddof
     if ddof != 0:
@@ -351,15 +351,15 @@ def _corrected(ddof: float, correction: float | None) -> float:
 
 @implements(np.median)
 def median(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-    """The middle element over `axis`, or the mean of the two that share the middle.
+    """The middle element over `axis`, or the mean of the two in the middle; NaN if one is NaN.
 
-    With a NaN it is NaN. Raises ValueError where there are no elements.
+    Raises ValueError where there are no elements.
 
     >>> median([3, 1, 2, 10])
     np.float64(2.5)
     """
     a = as_array(a)
-    rows, _ = as_last_axis(a, axis)
+    rows, _ = flatten_axes(a, axis)
     n = rows.shape[-1]
     if n == 0:
         raise ValueError(f"no elements of shape {a.shape} have a median along axis {axis}")
@@ -381,10 +381,11 @@ def average(
     *,
     keepdims: bool = False,
 ) -> Any:
-    """The mean over `axis`, each element times its weight: Σ w x / Σ w.
+    """The weighted mean over `axis`: Σ w x / Σ w.
 
     `weights` have the shape of `a`, or of its axes that are averaged; they receive gradients too.
-    With `returned`, gives the sum of the weights as well. Raises ValueError for another shape.
+    With `returned`, returns the sum of the weights as well. Raises ValueError for another shape,
+    ZeroDivisionError for weights that add up to 0.
 
     >>> average([1.0, 2.0], weights=[3, 1])
     np.float64(1.25)
@@ -398,20 +399,20 @@ def average(
         if weights.shape != tuple(a.shape[i] for i in axes):
             raise ValueError(
                 f"weights of shape {weights.shape} for an array of shape {a.shape}, averaged over "
-                f"axis {axis}; they need its shape, or that of the averaged axes"
+                f"axis {axis}; they need its shape, or the shape of the averaged axes"
             )
         in_order = moveaxis(weights, range(len(axes)), np.argsort(np.argsort(axes)).tolist())
         weights = reshape(in_order, [n if i in axes else 1 for i, n in enumerate(a.shape)])
     total = sum(weights * np.ones_like(unwrap(a)), axis, keepdims=keepdims)
     if is_known_true(np.any(unwrap(total) == 0)):
-        raise ZeroDivisionError("the weights of an average add up to 0, so they cannot be shares")
+        raise ZeroDivisionError("the weights of an average add up to 0")
     result = sum(a * weights, axis, keepdims=keepdims) / total
     return (result, total) if returned else result
 
 
 @implements(np.nansum)
 def nansum(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-    """The sum over `axis` of what is not NaN; NaNs receive no gradient.
+    """The sum over `axis` of the elements that are not NaN; NaNs receive no gradient.
 
     >>> nansum([1.0, np.nan])
     np.float64(1.0)
@@ -421,7 +422,7 @@ def nansum(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
 
 @implements(np.nanmean)
 def nanmean(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-    """The mean over `axis` of what is not NaN (of nothing, NaN); NaNs receive no gradient.
+    """The mean over `axis` of the elements that are not NaN; NaNs receive no gradient.
 
     >>> nanmean([1.0, 2.0, np.nan])
     np.float64(1.5)

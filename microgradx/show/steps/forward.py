@@ -15,8 +15,8 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from microgradx.arrays.types import Array, as_read_only
 from microgradx.engine import Op
 from microgradx.ops.elementwise import Elementwise
-from microgradx.ops.linalg import Norm
 from microgradx.ops.normalisation import Normalise
+from microgradx.ops.norms import Norm
 from microgradx.ops.products import Einsum, Linear, Matmul, Vecdot
 from microgradx.ops.reductions import Max, Mean, Min, Prod, Std, Sum, Var
 from microgradx.ops.softmax import LogSumExp

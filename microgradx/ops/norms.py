@@ -1,0 +1,127 @@
+"""Norms of vectors and of matrices."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from microgradx.arrays.dispatch import implements
+from microgradx.arrays.types import Axis, as_floats
+from microgradx.engine import Tensor
+from microgradx.ops.decompositions import svdvals
+from microgradx.ops.reductions import Reduction
+
+__all__ = [
+    "norm",
+    "matrix_norm",
+    "vector_norm",
+]
+
+
+class Norm(Reduction):
+    """(Σ |x|ᵖ)¹ᐟᵖ. Where it is 0, so is its derivative, by convention."""
+
+    formula = "(Σ |x|ᵖ)¹ᐟᵖ"
+
+    def __init__(self, p: Any = 2, axis: Axis = None, keepdims: bool = False) -> None:
+        super().__init__(axis, keepdims)
+        self.p = p
+
+    def forward(self, x):
+        return np.linalg.norm(x, None if self.p == 2 else self.p, self.axis, self.keepdims)
+
+    def backward(self, g, out, x):
+        g, out = self.expand(g, x), self.expand(out, x)
+        g, out = np.where(out == 0, 0, g), np.where(out == 0, 1, out)
+        if self.p == 2:
+            return g * x / out
+        # (|x| / out)ᵖ⁻¹ sign x; at x = 0 it is 0, also where 0ᵖ⁻¹ is infinite.
+        size = np.where(x == 0, 1, np.abs(x))
+        return g * np.sign(x) * (size / out) ** (self.p - 1)
+
+
+@implements(np.linalg.norm)
+def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The norm of vectors along an axis, or of matrices along two; of all elements by default.
+
+    `ord` for vectors: the p of (Σ |x|ᵖ)¹ᐟᵖ, 2 by default; inf and -inf, the largest and the
+    smallest |x|; 0, the number of elements that are not 0. For matrices: "fro", the root of the sum
+    of squares, by default; "nuc", the sum of the singular values; 2 and -2, the largest and the
+    smallest of them; 1 and -1, the largest and the smallest sum of |x| in a column, inf and -inf in
+    a row. At kinks, the derivative at 0 is 0, and ties share it equally. Raises NumPy's ValueError
+    for other orders.
+
+    >>> norm([3.0, 4.0])
+    np.float64(5.0)
+    """
+    if not isinstance(x, Tensor):
+        return np.linalg.norm(x, ord, axis, keepdims)
+    x = as_floats(x)
+    np.linalg.norm(np.ones((1,) * x.ndim), ord, axis)  # its error, if any
+    if ord is None and axis is None:
+        return Norm(2, None, keepdims)(x)
+    axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
+    if len(axes) == 1:
+        return _vector_norm(x, 2 if ord is None else ord, axes[0], keepdims)
+    if ord in (None, "fro", "f"):
+        return Norm(2, axes, keepdims)(x)
+    matrices = np.transpose(x, [*(i for i in range(x.ndim) if i not in axes), *axes])
+    result = _matrix_norm(matrices, ord)
+    return np.expand_dims(result, axes) if keepdims else result
+
+
+def _vector_norm(x, p, axis: int, keepdims: bool):
+    if p == 0:
+        return np.sum(np.abs(np.sign(x)), axis=axis, keepdims=keepdims)
+    reduction: Any = {1: np.sum, np.inf: _max_or_0, -np.inf: np.min}.get(p)
+    if reduction is None:
+        return Norm(p, axis, keepdims)(x)
+    return reduction(np.abs(x), axis=axis, keepdims=keepdims)
+
+
+def _max_or_0(x, axis: int, keepdims: bool = False):
+    """The maximum of numbers that are not negative, or 0, as a sum of none, if there are none."""
+    reduction = np.max if x.shape[axis] else np.sum
+    return reduction(x, axis=axis, keepdims=keepdims)
+
+
+def _matrix_norm(x, order):
+    if order == "nuc":
+        return np.sum(svdvals(x), axis=-1)
+    extreme: Any = _max_or_0 if order > 0 else np.min
+    if abs(order) == 2:
+        return extreme(svdvals(x), axis=-1)
+    along, across = (-2, -1) if abs(order) == 1 else (-1, -2)
+    sums = np.sum(np.abs(x), axis=along, keepdims=True)
+    return np.squeeze(extreme(sums, axis=across, keepdims=True), (-2, -1))
+
+
+@implements(np.linalg.matrix_norm)
+def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+    """The norm of each matrix in a stack; see `norm` for `ord`.
+
+    >>> matrix_norm([[[3.0, 0.0], [0.0, 4.0]]], ord=2)
+    array([4.])
+    """
+    return norm(x if isinstance(x, Tensor) else np.asarray(x), ord, (-2, -1), keepdims)
+
+
+@implements(np.linalg.vector_norm)
+def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    """The norm of vectors along an axis, or of all elements along several as one vector.
+
+    >>> vector_norm([[1.0, 2.0], [2.0, 0.0]])
+    np.float64(3.0)
+    """
+    if not isinstance(x, Tensor):
+        numpys: Any = np.linalg.vector_norm
+        return numpys(x, axis=axis, keepdims=keepdims, ord=ord)
+    axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
+    rest = [i for i in range(x.ndim) if i not in axes]
+    shape = [math.prod(x.shape[i] for i in axes), *(x.shape[i] for i in rest)]
+    vectors = np.reshape(np.transpose(x, [*axes, *rest]), shape)
+    result = norm(vectors, ord, 0)
+    return np.expand_dims(result, axes) if keepdims else result
