@@ -71,7 +71,7 @@ def test_help_names_the_commands_and_their_arguments(capsys, monkeypatch):
         with pytest.raises(SystemExit) as exit:
             main([*arguments, "--help"])
         assert exit.value.code == 0
-    said = capsys.readouterr().out
+    help_text = capsys.readouterr().out
     for word in (
         *COMMANDS,
         *("--data", "--label", "--hidden", "--activation", "--epochs", "--batch-size", "--lr"),
@@ -79,8 +79,8 @@ def test_help_names_the_commands_and_their_arguments(capsys, monkeypatch):
         *("EXPRESSION", "NAME=VALUE", "--depth", "--max-nodes", "--no-gradients"),
         *("LOGIT", "--target", "--names"),
     ):
-        assert word in said
-    assert max(map(len, said.splitlines())) <= 80
+        assert word in help_text
+    assert max(map(len, help_text.splitlines())) <= 80
 
 
 def test_the_examples_of_the_help_work(capsys, tmp_path, monkeypatch):
@@ -89,8 +89,8 @@ def test_the_examples_of_the_help_work(capsys, tmp_path, monkeypatch):
     for command in COMMANDS:
         with pytest.raises(SystemExit):
             main([command, "--help"])
-        said = capsys.readouterr().out.replace("\\\n", "")
-        examples += re.findall(r"^  python -m microgradx (.*)", said, re.MULTILINE)
+        help_text = capsys.readouterr().out.replace("\\\n", "")
+        examples += re.findall(r"^  python -m microgradx (.*)", help_text, re.MULTILINE)
     assert len(examples) == 7
     for example in examples:
         arguments = shlex.split(example.partition("|")[0])
@@ -145,7 +145,7 @@ def test_output_that_cannot_be_written_is_an_error():
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes")
-def test_a_reader_that_has_had_enough_is_no_error():
+def test_a_closed_pipe_is_not_an_error():
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as closed:
@@ -158,7 +158,7 @@ def test_a_reader_that_has_had_enough_is_no_error():
     assert (run.returncode, run.stderr) == (0, "")
 
 
-def test_on_a_terminal_that_knows_few_characters(tmp_path):
+def test_on_a_terminal_with_few_characters(tmp_path):
     run = subprocess.run(
         [sys.executable, "-m", "microgradx", "softmax", "2", "1", "--target", "0"],
         env={**os.environ, "PYTHONIOENCODING": "ascii"},

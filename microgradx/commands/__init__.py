@@ -1,1 +1,1 @@
-"""The commands of `python -m microgradx`: each adds its arguments to the parser, and runs."""
+"""The commands of `python -m microgradx`: a file for each, with `add_parser` and `run`."""

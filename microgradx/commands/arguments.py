@@ -1,4 +1,4 @@
-"""What the arguments of commands may be, and what is said where they are not."""
+"""The parser of the command line, and the types of its arguments."""
 
 from __future__ import annotations
 
@@ -10,20 +10,27 @@ from typing import Any, NoReturn
 
 from microgradx.common.messages import InputError
 
-__all__ = ["Parser", "argument", "count", "positive", "share", "sizes", "whole"]
+__all__ = [
+    "Parser",
+    "fraction",
+    "layer_sizes",
+    "nonnegative_int",
+    "positive_float",
+    "positive_int",
+]
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are exceptions, as are all other errors of a command."""
+    """A parser that raises InputError, as commands do."""
 
-    #: The argument that receives whatever no option takes, wherever it stands among the options.
+    #: The positional argument that collects all words that are not options, in any order with them.
     words: str | None = None
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if self.words is None:
             return super().parse_known_args(args, namespace)
-        # Of -2 a parser makes a number, but of -inf, -1e-3 and -a*b options, unless a space stands
-        # before them.
+        # argparse takes -2 for a number, but -inf, -1e-3 and -a*b for options, unless they begin
+        # with a space.
         args = [f" {word}" if re.match(r"-(?![-ho]|$)", word) else word for word in args]
         namespace, rest = super().parse_known_args(args, namespace)
         words = [word for word in rest if not word.startswith("-")]
@@ -34,53 +41,29 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message}; {self.prog} --help shows how")
 
 
-def argument(kind: str) -> Callable[[Callable[[str], Any]], Callable[[str], Any]]:
-    """Say what an argument must be where reading it fails."""
+def argument_type(
+    kind: str, read: Callable[[str], Any], is_valid: Callable[[Any], bool]
+) -> Callable[[str], Any]:
+    """A `type` for `add_argument`, whose error message says what the argument must be."""
 
-    def decorate(read: Callable[[str], Any]) -> Callable[[str], Any]:
-        def checked(text: str) -> Any:
-            try:
-                return read(text)
-            except ValueError:
-                message = f"must be {kind}, not {text.strip()!r}"
-                raise argparse.ArgumentTypeError(message) from None
+    def parse(text: str) -> Any:
+        try:
+            value = read(text)
+            if is_valid(value):
+                return value
+        except ValueError:
+            pass
+        raise argparse.ArgumentTypeError(f"must be {kind}, not {text.strip()!r}")
 
-        return checked
-
-    return decorate
-
-
-def require(condition: bool) -> None:
-    if not condition:
-        raise ValueError
+    return parse
 
 
-@argument("a whole number from 1 up")
-def count(text: str) -> int:
-    require(int(text) >= 1)
-    return int(text)
-
-
-@argument("a whole number from 0 up")
-def whole(text: str) -> int:
-    require(int(text) >= 0)
-    return int(text)
-
-
-@argument("a positive number")
-def positive(text: str) -> float:
-    require(0 < float(text) < math.inf)
-    return float(text)
-
-
-@argument("a number from 0 to 1")
-def share(text: str) -> float:
-    require(0 <= float(text) <= 1)
-    return float(text)
-
-
-@argument("sizes from 1 up, separated by commas, such as 64,32")
-def sizes(text: str) -> tuple[int, ...]:
-    read = tuple(int(size) for size in text.split(",")) if text.strip() else ()
-    require(all(size >= 1 for size in read))
-    return read
+positive_int = argument_type("a whole number from 1 up", int, lambda n: n >= 1)
+nonnegative_int = argument_type("a whole number from 0 up", int, lambda n: n >= 0)
+positive_float = argument_type("a positive number", float, lambda x: 0 < x < math.inf)
+fraction = argument_type("a number from 0 to 1", float, lambda x: 0 <= x <= 1)
+layer_sizes = argument_type(
+    "sizes from 1 up, separated by commas, such as 64,32",
+    lambda text: tuple(int(size) for size in text.split(",")) if text.strip() else (),
+    lambda sizes: all(size >= 1 for size in sizes),
+)

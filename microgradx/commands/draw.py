@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from microgradx.commands.arguments import count, whole
+from microgradx.commands.arguments import nonnegative_int, positive_int
 from microgradx.commands.expression_arguments import (
     NOTES,
     add_expression,
@@ -14,7 +14,7 @@ from microgradx.commands.expression_arguments import (
 )
 from microgradx.common.messages import InputError
 
-__all__ = ["add_to", "run"]
+__all__ = ["add_parser", "run"]
 
 EXAMPLES = """
 Examples:
@@ -25,7 +25,7 @@ Examples:
 """
 
 
-def add_to(commands: Any) -> None:
+def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "draw",
         help="draw the computation graph of an expression",
@@ -44,13 +44,13 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--depth",
-        type=whole,
+        type=nonnegative_int,
         metavar="N",
         help="how many levels of nested functions to draw open (default: all)",
     )
     parser.add_argument(
         "--max-nodes",
-        type=count,
+        type=positive_int,
         default=200,
         metavar="N",
         help="draw at most N boxes and ellipses (default: %(default)s)",

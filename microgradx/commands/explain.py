@@ -13,7 +13,7 @@ from microgradx.commands.expression_arguments import (
 )
 from microgradx.common.messages import InputError
 
-__all__ = ["add_to", "run"]
+__all__ = ["add_parser", "run"]
 
 EXAMPLES = """
 Examples:
@@ -23,7 +23,7 @@ Examples:
 """
 
 
-def add_to(commands: Any) -> None:
+def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "explain",
         help="show an expression and its backpropagation step by step",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["NOTES", "add_expression", "compute_result", "print_warnings"]
 
 NOTES = """\
-An expression has numbers, variables, + - * / // % ** @, comparisons, those
+An expression can use numbers, variables, + - * / // % ** @, comparisons, the
 functions of microgradx that have derivatives (exp, log, tanh, relu, softmax,
 cross_entropy, sum, max, where and so on), methods such as x.sum(axis=0), x.T,
 and indices such as x[0]. Intermediate values can be named:

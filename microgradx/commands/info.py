@@ -1,6 +1,6 @@
-"""`info`: the versions of what runs here, which optional packages there are, and how to get others.
+"""`info`: versions, the optional packages that are installed, and how to install others.
 
-It is asked for when something is broken, so nothing that is broken may stop it.
+It is run when something is broken, so nothing that is broken may stop it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-__all__ = ["add_to", "run"]
+__all__ = ["add_parser", "run"]
 
 
 class Package(NamedTuple):
-    """One that is used if it is installed."""
+    """An optional package, which is used if it is installed."""
 
     use: str
     name: str
@@ -47,8 +47,8 @@ PACKAGES = (
     Package("arrays on a GPU", "cupy", "cupy", "pip install cupy-cuda12x"),
 )
 
-#: What tells BLAS libraries how many threads to take.
-THREADS_OF_BLAS = (
+#: Environment variables that set the number of threads of BLAS libraries.
+BLAS_THREADS = (
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
@@ -56,32 +56,33 @@ THREADS_OF_BLAS = (
 )
 
 
-def add_to(commands: Any) -> None:
+def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "info",
-        help="show versions and optional packages, and how to get them",
-        description="Show versions, which optional packages there are, and how to get others.",
+        help="show versions and optional packages",
+        description="Show versions, the optional packages that are installed, and how to install "
+        "others.",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     lines = {
-        "microgradx": _tried(_version, "microgradx"),
+        "microgradx": _try(_version, "microgradx"),
         "Python": f"{platform.python_version()}, {platform.system()} {platform.machine()}",
-        "NumPy": f"{_tried(_version, 'numpy')}, with {_tried(_blas)}",
-        "threads": _tried(_threads),
+        "NumPy": f"{_try(_version, 'numpy')}, with {_try(_blas)}",
+        "threads": _try(_threads),
     }
     for title, text in lines.items():
         print(f"{title:10}  {text}")
     print("\nOptional packages:")
     for package in PACKAGES:
-        found = _tried(_found, package)
+        found = _try(_find_package, package)
         print(f"  {package.use:30}  {found or f'missing: {package.remedy}'}")
     return 0
 
 
-def _tried(ask: Callable[..., str], *arguments: Any) -> str:
+def _try(ask: Callable[..., str], *arguments: Any) -> str:
     try:
         return ask(*arguments)
     except Exception as error:
@@ -102,14 +103,14 @@ def _blas() -> str:
 def _threads() -> str:
     from microgradx.common.threads import get_num_threads
 
-    set_for_blas = [f"{name}={os.environ[name]}" for name in THREADS_OF_BLAS if name in os.environ]
+    set_for_blas = [f"{name}={os.environ[name]}" for name in BLAS_THREADS if name in os.environ]
     return ", ".join([f"{get_num_threads()} for large arrays", *set_for_blas])
 
 
-def _found(package: Package) -> str:
-    """Name and version of what is installed; empty if nothing is."""
+def _find_package(package: Package) -> str:
+    """Name and version of the package; empty if it is not installed."""
     if package.name == "pygraphviz" and (dot := shutil.which("dot")):
-        return f"the program dot {_tried(_version_of_dot, dot)}"
+        return f"the program dot {_try(_dot_version, dot)}"
     if find_spec(package.module) is None:
         return ""
     # CuPy comes in several packages, named after versions of CUDA.
@@ -117,6 +118,6 @@ def _found(package: Package) -> str:
     return f"{name} {_version(name)}"
 
 
-def _version_of_dot(dot: str) -> str:
+def _dot_version(dot: str) -> str:
     run = subprocess.run([dot, "-V"], capture_output=True, text=True, timeout=10, check=True)
     return str(re.findall(r"version (\S+)", run.stderr)[0])

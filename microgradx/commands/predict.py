@@ -1,4 +1,4 @@
-"""`predict`: labels and their probabilities, by a classifier that was trained before."""
+"""`predict`: labels and their probabilities, by a trained classifier."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import argparse
 import sys
 from typing import Any
 
-from microgradx.commands.arguments import positive
+from microgradx.commands.arguments import positive_float
 from microgradx.common.messages import shorten
 
-__all__ = ["add_to", "run"]
+__all__ = ["add_parser", "run"]
 
 
-def add_to(commands: Any) -> None:
+def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "predict",
         help="predict labels of new rows with a trained classifier",
         description="Print, as CSV, a predicted label and its probability for each row of FILE. "
-        "If it has the labels too, the accuracy is printed on stderr.",
+        "If FILE has labels too, the accuracy is printed on stderr.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("model", metavar="MODEL", help="model.npz, as written by train")
@@ -26,9 +26,9 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--temperature",
-        type=positive,
+        type=positive_float,
         metavar="T",
-        help="as for train (default: the one that was given there)",
+        help="divides the logits (default: the temperature given to train)",
     )
 
 

@@ -1,4 +1,4 @@
-"""`softmax`: probabilities, loss and gradient of one row of logits, as a table or as a page."""
+"""`softmax`: probabilities, loss and gradient of one row of logits, as a table or a page."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from microgradx.commands.arguments import positive, share
+from microgradx.commands.arguments import fraction, positive_float
 from microgradx.common.messages import InputError, quote
 
-__all__ = ["add_to", "run"]
+__all__ = ["add_parser", "format_report", "run"]
 
 EXAMPLES = """\
 Examples:
@@ -19,45 +19,44 @@ Examples:
 """
 
 
-def add_to(commands: Any) -> None:
+def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "softmax",
         help="compute softmax, cross-entropy and its gradient p - y",
-        description="Compute the probabilities of one row of logits by softmax, the loss by "
-        "cross-\nentropy, and its gradient. With -o a page is written too, on which all "
-        "numbers\ncan be changed.",
+        description="Compute softmax, cross-entropy and its gradient for one row of logits. With\n"
+        "-o, also write an HTML page on which all numbers can be changed.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
     parser.words = "logits"
     add = parser.add_argument
-    add("logits", metavar="LOGIT", nargs="+", help="raw scores, one for each class; -inf too")
+    add("logits", metavar="LOGIT", nargs="+", help="scores, one for each class; -inf is allowed")
     add("--target", required=True, metavar="CLASS", help="the right class: its name, or 0, 1, …")
     add(
         "--temperature",
-        type=positive,
+        type=positive_float,
         default=1.0,
         metavar="T",
-        help="divides the logits: above 1 less certain, below 1 more (default: %(default)s)",
+        help="divides the logits: above 1 less confident, below 1 more (default: %(default)s)",
     )
     add(
         "--label-smoothing",
-        type=share,
+        type=fraction,
         default=0.0,
         metavar="SHARE",
         help="the share of the target that is spread over all classes (default: %(default)s)",
     )
-    add("--names", metavar="NAMES", help="of the classes, separated by commas: cat,dog,bird")
-    add("-o", "--out", metavar="FILE", help="a file for the page, such as page.html")
+    add("--names", metavar="NAMES", help="names of the classes, separated by commas: cat,dog,bird")
+    add("-o", "--out", metavar="FILE", help="the page's file, such as page.html")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    logits = [_logit(word) for word in arguments.logits]
-    names = _names(arguments.names, len(logits))
-    target = _label(arguments.target, names)
+    logits = [_parse_logit(word) for word in arguments.logits]
+    names = _parse_names(arguments.names, len(logits))
+    target = _find_class(arguments.target, names)
     temperature, smoothing = arguments.temperature, arguments.label_smoothing
-    print(_report(logits, target, names, temperature, smoothing))
+    print(format_report(logits, target, names, temperature, smoothing))
     if arguments.out is not None:
         from microgradx.show.softmax_page import explain_softmax
 
@@ -79,14 +78,14 @@ def run(arguments: argparse.Namespace) -> int:
 # ---------------------------------------------------------------------------- arguments
 
 
-def _logit(word: str) -> float:
+def _parse_logit(word: str) -> float:
     try:
         return float(word)
     except ValueError:
         raise InputError(f"a logit must be a number, not {quote(word.strip())}") from None
 
 
-def _names(text: str | None, classes: int) -> list[str]:
+def _parse_names(text: str | None, classes: int) -> list[str]:
     if text is None:
         return [str(i) for i in range(classes)]
     names = [name.strip() for name in text.split(",")]
@@ -95,8 +94,8 @@ def _names(text: str | None, classes: int) -> list[str]:
     return names
 
 
-def _label(text: str, names: Sequence[str]) -> int:
-    """The number of the class that is meant, by its name or its number."""
+def _find_class(text: str, names: Sequence[str]) -> int:
+    """The index of a class that is given by name or by index."""
     if text in names:
         return names.index(text)
     if text.isdecimal() and int(text) < len(names):
@@ -110,7 +109,7 @@ def _label(text: str, names: Sequence[str]) -> int:
 # ---------------------------------------------------------------------------- the report
 
 
-def _report(
+def format_report(
     logits: Sequence[float],
     target: int,
     names: Sequence[str],
@@ -143,36 +142,36 @@ def _report(
         columns["gradient"] = z.grad
     rows = [["class", *columns]]
     for i, name in enumerate(names):
-        rows.append([printable(name), *(_number(column[i]) for column in columns.values())])
-    sums = {f"exp({x_name} - m)": _number(np.sum(e)), "p": _number(np.sum(p))}
+        rows.append([printable(name), *(_format_number(column[i]) for column in columns.values())])
+    sums = {f"exp({x_name} - m)": _format_number(np.sum(e)), "p": _format_number(np.sum(p))}
     rows.append(["sum", *(sums.get(title, "") for title in columns)])
 
     with_t = f", T = {temperature:g}" if is_tempered else ""
     name = printable(names[target])
-    loss_formula = "-Σ y ln p" if smoothing else f"-ln p({name}) = -ln {_number(p[target])}"
+    loss_formula = "-Σ y ln p" if smoothing else f"-ln p({name}) = -ln {_format_number(p[target])}"
     gradient = "(p - y) / T" if is_tempered else "p - y"
     return "\n".join(
         [
             f"p = exp({x_name} - m) / Σ exp({x_name} - m), with m = max({x_name}) = "
             f"{largest:.4g}{with_t}",
             "",
-            *_aligned(rows),
+            *_align(rows),
             "",
-            f"loss = {loss_formula} = {_number(loss.item())}",
+            f"loss = {loss_formula} = {_format_number(loss.item())}",
             f"gradient of the loss with respect to z = {gradient}",
         ]
     )
 
 
-def _number(value: float) -> str:
-    """Four decimals, or four digits where these would say too little."""
+def _format_number(value: float) -> str:
+    """A number with four decimals, or with four digits if it is very small or large."""
     value = float(value) + 0.0  # -0.0 + 0.0 is 0.0
     is_plain = value == 0 or 5e-5 <= abs(value) < 1e6
     return f"{value:.4f}" if is_plain else f"{value:.4g}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The first column to the left, the others, of numbers, to the right."""
+def _align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows of a table as lines: the first column flush left, the others flush right."""
     first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

@@ -10,14 +10,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microgradx.commands.arguments import count, positive, share, sizes, whole
+from microgradx.commands.arguments import (
+    fraction,
+    layer_sizes,
+    nonnegative_int,
+    positive_float,
+    positive_int,
+)
 from microgradx.common.messages import InputError
 
 if TYPE_CHECKING:
     from microgradx.training.experiment import Experiment
     from microgradx.training.loop import Epoch
 
-__all__ = ["add_to", "run"]
+__all__ = ["add_parser", "run"]
 
 # Like the other defaults, chosen by cross-validation on training rows of the digits.
 LEARNING_RATES = {"sgd": 0.2, "momentum": 0.05, "adam": 0.003}
@@ -25,7 +31,7 @@ EPOCHS = 40
 STEPS = 1500
 
 
-def add_to(commands: Any) -> None:
+def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "train",
         help="train a classifier; write the model and pictures to a directory",
@@ -48,7 +54,7 @@ def add_to(commands: Any) -> None:
     )
     add(
         "--hidden",
-        type=sizes,
+        type=layer_sizes,
         default="256",
         metavar="SIZES",
         help='sizes of the hidden layers, such as 64,32; "" for none (default: %(default)s)',
@@ -61,14 +67,14 @@ def add_to(commands: Any) -> None:
     )
     add(
         "--epochs",
-        type=count,
+        type=positive_int,
         metavar="N",
         help=f"passes over the training rows (default: {EPOCHS}, or more for small tables: at "
         f"least {STEPS:,} steps)",
     )
     add(
         "--batch-size",
-        type=count,
+        type=positive_int,
         default=32,
         metavar="N",
         help="rows per step (default: %(default)s)",
@@ -77,11 +83,11 @@ def add_to(commands: Any) -> None:
         "--optimizer",
         choices=tuple(LEARNING_RATES),
         default="adam",
-        help="(default: %(default)s)",
+        help="the optimiser (default: %(default)s)",
     )
     add(
         "--lr",
-        type=positive,
+        type=positive_float,
         metavar="RATE",
         help="initial learning rate, which falls to 0 along a cosine (default: "
         + ", ".join(f"{rate:g} for {name}" for name, rate in LEARNING_RATES.items())
@@ -89,7 +95,7 @@ def add_to(commands: Any) -> None:
     )
     add(
         "--label-smoothing",
-        type=share,
+        type=fraction,
         default=0.05,
         metavar="SHARE",
         help="the share of each target that is spread over all classes: better accuracy, but "
@@ -97,7 +103,7 @@ def add_to(commands: Any) -> None:
     )
     add(
         "--temperature",
-        type=positive,
+        type=positive_float,
         default=1.0,
         metavar="T",
         help="divides the logits when probabilities are shown: above 1 less confident, below 1 "
@@ -111,7 +117,7 @@ def add_to(commands: Any) -> None:
     )
     add(
         "--seed",
-        type=whole,
+        type=nonnegative_int,
         default=0,
         metavar="N",
         help="the same seed gives the same bits (default: %(default)s)",

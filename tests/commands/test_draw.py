@@ -1,4 +1,4 @@
-"""Drawings of expressions, by the command line."""
+"""The command `draw`: drawings of expressions."""
 
 import sys
 from xml.etree import ElementTree
@@ -20,14 +20,14 @@ def draw(run):
     return draw
 
 
-def source(text, variables):
+def expected_source(text, variables):
     return mg.draw(compute_expression(text, variables)).source
 
 
 def test_without_a_file_the_source_is_printed(draw):
     status, out, err = draw(*EXAMPLE)
     assert (status, err) == (0, "")
-    assert out == source(EXAMPLE[0], {"a": 2, "b": -3, "c": 10})
+    assert out == expected_source(EXAMPLE[0], {"a": 2, "b": -3, "c": 10})
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_without_a_file_the_source_is_printed(draw):
         ("graph.html", b"<!doctype html>"),
     ],
 )
-def test_the_name_of_the_file_says_the_format(draw, tmp_path, name, beginning):
+def test_the_name_of_the_file_sets_the_format(draw, tmp_path, name, beginning):
     try:
         render("digraph { a }", "svg")
     except RenderingError:
@@ -79,7 +79,7 @@ def test_an_expression_may_begin_with_a_minus(draw, text):
     variables = {"a": 2, "b": 3} if "b" in text else {"a": 2}
     status, out, err = draw(text, *(f"{name}={value}" for name, value in variables.items()))
     assert (status, err) == (0, "")
-    assert out == source(text, variables)
+    assert out == expected_source(text, variables)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_values_are_numbers_or_arrays(draw, word, value):
         assert value in err
     else:
         assert (status, err) == (0, "")
-        assert out == source("x*x", {"x": value})
+        assert out == expected_source("x*x", {"x": value})
 
 
 def test_each_variable_is_given_once_and_used(draw):
@@ -144,7 +144,7 @@ def test_each_variable_is_given_once_and_used(draw):
     )
 
 
-def test_of_a_large_graph_a_part_is_drawn_and_one_line_says_so(draw):
+def test_a_large_graph_is_drawn_in_part_with_a_warning(draw):
     text = "a" + " + exp(a)" * 30
     status, out, err = draw(text, "a=1", "--max-nodes", "9")
     assert status == 0
@@ -173,14 +173,14 @@ def test_calls_can_be_drawn_closed(draw):
         ("a*a a=1 --size 3", "unrecognized arguments: --size"),
     ],
 )
-def test_what_cannot_be_used_is_said_in_one_line(draw, tmp_path, arguments, message):
+def test_errors_are_one_line(draw, tmp_path, arguments, message):
     status, out, err = draw(*arguments.split())
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert message in err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_graphviz_it_is_said_how_to_get_it(draw, tmp_path, monkeypatch):
+def test_without_graphviz_the_message_says_how_to_install_it(draw, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     monkeypatch.setenv("PATH", "")
     status, out, err = draw(*EXAMPLE, "-o", "graph.svg")

@@ -1,4 +1,4 @@
-"""Explanations of expressions, by the command line."""
+"""The command `explain`: steps of expressions."""
 
 import re
 import sys
@@ -28,24 +28,24 @@ def graphviz():
         pytest.skip("needs Graphviz")
 
 
-def traced(text, variables):
+def expected_steps(text, variables):
     return f"{mg.Tensor.steps(compute_expression(text, variables))}\n"
 
 
 def test_without_a_file_the_steps_are_printed(explain):
     status, out, err = explain(*EXAMPLE)
     assert (status, err) == (0, "")
-    assert out == traced(EXAMPLE[0], {"a": 2, "b": -3, "c": 10})
+    assert out == expected_steps(EXAMPLE[0], {"a": 2, "b": -3, "c": 10})
     assert [line for line in out.splitlines() if "tanh(4)" in line and "0.9993" in line]
 
 
-def test_names_of_parts_are_told(explain):
+def test_names_of_parts_are_shown(explain):
     _, out, _ = explain("d = a*b; L = (d + c).tanh()", *EXAMPLE[1:])
     assert "the gradients of L" in out
     assert re.search(r"multiply → d +a · b +2 · \(-3\) += -6", out)
 
 
-def test_the_text_is_plain_but_on_a_terminal(explain, monkeypatch):
+def test_the_text_has_colours_only_on_a_terminal(explain, monkeypatch):
     pytest.importorskip("rich")
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -57,7 +57,7 @@ def test_the_text_is_plain_but_on_a_terminal(explain, monkeypatch):
     assert "\x1b[" not in explain(*EXAMPLE)[1]
 
 
-def test_a_page_is_written_and_said_where(explain, tmp_path, graphviz):
+def test_a_page_is_written(explain, tmp_path, graphviz):
     status, out, err = explain(*EXAMPLE, "-o", "page.html")
     assert (status, out, err) == (0, "Written: page.html; open it in a browser\n", "")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -77,7 +77,7 @@ def test_a_page_is_written_and_said_where(explain, tmp_path, graphviz):
         ("", "the following arguments are required: EXPRESSION;"),
     ],
 )
-def test_what_cannot_be_used_is_said(explain, tmp_path, graphviz, arguments, message):
+def test_errors_are_one_line(explain, tmp_path, graphviz, arguments, message):
     status, out, err = explain(*arguments.split())
     assert (status, out) == (2, "")
     assert err.startswith("microgradx: error: ")
@@ -85,7 +85,7 @@ def test_what_cannot_be_used_is_said(explain, tmp_path, graphviz, arguments, mes
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_result_of_several_elements_has_steps_forward_alone(explain):
+def test_a_result_of_several_elements_has_only_forward_steps(explain):
     status, out, err = explain("2*x", "x=1,2")
     assert (status, err) == (0, "")
     assert "no gradients" in out
@@ -98,7 +98,7 @@ def test_warnings_are_lines_of_the_command(explain):
     assert err.startswith("microgradx: cross_entropy was given the output of a softmax")
 
 
-def test_what_overflows_is_shown_and_warns_of_nothing(explain):
+def test_overflow_is_shown_without_a_warning(explain):
     status, out, err = explain("exp(a) / b", "a=1000", "b=0")
     assert (status, err) == (0, "")
     assert "inf" in out

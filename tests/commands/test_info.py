@@ -1,4 +1,4 @@
-"""Versions and optional packages, by the command line."""
+"""The command `info`: versions and optional packages."""
 
 import importlib.metadata
 import re
@@ -13,20 +13,20 @@ from microgradx.commands import info
 
 
 @pytest.fixture
-def said(run):
-    """What `info` prints: a dict of its lines, by what they are about."""
+def info_lines(run):
+    """The lines that `info` prints: a dict from title to text."""
 
-    def said():
+    def run_info():
         status, out, err = run("info")
         assert (status, err) == (0, "")
         lines = [line for line in out.splitlines() if line and not line.endswith(":")]
         return dict(re.split("  +", line.strip(), maxsplit=1) for line in lines)
 
-    return said
+    return run_info
 
 
-def test_versions(said):
-    lines = said()
+def test_versions(info_lines):
+    lines = info_lines()
     assert lines["Python"].startswith("{}.{}.{}".format(*sys.version_info))
     assert lines["NumPy"].startswith(f"{np.__version__}, with ")
     assert lines["threads"].startswith(f"{mg.get_num_threads()} for large arrays")
@@ -44,14 +44,14 @@ def test_optional_packages_are_those_that_the_extras_bring():
                 re.match(rf"{package.name}\b.*extra == .{extra[1]}.", requirement)
                 for requirement in requirements
             ), package
-    told = " ".join(package.remedy for package in info.PACKAGES)
+    remedies = " ".join(package.remedy for package in info.PACKAGES)
     for extra in importlib.metadata.metadata("microgradx").get_all("Provides-Extra"):
-        assert f"[{extra}]" in told or extra in ("all", "test")
+        assert f"[{extra}]" in remedies or extra in ("all", "test")
 
 
-def test_what_is_installed_is_shown_with_its_version(said, monkeypatch):
+def test_what_is_installed_is_shown_with_its_version(info_lines, monkeypatch):
     monkeypatch.setattr(info.shutil, "which", lambda program: None)
-    lines = said()
+    lines = info_lines()
     for package in info.PACKAGES:
         try:
             version = importlib.metadata.version(package.name)
@@ -60,42 +60,42 @@ def test_what_is_installed_is_shown_with_its_version(said, monkeypatch):
         assert lines[package.use] == f"{package.name} {version}"
 
 
-def test_what_is_missing_is_shown_with_how_to_get_it(said, monkeypatch):
+def test_what_is_missing_is_shown_with_how_to_get_it(info_lines, monkeypatch):
     monkeypatch.setattr(info.shutil, "which", lambda program: None)
     for package in info.PACKAGES:
         monkeypatch.setitem(sys.modules, package.module, None)
-    lines = said()
+    lines = info_lines()
     for package in info.PACKAGES:
         assert lines[package.use] == f"missing: {package.remedy}"
         assert 34 + len(lines[package.use]) < 80
 
 
-def test_the_program_dot_is_asked_for_its_version(said, monkeypatch):
+def test_the_version_of_dot_is_shown(info_lines, monkeypatch):
     monkeypatch.setattr(info.shutil, "which", {"dot": "/usr/bin/dot"}.get)
 
-    def asked(command, **settings):
+    def run_dot(command, **settings):
         assert command == ["/usr/bin/dot", "-V"]
         return subprocess.CompletedProcess(
             command, 0, "", "dot - graphviz version 12.2.1 (20241206.2353)\n"
         )
 
-    monkeypatch.setattr(info.subprocess, "run", asked)
-    assert said()[info.PACKAGES[0].use] == "the program dot 12.2.1"
+    monkeypatch.setattr(info.subprocess, "run", run_dot)
+    assert info_lines()[info.PACKAGES[0].use] == "the program dot 12.2.1"
 
 
-def test_nothing_that_is_broken_stops_it(said, monkeypatch):
-    def broken(*arguments, **settings):
+def test_nothing_that_is_broken_stops_it(info_lines, monkeypatch):
+    def fail(*arguments, **settings):
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(info.importlib.metadata, "version", broken)
-    monkeypatch.setattr(info.importlib.metadata, "packages_distributions", broken)
-    monkeypatch.setattr(info.subprocess, "run", broken)
+    monkeypatch.setattr(info.importlib.metadata, "version", fail)
+    monkeypatch.setattr(info.importlib.metadata, "packages_distributions", fail)
+    monkeypatch.setattr(info.subprocess, "run", fail)
     monkeypatch.setattr(info.shutil, "which", lambda program: program)
     monkeypatch.setattr(info, "find_spec", lambda module: module)
-    monkeypatch.setattr(np, "show_config", broken)
+    monkeypatch.setattr(np, "show_config", fail)
     monkeypatch.setattr("microgradx.common.threads._num_threads", None)
     monkeypatch.setenv("MICROGRADX_NUM_THREADS", "many")
-    lines = said()
+    lines = info_lines()
     unknown = "unknown (RuntimeError: broken)"
     assert lines["microgradx"] == unknown
     assert lines["NumPy"] == f"{unknown}, with {unknown}"
@@ -104,9 +104,9 @@ def test_nothing_that_is_broken_stops_it(said, monkeypatch):
     assert lines[info.PACKAGES[1].use] == unknown
 
 
-def test_threads_of_the_blas_library_are_told_if_they_are_set(said, monkeypatch):
+def test_threads_of_the_blas_library_are_shown_if_they_are_set(info_lines, monkeypatch):
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
-    assert "OPENBLAS_NUM_THREADS=3" in said()["threads"]
+    assert "OPENBLAS_NUM_THREADS=3" in info_lines()["threads"]
 
 
 def test_nothing_heavy_is_loaded():

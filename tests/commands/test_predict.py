@@ -1,4 +1,4 @@
-"""A trained classifier at work, by the command line."""
+"""The command `predict`: labels of new rows."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from microgradx.training import load_classifier
 SMALL = ("--hidden", "8", "--epochs", "3")
 
 
-def table(path, rows=40, seed=0, header=True):
+def write_table(path, rows=40, seed=0, header=True):
     """A CSV file of two classes that a line tells apart."""
     x = np.random.default_rng(seed).normal(size=(rows, 3))
     lines = ["width,height,depth,kind"] if header else []
@@ -24,19 +24,19 @@ def table(path, rows=40, seed=0, header=True):
 
 
 @pytest.fixture
-def trained(train, tmp_path, without_pictures):
-    x = table(tmp_path / "table.csv", rows=200)
+def trained_model(train, tmp_path, without_pictures):
+    x = write_table(tmp_path / "table.csv", rows=200)
     assert train("--data", "table.csv", "--out", "run", "--temperature", "2")[0] == 0
     return x, tmp_path / "run" / "model.npz"
 
 
-def test_predictions_are_csv_with_a_line_for_each_row(trained, predict, tmp_path):
-    x, model = trained
-    table(tmp_path / "new.csv", rows=30, seed=1)
+def test_predictions_are_csv_with_a_line_for_each_row(trained_model, predict, tmp_path):
+    x, model = trained_model
+    write_table(tmp_path / "new.csv", rows=30, seed=1)
     status, out, err = predict(model, tmp_path / "new.csv")
     assert status == 0
     rows = list(csv.DictReader(io.StringIO(out)))
-    x = table(tmp_path / "new.csv", rows=30, seed=1)
+    x = write_table(tmp_path / "new.csv", rows=30, seed=1)
     classifier = load_classifier(model)
     p = classifier.predict_proba(x)  # at temperature 2, as trained
     assert [row["label"] for row in rows] == [classifier.label_names[i] for i in p.argmax(axis=1)]
@@ -49,8 +49,8 @@ def test_predictions_are_csv_with_a_line_for_each_row(trained, predict, tmp_path
     assert f"{share:.2%} of the 30 rows" in err
 
 
-def test_the_temperature_of_a_prediction_can_be_chosen(trained, predict, tmp_path):
-    _, model = trained
+def test_the_temperature_of_a_prediction_can_be_chosen(trained_model, predict, tmp_path):
+    _, model = trained_model
     cold, warm = (
         predict(model, tmp_path / "table.csv", "--temperature", t)[1].splitlines()[1:]
         for t in ("0.5", "5")
@@ -61,8 +61,8 @@ def test_the_temperature_of_a_prediction_can_be_chosen(trained, predict, tmp_pat
     assert cold != warm
 
 
-def test_rows_without_labels_and_arrays(trained, predict, tmp_path):
-    x, model = trained
+def test_rows_without_labels_and_arrays(trained_model, predict, tmp_path):
+    x, model = trained_model
     (tmp_path / "new.csv").write_text("depth,height,width\n0,1,1\n0,-1,-1\n")
     status, out, err = predict(model, tmp_path / "new.csv")
     assert (status, err) == (0, "")
@@ -72,8 +72,8 @@ def test_rows_without_labels_and_arrays(trained, predict, tmp_path):
     assert (status, err, out.count("\n")) == (0, "", 6)
 
 
-def test_new_rows_that_do_not_fit_are_an_error(trained, predict, tmp_path):
-    _, model = trained
+def test_new_rows_that_do_not_fit_are_an_error(trained_model, predict, tmp_path):
+    _, model = trained_model
     (tmp_path / "new.csv").write_text("width,height\n1,2\n")
     status, out, err = predict(model, tmp_path / "new.csv")
     assert (status, out) == (2, "")
@@ -94,10 +94,10 @@ def test_images_in_arrays(train, predict, tmp_path, without_pictures):
     assert "100.00% of the 40 rows" in err
 
 
-def test_labels_that_the_model_does_not_know_are_no_mistakes(
+def test_labels_that_the_model_does_not_know_are_not_mistakes(
     train, predict, tmp_path, without_pictures
 ):
-    table(tmp_path / "a.csv")
+    write_table(tmp_path / "a.csv")
     train("--data", "a.csv", *SMALL, "--out", "run")
     rows = (tmp_path / "a.csv").read_text().replace("big", "huge").replace("small", "tiny")
     (tmp_path / "b.csv").write_text(rows)
@@ -107,9 +107,9 @@ def test_labels_that_the_model_does_not_know_are_no_mistakes(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes")
-def test_a_reader_that_has_had_enough(trained, tmp_path):
-    _, model = trained
-    table(tmp_path / "long.csv", rows=20_000)
+def test_a_closed_pipe_is_not_an_error(trained_model, tmp_path):
+    _, model = trained_model
+    write_table(tmp_path / "long.csv", rows=20_000)
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as closed:

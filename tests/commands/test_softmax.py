@@ -1,4 +1,4 @@
-"""Softmax, its loss and its gradient, by the command line."""
+"""The command `softmax`: probabilities, loss and gradient."""
 
 import sys
 
@@ -18,8 +18,8 @@ def softmax(run):
     return softmax
 
 
-def columns(out):
-    """The columns of the table, by their titles; rows of classes alone."""
+def parse_columns(out):
+    """The columns of the table by title, without the row of sums."""
     lines = out.split("\n\n")[1].splitlines()
     titles = [title.strip() for title in lines[0].replace("  ", "\t").split("\t") if title]
     rows = [line.split() for line in lines[1:-1]]
@@ -49,15 +49,15 @@ def test_classes_have_names_and_are_chosen_by_them(softmax):
     by_name = softmax("1", "3", "0.5", "--names", "cat, dog,bird", "--target", "dog")
     assert by_name == softmax("1", "3", "0.5", "--names", "cat,dog,bird", "--target", "1")
     _, out, _ = by_name
-    assert columns(out)["class"] == ("cat", "dog", "bird")
-    assert columns(out)["p"] == ("0.1112", "0.8214", "0.0674")
+    assert parse_columns(out)["class"] == ("cat", "dog", "bird")
+    assert parse_columns(out)["p"] == ("0.1112", "0.8214", "0.0674")
     assert "loss = -ln p(dog) = -ln 0.8214 = 0.1967\n" in out
     assert "gradient of the loss with respect to z = p - y\n" in out
 
 
 def test_label_smoothing_spreads_the_target(softmax):
     _, out, _ = softmax("2", "1", "0.1", "--target", "0", "--label-smoothing", "0.15")
-    assert columns(out)["y"] == ("0.9000", "0.0500", "0.0500")
+    assert parse_columns(out)["y"] == ("0.9000", "0.0500", "0.0500")
     y, p = np.array([0.9, 0.05, 0.05]), np.array([0.65900114, 0.24243297, 0.09856589])
     assert f"loss = -Σ y ln p = {-(y * np.log(p)).sum():.4f}\n" in out
 
@@ -86,12 +86,12 @@ def test_logits_may_be_any_numbers_in_any_place(softmax, logits, p):
     ):
         status, out, err = softmax(*arguments)
         assert (status, err) == (0, "")
-        assert columns(out)["p"] == p
+        assert parse_columns(out)["p"] == p
 
 
 def test_a_class_that_is_impossible_and_right(softmax):
     _, out, _ = softmax("-inf", "0", "--target", "0")
-    assert columns(out)["p - y"] == ("-1.0000", "1.0000")
+    assert parse_columns(out)["p - y"] == ("-1.0000", "1.0000")
     assert "loss = -ln p(0) = -ln 0.0000 = inf\n" in out
 
 
@@ -102,8 +102,8 @@ def test_a_class_that_is_impossible_and_right(softmax):
 )
 def test_the_numbers_are_those_of_the_formulas(logits, temperature, smoothing):
     classes = len(logits)
-    report = command._report(logits, 1, list("abcdef")[:classes], temperature, smoothing)
-    shown = {title: np.array(column) for title, column in columns(report).items()}
+    report = command.format_report(logits, 1, list("abcdef")[:classes], temperature, smoothing)
+    printed = {title: np.array(column) for title, column in parse_columns(report).items()}
     x = np.array(logits) / temperature
     p = np.exp(x - x.max()) / np.exp(x - x.max()).sum()
     y = np.full(classes, smoothing / classes)
@@ -114,10 +114,10 @@ def test_the_numbers_are_those_of_the_formulas(logits, temperature, smoothing):
         "p - y": p - y,
         "gradient": (p - y) / temperature,
     }.items():
-        np.testing.assert_allclose(shown[title].astype(float), values, rtol=1e-3, atol=5.1e-5)
+        np.testing.assert_allclose(printed[title].astype(float), values, rtol=1e-3, atol=5.1e-5)
 
 
-def test_a_page_is_written_besides(softmax, tmp_path):
+def test_a_page_is_written_too(softmax, tmp_path):
     status, out, err = softmax("2", "1", "--target", "0", "-o", "page.html")
     assert (status, err) == (0, "")
     assert out.endswith("\n\nWritten: page.html; open it in a browser\n")
@@ -143,7 +143,7 @@ def test_a_page_is_written_besides(softmax, tmp_path):
         ("2 1 --target 0 --size 1", "unrecognized arguments: --size"),
     ],
 )
-def test_what_cannot_be_used_is_said_in_one_line(softmax, arguments, message):
+def test_errors_are_one_line(softmax, arguments, message):
     status, out, err = softmax(*arguments.split())
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert message in err

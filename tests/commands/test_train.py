@@ -1,4 +1,4 @@
-"""The main job as a user does it, by the command line."""
+"""The command `train`, from data to a model and its pictures."""
 
 import re
 import signal
@@ -26,7 +26,7 @@ def can_render():
         return False
 
 
-def test_a_training_tells_what_it_does_and_writes_all_its_files(train, tmp_path):
+def test_a_training_reports_and_writes_all_its_files(train, tmp_path):
     pytest.importorskip("matplotlib")
     if not can_render():
         pytest.skip("needs Graphviz")
@@ -137,10 +137,10 @@ def test_small_tables_are_trained_for_more_epochs(train, without_pictures):
     assert "2 → 2, no hidden layer" in out
 
 
-def test_label_smoothing_is_said_where_losses_differ_by_it(train, without_pictures):
-    for smoothing, said in (("0.1", True), ("0", False)):
+def test_label_smoothing_is_named_where_losses_differ_by_it(train, without_pictures):
+    for smoothing, is_named in (("0.1", True), ("0", False)):
         _, out, _ = train("--data", "moons", *SMALL, "--label-smoothing", smoothing)
-        assert ("(without the label smoothing of 0.1)" in out) == said
+        assert ("(without the label smoothing of 0.1)" in out) == is_named
 
 
 def test_a_network_too_large_for_the_memory_is_one_line(train, without_pictures):
@@ -207,7 +207,7 @@ sys.exit(status)
 """
 
 
-def interrupted(tmp_path, times):
+def run_interrupted(tmp_path, times):
     arguments = ("train", "--data", "moons", "--hidden", "8", "--out", "run")
     return subprocess.run(
         [sys.executable, "-c", INTERRUPTED.format(times=times), *arguments],
@@ -218,7 +218,7 @@ def interrupted(tmp_path, times):
 
 
 def test_ctrl_c_keeps_what_was_learnt(tmp_path):
-    run = interrupted(tmp_path, times=1)
+    run = run_interrupted(tmp_path, times=1)
     assert run.returncode == 130
     assert run.stderr == ""
     # 480 rows in batches of 32 are 15 an epoch, so it was the second.
@@ -231,7 +231,7 @@ def test_ctrl_c_keeps_what_was_learnt(tmp_path):
 
 
 def test_ctrl_c_twice_quits_at_once(tmp_path):
-    run = interrupted(tmp_path, times=2)
+    run = run_interrupted(tmp_path, times=2)
     assert run.returncode == 130
     assert run.stderr == "\nmicrogradx: interrupted\n"
     assert list((tmp_path / "run").iterdir()) == []
