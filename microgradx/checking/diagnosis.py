@@ -50,7 +50,7 @@ def diagnose_missing_gradient(comparison: GradientComparison) -> Cause | None:
         else "is its value taken by .data, .detach(), float() or item() on the way to the result?"
     )
     return Cause(
-        "missing gradient", f"no gradient reached it, but the result depends on it: {where}"
+        "missing gradient", f"no gradient reached this input, but the result depends on it: {where}"
     )
 
 
@@ -58,7 +58,9 @@ def diagnose_zero_gradient(comparison: GradientComparison) -> Cause | None:
     is_zero = comparison.has_gradient and not np.any(comparison.analytic)
     if not is_zero or not np.any(comparison.wrong):
         return None
-    return Cause("missing gradient", "the rule returns only zeros, but the result depends on it")
+    return Cause(
+        "missing gradient", "the rule returns only zeros, but the result depends on this input"
+    )
 
 
 def diagnose_coarse_dtype(comparison: GradientComparison) -> Cause | None:
@@ -113,10 +115,13 @@ def diagnose_kink(comparison: GradientComparison) -> Cause | None:
 def diagnose_not_finite(comparison: GradientComparison) -> Cause | None:
     if np.any(comparison.wrong & ~np.isfinite(comparison.numeric)):
         return Cause("not finite", "finite differences are NaN or infinite there: they say nothing")
-    count = int(np.sum(comparison.wrong & ~np.isfinite(comparison.analytic)))
+    analytic = comparison.analytic
+    count = int(np.sum(comparison.wrong & ~np.isfinite(analytic)))
     if comparison.raw_gradient is not None or not count:
         return None
-    return Cause("not finite", f"the rule returns NaN or infinity at {count} elements")
+    return Cause(
+        "not finite", f"the rule returns NaN or infinity at {count} of {analytic.size} elements"
+    )
 
 
 def diagnose_error_in_rule(comparison: GradientComparison) -> Cause | None:
@@ -170,7 +175,7 @@ def diagnose_ignored_upstream(comparison: GradientComparison) -> Cause | None:
     return Cause(
         "upstream gradient ignored",
         "the rule returns the derivative of the plain sum of the outputs: it does not use g, the "
-        "upstream gradient, by which the chain rule multiplies",
+        "upstream gradient; the chain rule multiplies by it",
     )
 
 
@@ -227,8 +232,9 @@ def diagnose_double_sum(comparison: GradientComparison) -> Cause | None:
             if _matches(comparison, np.broadcast_to(totals, numeric.shape)):
                 return Cause(
                     "double sum",
-                    f"summed once too often: along axis {_join_with_and(over)} of the input, every "
-                    "element has the total of the gradient instead of its own",
+                    "summed once too often: every element has the total of the gradient along "
+                    f"{'axis' if count == 1 else 'axes'} {_join_with_and(over)} of the input, "
+                    "instead of its own",
                 )
     return None
 
@@ -245,17 +251,17 @@ def diagnose_constant_factor(comparison: GradientComparison) -> Cause | None:
     factor = float(analytic[largest] / numeric[largest])
     if factor == 0 or _is_close(factor, 1) or not _matches(comparison, factor * numeric):
         return None
-    description = _describe_factor(factor, comparison)
-    if description is None and np.sum(size > 0) < 2:
+    number, explanation = _explain_factor(factor, comparison)
+    if not number and np.sum(size > 0) < 2:
         return None  # for a single element, every mistake is a constant factor
-    factor_text = description or f"{factor:.6g}"
-    return Cause("constant factor", f"analytic / numeric is {factor_text} at every element")
+    number = number or f"{factor:.6g}"
+    return Cause("constant factor", f"analytic / numeric is {number} at every element{explanation}")
 
 
-def _describe_factor(factor: float, comparison: GradientComparison) -> str | None:
-    """A factor in words: a sign, a small number, or a length or size of one of the arrays."""
+def _explain_factor(factor: float, comparison: GradientComparison) -> tuple[str, str]:
+    """A sign, a small number, or a length or size of an array, and what that suggests."""
     if _is_close(factor, -1):
-        return "-1: the sign is wrong"
+        return "-1", ": the sign is wrong"
     sizes: dict[int, str] = {}
     arrays = [(f"input {i}", x.data) for i, x in enumerate(comparison.differences.tensors)]
     arrays += [("the output", out) for out in comparison.outputs]
@@ -267,15 +273,16 @@ def _describe_factor(factor: float, comparison: GradientComparison) -> str | Non
     sign = "-" if factor < 0 else ""
     for n, what in sorted(sizes.items()):
         if n > 1 and _is_close(abs(factor), n):
-            return f"{sign}{n}, {what}: is a 1/{n} missing, as of a mean, or a factor {n} too many?"
+            question = f"is a 1/{n} missing, as of a mean, or a factor {n} too many?"
+            return f"{sign}{n}", f". {n} is {what}: {question}"
         if n > 1 and _is_close(abs(factor), 1 / n):
-            return f"{sign}1/{n}, where {n} is {what}: is it divided by {n} once too often?"
+            return f"{sign}1/{n}", f". {n} is {what}: is it divided by {n} once too often?"
     for n in (2, 3, 4):
         if _is_close(abs(factor), n):
-            return f"{sign}{n}"
+            return f"{sign}{n}", ""
         if _is_close(abs(factor), 1 / n):
-            return f"{sign}1/{n}"
-    return None
+            return f"{sign}1/{n}", ""
+    return "", ""
 
 
 def diagnose_missing_factor(comparison: GradientComparison) -> Cause | None:
@@ -354,7 +361,7 @@ def diagnose_missing_use(comparison: GradientComparison) -> Cause | None:
                     gradient = _gradient_at(x, out, comparison)
                 if not _matches(comparison, gradient):
                     continue
-                name = "it" if value is x else f"the result of {value.op!r}"
+                name = "this input" if value is x else f"the result of {value.op!r}"
                 where = _join_with_and([repr(node.op) for node, _ in left_out])
                 return Cause(
                     "one of several uses",

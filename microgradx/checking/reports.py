@@ -200,7 +200,7 @@ def report_randomness(
     """The function is not deterministic, so its differences are meaningless."""
     text = (
         "two calls of the function on the same inputs returned different results, so differences "
-        "are meaningless; fix its random numbers, or switch dropout off"
+        "are meaningless; seed its random numbers, or switch dropout off"
     )
     op = None
     for node in reversed(reverse_topological_order(*function(*tensors))):

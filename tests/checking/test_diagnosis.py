@@ -22,20 +22,20 @@ def positive(*shape):
 PLANTED = [
     (
         "constant factor",
-        "-1: the sign",
+        "-1 at every element: the sign",
         wrong(np.sin, lambda g, out, x: -g * np.cos(x)),
         [normal(3)],
     ),
     ("constant factor", "is 2 ", wrong(np.square, lambda g, out, x: 4 * g * x), [normal(3, 4)]),
     (
         "constant factor",
-        "is 5, the length of axis 0 of input 0, the number of rows",
+        "5 is the length of axis 0 of input 0, the number of rows",
         wrong(lambda x: np.mean(x, axis=0), lambda g, out, x: np.broadcast_to(g, x.shape)),
         [normal(5, 3)],
     ),
     (
         "constant factor",
-        "is 1/12, where 12 is the number of elements",
+        "is 1/12 at every element. 12 is the number of elements",
         wrong(np.sum, lambda g, out, x: np.broadcast_to(g / x.size, x.shape)),
         [normal(3, 4)],
     ),
@@ -78,7 +78,7 @@ PLANTED = [
     ),
     (
         "double sum",
-        "axis 0 and 1",
+        "axes 0 and 1",
         wrong(lambda x: 3.0 * x, lambda g, out, x: 3.0 * np.sum(g)),
         [normal(2, 3)],
     ),
@@ -108,7 +108,7 @@ PLANTED = [
     ),
     (
         "one of several uses",
-        "uses it 2 times, and the rule leaves out the use in tanh",
+        "uses this input 2 times, and the rule leaves out the use in tanh",
         wrong(lambda x: x * np.tanh(x), lambda g, out, x: g * np.tanh(x)),
         [normal(3)],
     ),
@@ -203,7 +203,7 @@ PLANTED = [
     ),
     (
         "not finite",
-        "at 1 elements",
+        "at 1 of 2 elements",
         wrong(lambda x: x**2, lambda g, out, x: g * 2 * x**3 / x),
         [np.array([0.0, 1.0])],
     ),

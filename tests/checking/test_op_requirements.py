@@ -1,4 +1,4 @@
-"""check_op: it must pass right ops, and catch each way in which an op can be wrong."""
+"""check_op: it must pass correct ops, and catch every way in which an op can be wrong."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ X = np.array([[0.5, -1.2, 2.0], [1.5, 0.3, -0.7]])
 
 
 class Cube(mg.Op):
-    """A right one, to be spoilt below."""
+    """A correct op, to be broken below."""
 
     def forward(self, x):
         return x**3
@@ -18,8 +18,8 @@ class Cube(mg.Op):
         return g * 3 * x**2
 
 
-def spoilt(forward=Cube.forward, backward=Cube.backward):
-    return type("Spoilt", (mg.Op,), {"forward": forward, "backward": backward})
+def broken(forward=Cube.forward, backward=Cube.backward):
+    return type("Broken", (mg.Op,), {"forward": forward, "backward": backward})
 
 
 def failures(op, *samples, **options):
@@ -27,7 +27,7 @@ def failures(op, *samples, **options):
     return {check.name: check.message for check in report.failures}
 
 
-def test_a_right_op_passes_as_a_class_an_instance_and_a_function():
+def test_a_correct_op_passes_as_a_class_an_instance_and_a_function():
     for op in (Cube, Cube(), lambda x: x**3):
         report = mg.check_op(op, X, X[0], np.float64(2.0), reference=lambda x: x * x * x)
         assert report
@@ -50,52 +50,52 @@ def remember(self, x):
     return x**3
 
 
-SPOILT = {
+BROKEN = {
     "the reference differs": (
-        spoilt(forward=lambda self, x: x**2, backward=lambda self, g, out, x: 2 * g * x),
-        {"forward": "and the reference"},
+        broken(forward=lambda self, x: x**2, backward=lambda self, g, out, x: 2 * g * x),
+        {"forward": "but the reference"},
     ),
     "the forward writes into its input": (
-        spoilt(forward=lambda self, x: add_in_place(x)),
+        broken(forward=lambda self, x: add_in_place(x)),
         {"forward": "x = x * 2, not x *= 2"},
     ),
-    "the forward gives a string": (
-        spoilt(forward=lambda self, x: "cube"),
-        {"forward": "it gives str of dtype"},
+    "the forward returns a string": (
+        broken(forward=lambda self, x: "cube"),
+        {"forward": "it returns str of dtype"},
     ),
-    "the forward gives a Tensor": (
-        spoilt(forward=lambda self, x: mg.Tensor(x**3)),
+    "the forward returns a Tensor": (
+        broken(forward=lambda self, x: mg.Tensor(x**3)),
         {"forward": "arrays in must give arrays out"},
     ),
     "a wrong factor": (
-        spoilt(backward=lambda self, g, out, x: g * 2 * x**2),
+        broken(backward=lambda self, g, out, x: g * 2 * x**2),
         {"derivatives": "analytic / numeric is 0.666667"},
     ),
     "a wrong second derivative": (
-        spoilt(backward=lambda self, g, out, x: g * 3 * np.square(mg.as_tensor(x).data)),
+        broken(backward=lambda self, g, out, x: g * 3 * np.square(mg.as_tensor(x).data)),
         {"derivatives": "constant in the rule"},
     ),
     "the backward writes into the output": (
-        spoilt(backward=lambda self, g, out, x: write_into_out(g, out, x)),
+        broken(backward=lambda self, g, out, x: write_into_out(g, out, x)),
         {"derivatives": "a rule may not write into what it is given"},
     ),
     "state kept from the forward": (
-        spoilt(forward=remember, backward=lambda self, g, out, x: g * 3 * self.squared),
-        {"no state": "do not keep anything on self"},
+        broken(forward=remember, backward=lambda self, g, out, x: g * 3 * self.squared),
+        {"no state": "do not store anything on self"},
     ),
     "float64 constants": (
-        spoilt(
+        broken(
             forward=lambda self, x: x**3 * np.ones(1),
             backward=lambda self, g, out, x: g * 3 * x**2,
         ),
-        {"float32": "of float32 it gives float64; use Python's numbers"},
+        {"float32": "for float32 it returns float64; use Python numbers"},
     ),
 }
 
 
-@pytest.mark.parametrize("name", SPOILT)
-def test_what_an_op_must_not_do_is_caught_and_said(name):
-    op, expected = SPOILT[name]
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_an_op_must_not_do_is_caught_and_named(name):
+    op, expected = BROKEN[name]
     found = failures(op, X, reference=lambda x: x**3)
     for requirement, message in expected.items():
         assert message in " ".join(found[requirement].split()), found
@@ -129,29 +129,29 @@ def test_rules_wrong_only_for_one_way_of_broadcasting_are_caught(backward):
     assert "constant factor" in failures(scale, (X, X + 1))["broadcasting"]
 
 
-def test_the_order_in_memory_and_the_dtype_of_gradients_are_looked_at():
-    in_memory = spoilt(
+def test_the_memory_layout_and_the_dtype_of_gradients_are_checked():
+    in_memory = broken(
         forward=lambda self, x: x.ravel("K").reshape(x.shape),
         backward=lambda self, g, out, x: g,
     )
     assert "x.T" in failures(in_memory, X)["not contiguous"]
-    wide = spoilt(backward=lambda self, g, out, x: g * 3 * x**2 * np.ones(1))
-    assert "gives a gradient of float64" in failures(wide, X)["float32"]
+    wide = broken(backward=lambda self, g, out, x: g * 3 * x**2 * np.ones(1))
+    assert "returns a float64 gradient" in failures(wide, X)["float32"]
 
 
 def test_empty_inputs_are_tried_where_the_forward_takes_them():
-    last = spoilt(forward=lambda self, x: 2 * x, backward=lambda self, g, out, x: g * 2 + 0 * g[-1])
+    last = broken(forward=lambda self, x: 2 * x, backward=lambda self, g, out, x: g * 2 + 0 * g[-1])
     assert "out of bounds" in failures(last, X)["empty"]
 
 
 def test_first_order_alone_may_be_asked_for():
-    op = spoilt(backward=lambda self, g, out, x: g * 3 * np.square(mg.as_tensor(x).data))
+    op = broken(backward=lambda self, g, out, x: g * 3 * np.square(mg.as_tensor(x).data))
     assert mg.check_op(op, X, order=1)
 
 
 def test_the_error_carries_the_report_and_shows_what_passed_and_what_not():
     with pytest.raises(mg.OpCheckError) as caught:
-        mg.check_op(spoilt(backward=lambda self, g, out, x: -g * 3 * x**2), X)
+        mg.check_op(broken(backward=lambda self, g, out, x: -g * 3 * x**2), X)
     message = str(caught.value)
     assert "✓ forward (1 samples)" in message
     assert "✗ derivatives (1 samples)\n    on float64 (2, 3):" in message
@@ -164,5 +164,5 @@ def test_samples_are_needed_and_not_changed():
     with pytest.raises(ValueError, match="check_op needs samples"):
         mg.check_op(Cube)
     x = X.copy()
-    mg.check_op(spoilt(forward=lambda self, x: add_in_place(x)), x, raise_exception=False)
+    mg.check_op(broken(forward=lambda self, x: add_in_place(x)), x, raise_exception=False)
     np.testing.assert_array_equal(x, X)
