@@ -17,10 +17,7 @@ import microgradx as mg
 from microgradx import Tensor
 from microgradx.arrays.dispatch import implementations
 from microgradx.arrays.methods import ArrayMethods
-
-
-def leaf(data, **options):
-    return Tensor(data, requires_grad=True, **options)
+from tests.helpers import leaf
 
 
 def assert_same(tensor, expected):
@@ -348,6 +345,13 @@ def test_numpys_function_ours_and_the_method_are_one_op(of_numpy, ours, method):
     for out in outs:
         assert_same(out, of_numpy(POSITIVE))
         assert out.inputs == (x,)
+
+
+def test_errors_about_arguments_speak_of_tensor():
+    with pytest.raises(
+        TypeError, match=r"Tensor\.mean\(\) got an unexpected keyword argument 'dim'"
+    ):
+        leaf([1.0]).mean(dim=0)
 
 
 # ---------------------------------------------------------------------------- as a container

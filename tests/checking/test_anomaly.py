@@ -15,6 +15,7 @@ import microgradx as mg
 from microgradx.checking import anomaly
 from microgradx.checking.anomaly import AnomalyError, detect_anomaly
 from microgradx.graph.observers import observers
+from tests.helpers import leaf
 
 
 @pytest.fixture(autouse=True)
@@ -22,10 +23,6 @@ def _leaves_no_observer():
     yield
     assert observers.get() == ()
     assert anomaly._block.get() is None
-
-
-def leaf(data, name=None, dtype=None):
-    return mg.Tensor(data, requires_grad=True, name=name, dtype=dtype)
 
 
 def reported(program):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 import microgradx as mg
 from microgradx.compiler import module_text as source_module
 from microgradx.compiler.tracing import CaptureError
+from tests.engine.test_random_programs import programs
 from tests.ops.test_table import EVERY_CALL, several
-from tests.test_random_programs import programs
 
 
 def assert_same(compiled, eager, dtype=np.float64):

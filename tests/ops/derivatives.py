@@ -3,10 +3,7 @@
 import numpy as np
 
 import microgradx as mg
-
-
-def leaf(x):
-    return mg.Tensor(x, requires_grad=True, dtype=float)
+from tests.helpers import leaf
 
 
 def gradient(f, x):

@@ -5,7 +5,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import microgradx as mg
-from tests.ops.derivatives import gradient, leaf, second_derivative
+from tests.helpers import leaf
+from tests.ops.derivatives import gradient, second_derivative
 
 
 @pytest.mark.parametrize("order", [None, 1, 2, 3, 1.5, 0.5, -1, -2, np.inf, -np.inf, 0])

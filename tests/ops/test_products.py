@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import microgradx as mg
-from tests.ops.derivatives import leaf
+from tests.helpers import leaf
 from tests.ops.table.products import EINSUMS
 
 # ---------------------------------------------------------------------------- einsum

@@ -15,6 +15,7 @@ from microgradx.show.page_data import Arrays
 from microgradx.show.steps.numbers_in_formula import number, written
 from microgradx.show.steps.stepping import steps_of
 from microgradx.show.steps.steps import Formula, Picked, Products, Reduced, Weighted
+from tests.helpers import leaf
 
 HOSTILE = "a|b{c}<script>failed()</script>&\"'\n\u202e</script><!--"
 
@@ -28,10 +29,6 @@ def graphviz():
         render("digraph {}", "svg")
     except RenderingError as error:
         pytest.skip(str(error))
-
-
-def leaf(values, name=None):
-    return mg.Tensor(np.array(values, dtype=float), requires_grad=True, name=name)
 
 
 def scalar():

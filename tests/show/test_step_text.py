@@ -10,10 +10,7 @@ import pytest
 
 import microgradx as mg
 from microgradx.show.step_text import WIDTH, Trace, steps
-
-
-def leaf(values, name=None):
-    return mg.Tensor(np.array(values, dtype=float), requires_grad=True, name=name)
+from tests.helpers import leaf
 
 
 def lines_of(text):

@@ -10,6 +10,7 @@ import pytest
 import microgradx as mg
 from microgradx.graph.scopes import scope
 from microgradx.show.graphs.drawing import Drawing, draw, draw_dot
+from tests.helpers import leaf
 
 
 class Parsed:
@@ -37,10 +38,6 @@ class Parsed:
     def attributes(text):
         pairs = re.findall(r'(\w+)=("[^"]*"|\S+)', text)
         return {name: value.strip('"') for name, value in pairs}
-
-
-def leaf(values, name=None):
-    return mg.Tensor(np.array(values, dtype=float), requires_grad=True, name=name)
 
 
 # ---------------------------------------------------------------------------- DOT

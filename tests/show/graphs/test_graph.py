@@ -9,14 +9,11 @@ import pytest
 import microgradx as mg
 from microgradx.graph.scopes import scope
 from microgradx.show.graphs.graph import graph_behind
+from tests.helpers import leaf
 
 
 def graph(output, **settings):
     return graph_behind(output, sys._getframe(1), **settings)
-
-
-def leaf(values, name=None):
-    return mg.Tensor(np.array(values, dtype=float), requires_grad=True, name=name)
 
 
 def network(generator):

@@ -10,14 +10,11 @@ import pytest
 import microgradx as mg
 from microgradx.show.graphs.graph import graph_behind
 from microgradx.show.graphs.mermaid import MAX_ARROWS, MAX_CHARACTERS, escaped, mermaid
+from tests.helpers import leaf
 
 
 def flowchart(output, **settings):
     return mermaid(graph_behind(output, sys._getframe(1), **settings))
-
-
-def leaf(values, name=None):
-    return mg.Tensor(np.array(values, dtype=float), requires_grad=True, name=name)
 
 
 def decoded(text):

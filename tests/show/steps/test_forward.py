@@ -13,6 +13,7 @@ from microgradx.show.steps.numbers_in_formula import written
 from microgradx.show.steps.stepping import steps_of
 from microgradx.show.steps.steps import Formula, Picked, Products, Reduced, Weighted
 from microgradx.show.steps.symbolic import shown
+from tests.helpers import leaf
 from tests.ops.test_table import TABLE, several
 
 # ---------------------------------------------------------------------------- read independently
@@ -142,10 +143,6 @@ def test_formulas_of_single_derivatives_are_known_for_all_elementwise_ops():
 
 def steps(output, kind="backward"):
     return [step for step in steps_of(output) if step.kind == kind]
-
-
-def leaf(values, **settings):
-    return mg.Tensor(np.array(values, dtype=float), requires_grad=True, **settings)
 
 
 def test_a_product_of_matrices_says_what_is_multiplied_with_what():

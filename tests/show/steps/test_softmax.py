@@ -6,12 +6,9 @@ import pytest
 import microgradx as mg
 from microgradx.show.steps.numbers_in_formula import written
 from microgradx.show.steps.stepping import steps_of
+from tests.helpers import leaf
 
 LOGITS = np.random.default_rng(0).normal(size=(2, 3, 4)) * 3
-
-
-def leaf(values, dtype=float):
-    return mg.Tensor(np.array(values, dtype=dtype), requires_grad=True)
 
 
 def step_of(out, kind):

@@ -13,11 +13,8 @@ from microgradx.engine import sweep
 from microgradx.graph.observers import observe, observers
 from microgradx.show.steps.stepping import GradientObserver, steps_of
 from microgradx.show.steps.steps import Formula, Reduced
-from tests.test_random_programs import leaves_of, programs, weighted
-
-
-def leaf(values, name=None):
-    return mg.Tensor(np.array(values, dtype=float), requires_grad=True, name=name)
+from tests.engine.test_random_programs import leaves_of, programs, weighted
+from tests.helpers import leaf
 
 
 def back(steps):

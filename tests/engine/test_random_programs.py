@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import microgradx as mg
+from microgradx.engine import sweep
+from tests.helpers import leaf
 
 SHAPES = [(), (1,), (3,), (2, 1), (1, 3), (2, 3), (3, 2), (2, 1, 2)]
 LARGEST = 18  # elements of an array
@@ -70,6 +73,7 @@ OF_TWO = [
     "np.arctan2({x}, 2 + np.sin({y}))",
     "np.power(1 + {x} * {x}, np.tanh({y}))",
 ]
+NOT_COMPLEX = ("logaddexp", "hypot", "arctan2", "var")
 
 
 @dataclass
@@ -99,8 +103,11 @@ class Program:
 
 
 @st.composite
-def programs(draw, longest=30):
-    """Each line works on arrays that there are by then, rather on the latest, often on others."""
+def programs(draw, longest=30, analytic=False):
+    """Each line works on arrays that there are by then, rather on the latest, often on others.
+
+    An analytic program also runs on complex numbers.
+    """
     generator = np.random.default_rng(draw(st.integers(0, 3)))
     shapes = draw(st.lists(st.sampled_from(SHAPES), min_size=1, max_size=3))
     names = iter(string.ascii_lowercase + string.ascii_uppercase)
@@ -118,6 +125,8 @@ def programs(draw, longest=30):
         partners = [y for y in latest if fit(shape, np.shape(values[y]))]
         factors = [y for y in latest if multiply(shape, np.shape(values[y]))]
         templates += OF_TWO * 3 + ["{x} @ {y}"] * (6 if factors else 0)
+        if analytic:
+            templates = [t for t in templates if not any(name in t for name in NOT_COMPLEX)]
         template = draw(st.sampled_from(templates))
         y = draw(st.sampled_from(factors if "@" in template else partners))
         axis = draw(st.integers(0, len(shape) - 1)) if "{k}" in template else None
@@ -147,7 +156,7 @@ def multiply(a, b):
 
 
 def leaves_of(program):
-    return [mg.Tensor(array, requires_grad=True) for array in program.inputs.values()]
+    return [leaf(array) for array in program.inputs.values()]
 
 
 def weighted(program):
@@ -167,9 +176,43 @@ def test_gradients_agree_with_finite_differences(program):
     assert mg.gradcheck(program, list(program.inputs.values()))
 
 
+def complex_step_gradients(function, arrays):
+    """∂f/∂x = Im f(x + ih) / h: a difference quotient without cancellation, so h can be tiny."""
+    gradients = [np.zeros_like(x) for x in arrays]
+    for i, gradient in enumerate(gradients):
+        for index in np.ndindex(gradient.shape):
+            moved = [x.astype(complex) for x in arrays]
+            moved[i][index] += 1e-30j
+            gradient[index] = function(*moved).imag / 1e-30
+    return gradients
+
+
+@settings(max_examples=200)
+@given(programs(longest=15, analytic=True))
+def test_gradients_equal_complex_steps(program):
+    function, leaves = weighted(program), leaves_of(program)
+    function(*leaves).backward()
+    expected = complex_step_gradients(function, list(program.inputs.values()))
+    for x, gradient in zip(leaves, expected, strict=True):
+        ours = np.zeros(x.shape) if x.grad is None else x.grad  # an input that no line uses
+        scale = 1 + np.max(np.abs(gradient))
+        np.testing.assert_allclose(ours, gradient, rtol=0, atol=1e-12 * scale)
+
+
+def hvp_by_two_sweeps(function, primals, tangents):
+    leaves = [leaf(x) for x in primals]
+    gradients = dict(sweep({function(*leaves): mg.Tensor(1.0)}, create_graph=True))
+    slope = sum(
+        np.sum(gradients[x] * v) for x, v in zip(leaves, tangents, strict=True) if x in gradients
+    )
+    products = dict(sweep({slope: np.ones(())})) if slope.requires_grad else {}
+    return [products.get(x, np.zeros(x.shape)) for x in leaves]
+
+
+@pytest.mark.parametrize("hvp", [mg.hvp, hvp_by_two_sweeps])
 @settings(max_examples=40)
 @given(programs(longest=10))
-def test_hessian_vector_products_are_differences_of_gradients(program):
+def test_hessian_vector_products_are_differences_of_gradients(hvp, program):
     function, primals = weighted(program), tuple(program.inputs.values())
     generator = np.random.default_rng(11)
     tangents = tuple(np.asarray(generator.normal(size=x.shape)) for x in primals)
@@ -179,7 +222,7 @@ def test_hessian_vector_products_are_differences_of_gradients(program):
         mg.grad(function, every)(*[x + h * v for x, v in zip(primals, tangents, strict=True)])
         for h in (step, -step)
     )
-    products = mg.hvp(function, primals, tangents)
+    products = hvp(function, primals, tangents)
     for product, up, down in zip(products, forward, backward, strict=True):
         size = max(1.0, np.max(np.abs(up)))
         np.testing.assert_allclose(product, (up - down) / (2 * step), rtol=1e-6, atol=1e-7 * size)
@@ -195,12 +238,12 @@ def test_values_are_numpys_bit_by_bit_and_a_second_backward_doubles(program):
         np.testing.assert_array_equal(ours.data, plain)
     loss = weighted(program)(*leaves)
     loss.backward()
-    once = [None if leaf.grad is None else leaf.grad.copy() for leaf in leaves]
+    once = [None if x.grad is None else x.grad.copy() for x in leaves]
     loss.backward()
-    for leaf, gradient in zip(leaves, once, strict=True):
-        assert (leaf.grad is None) == (gradient is None)
+    for x, gradient in zip(leaves, once, strict=True):
+        assert (x.grad is None) == (gradient is None)
         if gradient is not None:
-            np.testing.assert_array_equal(leaf.grad, 2 * gradient)
+            np.testing.assert_array_equal(x.grad, 2 * gradient)
 
 
 @settings(max_examples=40)
