@@ -1,5 +1,5 @@
-# Needs Python 3.10 or newer and make; everything else goes into .venv, and into .venv-bench for
-# `make bench`, whose peers the tests shall not meet.
+# Needs Python 3.10 or newer and make. Everything else goes into .venv, or into .venv-parity and
+# .venv-bench, so that the tests run without PyTorch and the other peers.
 
 # Which Python to make them with.
 PYTHON ?= python3
@@ -7,6 +7,7 @@ PYTHON ?= python3
 # Paths are relative, and tools run as `python -m`, not by their scripts, whose #! line
 # holds an absolute path: so the checkout may stand in a directory with spaces in its name.
 RUN := .venv/bin/python -m
+RUN_PARITY := .venv-parity/bin/python -m
 RUN_BENCH := .venv-bench/bin/python -m
 
 # A virtual environment does not survive being moved (the editable install would go on
@@ -19,7 +20,15 @@ is_usable = $(shell exec 2>/dev/null; \
 
 # What microgradx is compared with besides scikit-learn, whose digits are needed anyway. One that
 # cannot be installed is left out.
-PEERS := autograd jax mygrad torch
+PEERS := autograd jax mygrad
+
+# $(call install_torch,PYTHON -m,OPTIONS) installs PyTorch, if possible the build for CPUs alone,
+# which is a tenth of the size: pip takes 2.13.0+cpu before 2.13.0. If PyTorch's index cannot be
+# reached, pip goes on without it. The second command adds what PyTorch needs from the usual index.
+TORCH := torch==2.13.0
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+install_torch = $1 pip install --quiet $2 --retries 1 --extra-index-url $(TORCH_INDEX) --no-deps $(TORCH) && \
+	$1 pip install --quiet $2 $(TORCH)
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
@@ -30,6 +39,9 @@ test: .venv/test  ## check format, style and types, run the tests and the exampl
 	$(RUN) ruff check
 	$(RUN) mypy --strict microgradx
 	$(RUN) pytest -n auto --maxprocesses 8
+
+parity: .venv-parity/torch  ## compare values and gradients with PyTorch's
+	$(RUN_PARITY) pytest -m parity tests
 
 demo: .venv/demo  ## train a small network; its pictures go to demo/
 	$(RUN) microgradx train --out demo
@@ -42,14 +54,14 @@ format: .venv/test  ## format the code, fix what can be fixed
 	$(RUN) ruff format
 
 clean:  ## remove .venv and everything else that was made
-	rm -rf .venv .venv-bench .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist demo bench
+	rm -rf .venv .venv-parity .venv-bench .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist demo bench
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# The files place, demo, test and peers are written last, when all before them has worked: what
+# The files place, demo, test, torch and peers are written last, when all before them has worked: what
 # an interrupted run left half done is done again.
 
 .SECONDEXPANSION:
-.venv/place .venv-bench/place: %/place: $$(if $$(call is_usable,$$*),,FORCE)
+.venv/place .venv-parity/place .venv-bench/place: %/place: $$(if $$(call is_usable,$$*),,FORCE)
 	@"$(PYTHON)" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
 		{ echo 'microgradx: "$(PYTHON)" is not a Python >= 3.10 with venv (Debian: python3-venv); choose one with PYTHON=...' >&2; exit 1; }
 	rm -rf $*
@@ -65,6 +77,11 @@ clean:  ## remove .venv and everything else that was made
 	$(RUN) pip install --quiet --editable '.[all,test]'
 	@touch .venv/demo $@  # what is enough for the tests is enough for the demo
 
+.venv-parity/torch: .venv-parity/place pyproject.toml
+	$(RUN_PARITY) pip install --quiet --editable '.[test]'
+	$(call install_torch,$(RUN_PARITY))
+	@touch $@
+
 # NumPy stays at the version of microgradx's environment, whatever a peer would like.
 .venv-bench/peers: .venv-bench/place pyproject.toml
 	$(RUN_BENCH) pip install --quiet --editable '.[plots,data]'
@@ -74,8 +91,11 @@ clean:  ## remove .venv and everything else that was made
 		$(RUN_BENCH) pip install --quiet --constraint .venv-bench/constraints $$peer || \
 			echo "$$peer could not be installed: the benchmarks run without it"; \
 	done
+	@echo "installing torch"
+	@{ $(call install_torch,$(RUN_BENCH),--constraint .venv-bench/constraints); } || \
+		echo "torch could not be installed: the benchmarks run without it"
 	@touch $@
 
 FORCE:
 
-.PHONY: help test demo bench format clean FORCE
+.PHONY: help test parity demo bench format clean FORCE

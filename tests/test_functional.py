@@ -211,6 +211,7 @@ def test_every_combination_of_options_is_pytorchs_formula(
     np.testing.assert_allclose(logits.grad, gradient, rtol=1e-10, atol=1e-14)
 
 
+@pytest.mark.parity
 def test_the_formulas_are_pytorchs(generator):
     torch = pytest.importorskip("torch")
     for _, kind, weighted, smoothing, ignore_index, reduction in COMBINATIONS:
@@ -324,6 +325,7 @@ def test_infinite_and_nan_logits(row, p, log_sum):
         np.testing.assert_allclose(logits.grad, [p - np.eye(3)[label]], atol=1e-15)
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("row", [row for row, _, _ in INFINITE])
 def test_infinite_and_nan_logits_are_as_in_pytorch(row):
     torch = pytest.importorskip("torch")

@@ -11,7 +11,7 @@ from microgradx.nn import functional as F
 torch = pytest.importorskip("torch")
 
 # PyTorch warns that an odd number of zeros, for padding="same", costs it a copy.
-pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore:Using padding='same'")]
 
 
 def leaves(arrays):

@@ -296,6 +296,7 @@ def test_the_warning_about_probabilities_names_the_callers_line():
 # ---------------------------------------------------------------------------- against PyTorch
 
 
+@pytest.mark.parity
 def test_a_network_and_its_gradients_equal_pytorchs(generator):
     torch = pytest.importorskip("torch")
     ours = nn.MLP(4, (6, 5), 3, "tanh", dtype=np.float64, generator=generator)

@@ -19,6 +19,7 @@ from tests.ops.table import rearrangements as rearrangements_rows
 from tests.ops.table import reductions as reductions_rows
 from tests.ops.table import shapes as shapes_rows
 
+pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 

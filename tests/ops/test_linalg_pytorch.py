@@ -8,6 +8,7 @@ import microgradx as mg
 from tests.ops.table.products import EINSUMS
 from tests.ops.table.row import anywhere, apart, full_rank, symmetric
 
+pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")
 linalg = torch.linalg
 

@@ -143,6 +143,7 @@ def test_trajectory_is_that_of_the_formulas(kind, settings):
     assert_equal_paths(path, by_hand(kind, settings), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parity
 @every_case
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-10), (np.float32, 2e-4)])
 def test_trajectory_is_pytorchs(kind, settings, dtype, rtol):
