@@ -1,8 +1,8 @@
-"""`detect_anomaly`: the first NaN or infinity stops the program, and says where and why.
+"""`detect_anomaly`: the first NaN or infinity raises an error that says where and why.
 
-Numbers that are not finite spread: by the time that a loss is NaN, thousands of ops have handed it
-on. Here every result, and every gradient that a rule gives, is looked at when it is made. Ops
-record nothing for this: an observer remembers, while it is active, the user's line of each result.
+Numbers that are not finite spread: when a loss is NaN, thousands of ops may have passed it on. Here
+every result is checked when it is computed, and every gradient when a rule returns it. An observer
+does this, and records the user's line for each result; ops record nothing.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import numpy as np
 from microgradx.arrays.broadcasting import unbroadcast
 from microgradx.arrays.types import Array, unwrap
 from microgradx.checking.anomaly_diagnosis import (
-    BACKWARD,
-    BEFORE,
-    DATA,
-    FORWARD,
-    LABEL,
-    PARAMETER,
-    Case,
-    ancestry,
+    BACKWARD_CAUSES,
+    COMPUTED_BEFORE,
+    FORWARD_CAUSES,
+    MASKED_LABEL,
+    NAN_IN_DATA,
+    PARAMETER_NOT_FINITE,
+    Anomaly,
+    find_likely_cause,
     is_finite,
-    likely_cause,
+    walk_ancestors,
 )
 from microgradx.common.messages import callers_frame
 from microgradx.engine import Op, Tensor, sweep
@@ -42,8 +42,8 @@ __all__ = ["AnomalyError", "detect_anomaly"]
 # ---------------------------------------------------------------------------- what is reported
 
 
-class Place(NamedTuple):
-    """A line of the user's, where an op was called."""
+class CodeLocation(NamedTuple):
+    """The user's line that called an op."""
 
     file: str
     line: int
@@ -51,12 +51,12 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         source = linecache.getline(self.file, self.line).strip()
-        shown = f'File "{self.file}", line {self.line}, in {self.function}'
-        return f"{shown}\n    {source}" if source else shown
+        text = f'File "{self.file}", line {self.line}, in {self.function}'
+        return f"{text}\n    {source}" if source else text
 
 
-class Range(NamedTuple):
-    """What is told of an input: which numbers it holds. NaN is in neither `min` nor `max`."""
+class ValueRange(NamedTuple):
+    """The range of numbers in an input. NaN is excluded from `min` and `max`."""
 
     name: str
     shape: tuple[int, ...]
@@ -67,27 +67,27 @@ class Range(NamedTuple):
     infinities: int
 
     def __str__(self) -> str:
-        shown = f"{self.name}: {self.dtype} {self.shape}"
+        text = f"{self.name}: {self.dtype} {self.shape}"
         if self.min <= self.max:
-            shown += f", from {self.min:.6g} to {self.max:.6g}"
+            text += f", from {self.min:.6g} to {self.max:.6g}"
         if self.nans:
-            shown += f", {self.nans} NaN"
+            text += f", {self.nans} NaN"
         if self.infinities:
-            shown += f", {self.infinities} inf"
-        return shown
+            text += f", {self.infinities} inf"
+        return text
 
 
 class AnomalyError(FloatingPointError):
-    """What `detect_anomaly` raises at the first result or gradient that is not finite.
+    """Raised by `detect_anomaly` at the first result or gradient that is not finite.
 
-    Attributes: `op`, which gave it; `ranges`, of its inputs, each with `name`, `shape`, `dtype`,
-    `min`, `max`, `nans` and `infinities`; `place`, the `file`, `line` and `function` that called
-    the op, or None if that is not known; and `cause`, the likely one, or None if none is known.
+    Attributes: `op`, which computed it; `ranges`, of its inputs, each with `name`, `shape`,
+    `dtype`, `min`, `max`, `nans` and `infinities`; `location`, the `file`, `line` and `function`
+    that called the op, or None if unknown; and `cause`, the likely one, or None if unknown.
     """
 
     op: Op | None = None
-    ranges: tuple[Range, ...] = ()
-    place: Place | None = None
+    ranges: tuple[ValueRange, ...] = ()
+    location: CodeLocation | None = None
     cause: str | None = None
 
 
@@ -97,8 +97,8 @@ class AnomalyError(FloatingPointError):
 class detect_anomaly(StatefulContext):
     """Raise AnomalyError at the first NaN or infinity inside `with detect_anomaly():`.
 
-    Forward or backward, it names the op, the line of your program that called it, the ranges of
-    its inputs, and the likely cause with a remedy. Also as a decorator, `@detect_anomaly()`.
+    The error names the op, forward or backward, the line of your program that called it, the ranges
+    of its inputs, and the likely cause with a remedy. Also a decorator, `@detect_anomaly()`.
 
     >>> import numpy as np
     >>> import microgradx as mg
@@ -106,126 +106,134 @@ class detect_anomaly(StatefulContext):
     >>> with mg.detect_anomaly():
     ...     loss = -np.log(p).sum()
     Traceback (most recent call last):
-    microgradx.checking.anomaly.AnomalyError: the forward of log gave -inf in 1 of 2 elements,
+    microgradx.checking.anomaly.AnomalyError: the forward of log returned -inf in 1 of 2 elements,
     the first at index (1,)
       File "...", line 2, in <module>
         loss = -np.log(p).sum()
       x, 'p': float64 (2,), from 0 to 1
     the logarithm of 0: keep its argument away from 0, ...
 
-    Both passes belong inside: the lines of ops are known only if they were called there. It looks
-    at all numbers, so use it to find an error and not in every training. NumPy's own warnings
-    of floating-point errors are silent meanwhile.
+    Put both passes inside: the lines of ops are known only if they were called there. Every number
+    is checked, so use it to find an error and not in every training. NumPy's warnings of
+    floating-point errors are silent inside.
 
-    An infinity in a constant is a mask, and passes, as does what is infinite because of it, until
-    it makes a NaN or an infinite loss. A NaN in the data is reported where it reaches a result, so
-    that np.where and np.nan_to_num may remove it; parameters must be finite. Only the thread, or
-    the context of asynchronous code, that entered the block is watched.
+    An infinity in a constant is a mask: it is allowed, and so is what becomes infinite because of
+    it, unless the result is NaN or an infinite loss. NaN in the data is reported when it reaches a
+    result, so that np.where and np.nan_to_num may remove it. Parameters must be finite. Only the
+    thread, or the context of asynchronous code, that entered the block is watched.
     """
 
     def __enter__(self) -> None:
-        outer = _block.get()
+        blocks = _blocks.get()
         context = ExitStack()
         context.enter_context(np.errstate(all="ignore"))
-        if outer is None:
-            watch = Watch()
-            context.callback(watch.places.clear)
-            context.enter_context(observe(watch))
-        _block.set(_Entered(context, outer))
+        if not blocks:
+            observer = AnomalyObserver()
+            context.callback(observer.locations.clear)
+            context.enter_context(observe(observer))
+        _blocks.set((*blocks, context))
 
     def __exit__(self, *error: object) -> None:
-        block = _block.get()
-        assert block is not None
-        _block.set(block.outer)
-        block.context.close()
+        *outer, context = _blocks.get()
+        _blocks.set(tuple(outer))
+        context.close()
 
 
-class Watch:
-    """Looks at what ops give in one thread or context, and remembers where they were called."""
+#: The blocks that this thread or context is in, each with what to undo at its end.
+_blocks: ContextVar[tuple[ExitStack, ...]] = ContextVar("detect_anomaly", default=())
+
+
+class AnomalyObserver:
+    """Checks what ops compute, and records where they were called, in one thread or context.
+
+    It is not the block itself: several threads may enter the same one.
+    """
 
     def __init__(self) -> None:
-        #: The user's line, by the number of the result, and what forgets it with the result.
-        self.places: dict[int, tuple[Place, weakref.ref[Tensor]]] = {}
+        #: For each result, by sequence number: the user's line, and what forgets it in time.
+        self.locations: dict[int, tuple[CodeLocation, weakref.ref[Tensor]]] = {}
 
     def forward(self, op: Op, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         for i, x in enumerate(inputs):
             if x.op is None and x.requires_grad and not is_finite(x.array):
                 what = (
-                    f"the forward of {op!r} met {_input_name(i, x)}, a parameter, which was "
-                    f"already {_extent(x.array)}"
+                    f"the forward of {op!r} received {_input_name(i, x)}, a parameter, which was "
+                    f"already {_describe_not_finite(x.array)}"
                 )
-                raise _error(what, op, inputs, _here(), PARAMETER.format(x.name or "xyz"[i]))
+                remedy = PARAMETER_NOT_FINITE.format(x.name or _input_name(i, x))
+                raise _anomaly_error(what, op, inputs, _users_line(), remedy)
         if not is_finite(out.array):
-            self._judge(op, inputs, out)
+            self._check_result(op, inputs, out)
         if out.op is not None:
-            number, places = out.sequence_number, self.places
-            places[number] = _here(), weakref.ref(out, lambda _: places.pop(number, None))
+            number, locations = out.sequence_number, self.locations
+            forget = weakref.ref(out, lambda _: locations.pop(number, None))
+            locations[number] = _users_line(), forget
 
     def backward(self, out: Tensor, x: Tensor, g: Any, gradient: Any) -> None:
         assert out.op is not None
-        known = self.places.get(out.sequence_number)
-        place = known[0] if known else None
+        location, _ = self.locations.get(out.sequence_number, (None, None))
         inputs = out.inputs
         if any(scope.name in _LOSSES for scope in out.scopes) and np.isinf(out.array).any():
-            what = (
-                f"the backward of {out.op!r} has nothing to follow: the loss is {_kind(out.array)}"
-            )
-            raise _error(what, out.op, inputs, place, LABEL)
+            what = f"the backward of {out.op!r} cannot begin: the loss is {_kinds_of(out.array)}"
+            raise _anomaly_error(what, out.op, inputs, location, MASKED_LABEL)
         result = unwrap(gradient)
         if is_finite(result):
             if result.shape == x.shape and result.dtype == x.dtype:
                 return
-            result = unbroadcast(result, x.data)  # which may overflow, in the sum or in the cast
+            result = unbroadcast(result, x.data)  # the sum or the cast may overflow
             if is_finite(result):
                 return
         i = next(i for i, y in enumerate(inputs) if y is x)
-        case = Case(out.op, inputs, np.asarray(result), i, np.asarray(unwrap(g)))
-        what = f"the backward of {out.op!r} gave, for {_input_name(i, x)}, {_extent(case.result)}"
-        raise _error(what, out.op, inputs, place, likely_cause(case, BACKWARD))
+        anomaly = Anomaly(out.op, inputs, np.asarray(result), i, np.asarray(unwrap(g)))
+        what = (
+            f"the backward of {out.op!r} returned, for {_input_name(i, x)}, "
+            f"{_describe_not_finite(anomaly.result)}"
+        )
+        cause = find_likely_cause(anomaly, BACKWARD_CAUSES)
+        raise _anomaly_error(what, out.op, inputs, location, cause)
 
-    def _judge(self, op: Op, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+    def _check_result(self, op: Op, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         """Raise for a result that is not finite, unless that is deliberate."""
-        if _is_in_a_rule():
-            return  # what comes of it is the rule's gradient, which is judged
-        case = Case(op, inputs, np.asarray(out.array))
-        has_nan = bool(np.isnan(case.result).any())
+        if _is_inside_rule():
+            return  # the gradient that the rule returns is checked instead
+        anomaly = Anomaly(op, inputs, np.asarray(out.array))
         for i, x in enumerate(inputs):
-            inherited = np.isnan(case.values[i]).any() if has_nan else self._is_of_unknown_origin(x)
-            if inherited:
-                met = f"{_input_name(i, x)}, which was already {_extent(x.array)}"
-                cause = DATA if x.op is None else BEFORE
-                raise _error(f"the forward of {op!r} met {met}", op, inputs, _here(), cause)
-        if not has_nan and _is_excused(case):
-            return
-        what = f"the forward of {op!r} gave {_extent(case.result)}"
-        raise _error(what, op, inputs, _here(), likely_cause(case, FORWARD))
+            if anomaly.has_nan:
+                is_inherited = np.isnan(anomaly.values[i]).any()
+            else:
+                is_inherited = self._is_of_unknown_origin(x)
+            if is_inherited:
+                what = (
+                    f"the forward of {op!r} received {_input_name(i, x)}, which was already "
+                    f"{_describe_not_finite(x.array)}"
+                )
+                remedy = NAN_IN_DATA if x.op is None else COMPUTED_BEFORE
+                raise _anomaly_error(what, op, inputs, _users_line(), remedy)
+        if anomaly.has_nan or not _is_due_to_mask(anomaly):
+            what = f"the forward of {op!r} returned {_describe_not_finite(anomaly.result)}"
+            cause = find_likely_cause(anomaly, FORWARD_CAUSES)
+            raise _anomaly_error(what, op, inputs, _users_line(), cause)
 
     def _is_of_unknown_origin(self, x: Tensor) -> bool:
-        """Whether it became infinite before the block began, and not by a constant."""
-        if x.op is None or x.sequence_number in self.places or is_finite(x.array):
+        """Whether it became infinite before the block began, and not because of a constant."""
+        if x.op is None or x.sequence_number in self.locations or is_finite(x.array):
             return False
-        return not any(y.op is None and np.isinf(y.array).any() for y in ancestry(x))
-
-
-class _Entered(NamedTuple):
-    """A block that was entered: what it is to end, and the block around it."""
-
-    context: ExitStack
-    outer: _Entered | None
+        return not any(y.op is None and np.isinf(y.array).any() for y in walk_ancestors(x))
 
 
 _LOSSES = ("cross_entropy", "nll_loss")
-_block: ContextVar[_Entered | None] = ContextVar("detect_anomaly", default=None)
 
 
-def _here() -> Place:
+def _users_line() -> CodeLocation:
     frame = callers_frame()
     code = frame.f_code
-    # Classes are in the qualified name, which Python 3.10 does not have.
-    return Place(code.co_filename, frame.f_lineno, getattr(code, "co_qualname", code.co_name))
+    # The qualified name includes the class; Python 3.10 does not have it.
+    return CodeLocation(
+        code.co_filename, frame.f_lineno, getattr(code, "co_qualname", code.co_name)
+    )
 
 
-def _is_in_a_rule() -> bool:
+def _is_inside_rule() -> bool:
     """Whether the op was called by a rule of the package, in a sweep with create_graph=True."""
     caller, frame = callers_frame(), sys._getframe()
     while frame is not caller and frame.f_back is not None:
@@ -235,42 +243,42 @@ def _is_in_a_rule() -> bool:
     return False
 
 
-def _is_excused(case: Case) -> bool:
-    """Whether infinities in a result are due to those in its inputs, which were let pass."""
-    if case.op.name == "softmax_cross_entropy":
+def _is_due_to_mask(anomaly: Anomaly) -> bool:
+    """Whether infinities in the result are due to infinities in its inputs, which are masks."""
+    if anomaly.op.name == "softmax_cross_entropy":
         return False
-    infinite = [np.isinf(value) for value in case.values]
-    if not any(places.any() for places in infinite):
+    masks = [np.isinf(value) for value in anomaly.values]
+    if not any(mask.any() for mask in masks):
         return False
-    if not isinstance(case.op, Elementwise):
+    if not isinstance(anomaly.op, Elementwise):
         return True
-    due = np.zeros(case.result.shape, bool)
-    for places in infinite:
-        due = due | places
-    return bool(due[np.isinf(case.result)].all())
+    masked = np.zeros(anomaly.result.shape, bool)
+    for mask in masks:
+        masked = masked | mask
+    return bool(masked[np.isinf(anomaly.result)].all())
 
 
 # ---------------------------------------------------------------------------- the message
 
 
-def _error(
+_UNKNOWN_LOCATION = (
+    "at an unknown line, because it was called before detect_anomaly() began: put the forward "
+    "inside the `with` too"
+)
+
+
+def _anomaly_error(
     what: str,
     op: Op,
     inputs: tuple[Tensor, ...],
-    place: Place | None,
+    location: CodeLocation | None,
     cause: str | None,
 ) -> AnomalyError:
-    ranges = tuple(_range(i, x) for i, x in enumerate(inputs))
-    if place is None:
-        where = (
-            "at a line that is not known, since it was called before detect_anomaly() began: put "
-            "the forward inside the `with` too"
-        )
-    else:
-        where = str(place)
-    message = "\n  ".join([what, *where.splitlines(), *map(str, ranges)])
+    ranges = tuple(_value_range(i, x) for i, x in enumerate(inputs))
+    where = str(location or _UNKNOWN_LOCATION).splitlines()
+    message = "\n  ".join([what, *where, *map(str, ranges)])
     error = AnomalyError(f"{message}\n{cause}" if cause else message)
-    error.op, error.ranges, error.place, error.cause = op, ranges, place, cause
+    error.op, error.ranges, error.location, error.cause = op, ranges, location, cause
     return error
 
 
@@ -279,11 +287,11 @@ def _input_name(i: int, x: Tensor) -> str:
     return f"{letter}, {x.name!r}" if x.name else letter
 
 
-def _range(i: int, x: Tensor) -> Range:
+def _value_range(i: int, x: Tensor) -> ValueRange:
     values = np.asarray(x.array)
     is_nan = np.isnan(values)
     numbers = values[~is_nan]
-    return Range(
+    return ValueRange(
         _input_name(i, x),
         values.shape,
         values.dtype,
@@ -294,17 +302,19 @@ def _range(i: int, x: Tensor) -> Range:
     )
 
 
-def _kind(values: Array) -> str:
-    """Which of NaN, inf and -inf there are."""
+def _kinds_of(values: Array) -> str:
+    """Which of NaN, inf and -inf the array contains."""
     kinds = [("NaN", np.isnan(values)), ("inf", np.isposinf(values)), ("-inf", np.isneginf(values))]
-    return " and ".join(name for name, places in kinds if places.any())
+    return " and ".join(name for name, is_kind in kinds if is_kind.any())
 
 
-def _extent(values: Array) -> str:
-    """What is not finite, how often and where first."""
+def _describe_not_finite(values: Array) -> str:
+    """What is not finite, how often, and where first."""
     values = np.asarray(values)
     if values.ndim == 0:
-        return _kind(values)
+        return _kinds_of(values)
     wrong = np.argwhere(~np.isfinite(values))
     first = tuple(int(i) for i in wrong[0])
-    return f"{_kind(values)} in {len(wrong)} of {values.size} elements, the first at index {first}"
+    return (
+        f"{_kinds_of(values)} in {len(wrong)} of {values.size} elements, the first at index {first}"
+    )

@@ -22,7 +22,7 @@ from tests.helpers import leaf
 def _leaves_no_observer():
     yield
     assert observers.get() == ()
-    assert anomaly._block.get() is None
+    assert anomaly._blocks.get() == ()
 
 
 def reported(program):
@@ -34,8 +34,8 @@ def reported(program):
 
 
 def line_of(error):
-    with open(error.place.file) as file:
-        return file.read().splitlines()[error.place.line - 1].strip()
+    with open(error.location.file) as file:
+        return file.read().splitlines()[error.location.line - 1].strip()
 
 
 def masked(logits, mask):
@@ -51,13 +51,25 @@ class ChosenProbability(mg.nn.Module):
 
 x16 = np.float16
 FORWARD = {
-    "log of softmax": (lambda: np.log(mg.softmax(leaf([0.0, 1000.0]))), "log", "log_softmax in"),
-    "log2 of softmax": (lambda: np.log2(mg.softmax(leaf([0.0, 2e3]))), "log2", "log_softmax in"),
-    "log10 of softmax": (lambda: np.log10(mg.softmax(leaf([0.0, 2e3]))), "log10", "log_softmax in"),
+    "log of softmax": (
+        lambda: np.log(mg.softmax(leaf([0.0, 1000.0]))),
+        "log",
+        "log_softmax instead",
+    ),
+    "log2 of softmax": (
+        lambda: np.log2(mg.softmax(leaf([0.0, 2e3]))),
+        "log2",
+        "log_softmax instead",
+    ),
+    "log10 of softmax": (
+        lambda: np.log10(mg.softmax(leaf([0.0, 2e3]))),
+        "log10",
+        "log_softmax instead",
+    ),
     "log of composed softmax": (
         lambda: np.log(mg.softmax(leaf([0.0, 1000.0]), fused=False)),
         "log",
-        "a probability underflowed to 0, whose logarithm is -inf: give the logits to cross_entropy",
+        "a probability underflowed to 0, whose logarithm is -inf: pass the logits to cross_entropy",
     ),
     "log of softmax by hand": (
         lambda: np.log(np.exp(leaf([0.0, -800.0])) / np.exp(leaf([0.0, -800.0])).sum()),
@@ -72,7 +84,7 @@ FORWARD = {
     "log of a density": (
         lambda: np.log(np.exp(-0.5 * leaf([0.0, 80.0]) ** 2) / 2.0),
         "log",
-        "an exponential underflowed to 0: write the logarithm out",
+        "an exponential underflowed to 0: simplify the logarithm",
     ),
     "log of a chosen probability": (
         lambda: np.log(mg.softmax(leaf([[0.0, 1000.0]]))[[0], [0]]),
@@ -89,7 +101,7 @@ FORWARD = {
     "log of 0": (
         lambda: np.log(leaf([1.0, 0.0])),
         "log",
-        "the logarithm of 0: keep its argument away from 0, as by np.maximum(x, 1e-12)",
+        "the logarithm of 0: keep its argument away from 0, for example np.maximum(x, 1e-12)",
     ),
     "log in np.where": (
         lambda: np.where(np.array([True, False]), np.log(leaf([1.0, 0.0])), 0),
@@ -143,15 +155,15 @@ FORWARD = {
         "power",
         "a negative base with a fractional exponent",
     ),
-    "arcsin": (lambda: np.arcsin(leaf(1.5)), "arcsin", "arcsin exists only from -1 to 1"),
+    "arcsin": (lambda: np.arcsin(leaf(1.5)), "arcsin", "arcsin is defined only from -1 to 1"),
     "arccos": (lambda: np.arccos(leaf(-1.5)), "arccos", "np.clip(x, -1, 1)"),
-    "arccosh": (lambda: np.arccosh(leaf(0.5)), "arccosh", "exists only for x >= 1"),
+    "arccosh": (lambda: np.arccosh(leaf(0.5)), "arccosh", "is defined only for x >= 1"),
     "arctanh": (lambda: np.arctanh(leaf(1.0)), "arctanh", "finite only between -1 and 1"),
-    "0 · inf": (lambda: leaf(0.0) * np.inf, "multiply", "0 · inf: to mask, choose by np.where"),
+    "0 · inf": (lambda: leaf(0.0) * np.inf, "multiply", "0 · inf: to mask, use np.where"),
     "inf - inf": (
         lambda: masked([1.0, 2.0], [True, False]) - np.array([0.0, -np.inf]),
         "subtract",
-        "inf - inf: an infinite mask met another",
+        "inf - inf: two infinite masks meet",
     ),
     "sum of both infinities": (
         lambda: (leaf([1.0, 2.0]) + np.array([np.inf, -np.inf])).sum(),
@@ -162,17 +174,17 @@ FORWARD = {
     "matmul with inf": (
         lambda: masked([0.0, 2.0], [True, False]) @ leaf([1.0, 0.0]),
         "matmul",
-        "an infinite mask went into a product of matrices",
+        "an infinite mask is a factor of a matrix product",
     ),
     "all masked": (
         lambda: mg.softmax(masked([[1.0, 2.0], [3.0, 4.0]], [[True, False], [False, False]])),
         "softmax",
-        "a row of logits is -inf throughout",
+        "a row of logits contains only -inf",
     ),
     "all masked, log_softmax": (
         lambda: mg.log_softmax(masked([1.0, 2.0], [False, False])),
         "log_softmax",
-        "a row of logits is -inf throughout",
+        "a row of logits contains only -inf",
     ),
     "all masked, cross_entropy": (
         lambda: (
@@ -182,7 +194,7 @@ FORWARD = {
             * mg.cross_entropy(masked([[1.0, 2.0]], [[False, False]]), [0])
         ),
         "softmax_cross_entropy",
-        "a row of logits is -inf throughout",
+        "a row of logits contains only -inf",
     ),
     "logit of +inf": (
         lambda: mg.softmax(leaf([1.0, 2.0]) + np.array([np.inf, 0])),
@@ -192,12 +204,12 @@ FORWARD = {
     "label with probability 0": (
         lambda: mg.cross_entropy(masked([[1.0, 2.0]], [[True, False]]), [1]),
         "softmax_cross_entropy",
-        "a labelled class has the logit -inf, so probability 0",
+        "a label's class has the logit -inf, so probability 0",
     ),
     "smoothed label of probability 0": (
         lambda: mg.cross_entropy(masked([[1.0, 2.0]], [[True, False]]), [0], label_smoothing=0.1),
         "softmax_cross_entropy",
-        "label_smoothing gives a share of every target to a class whose logit is -inf",
+        "label_smoothing gives part of every target to a class whose logit is -inf",
     ),
     "cube of a small parameter": (
         lambda: leaf(50.0, dtype=x16) ** 3,
@@ -255,17 +267,17 @@ FORWARD = {
 @pytest.mark.parametrize(("program", "op", "cause"), FORWARD.values(), ids=FORWARD)
 def test_a_forward_anomaly_is_reported_with_its_cause(program, op, cause):
     error = reported(program)
-    assert str(error).startswith(f"the forward of {error.op!r} gave ")
+    assert str(error).startswith(f"the forward of {error.op!r} returned ")
     assert error.op.name == op
     assert cause in error.cause
     assert str(error).endswith(error.cause)
-    assert error.place.file == __file__
+    assert error.location.file == __file__
 
 
 @pytest.mark.parametrize(
     ("program", "cause"),
     [
-        (lambda: np.var(leaf([1.0]), ddof=1), "0/0: there are not more elements than ddof"),
+        (lambda: np.var(leaf([1.0]), ddof=1), "0/0: var and std need more elements than ddof"),
         (lambda: np.mean(leaf([])), "0/0: the mean of no elements"),
     ],
 )
@@ -286,9 +298,9 @@ class Divide(mg.Op):
 
 def test_a_users_op_is_asked_what_it_does_at_0():
     error = reported(lambda: Divide()(leaf([0.0])))
-    assert str(error).startswith("the forward of divide gave NaN in 1 of 1 elements")
+    assert str(error).startswith("the forward of divide returned NaN in 1 of 1 elements")
     assert error.cause is not None
-    assert error.cause.startswith("an input is 0: is it divided by")
+    assert error.cause.startswith("an input is 0: does the op divide by it")
     assert "Divide()(leaf([0.0]))" in line_of(error)
 
 
@@ -315,17 +327,18 @@ def where_positive(f):
 
 BACKWARD = {
     "sqrt": (backward_of(np.sqrt, [4.0, 0.0]), "sqrt", "1 / (2 · 0): add a small number inside"),
-    "cbrt": (backward_of(np.cbrt, [0.0]), "cbrt", "cubic root at 0 is infinite"),
+    "cbrt": (backward_of(np.cbrt, [0.0]), "cbrt", "cube root at 0 is infinite"),
     "power": (backward_of(lambda x: x**0.5, [0.0]), "power", "at x = 0 is y · 0ʸ⁻¹"),
     "negative base": (
         backward_of(np.power, [-2.0], [2.0]),
         "power",
-        "the derivative by the exponent is xʸ ln x, and the base is negative",
+        "the derivative with respect to the exponent is xʸ ln x, and the base is negative",
     ),
     "where and power": (
         backward_of(where_positive(lambda x: x**0.5), [0.0, 1.0]),
         "power",
-        "as np.where chose another, so 0 arrives, but the derivative is infinite",
+        "because np.where selected another, so the gradient 0 arrives, but the derivative is "
+        "infinite",
     ),
     "where and arcsin": (
         backward_of(lambda x: np.where(x.data < 1, np.arcsin(x), 0), [1.0, 0.5]),
@@ -354,7 +367,7 @@ BACKWARD = {
     "given gradient": (
         lambda: np.exp(leaf([1.0])).backward(np.array([np.nan])),
         "exp",
-        "the gradient that arrived at it was already not finite",
+        "the gradient that arrived at it was not finite already",
     ),
     "overflow": (
         lambda: (leaf(1.0, dtype=np.float32) * np.float32(1e20)).backward(np.float32(1e20)),
@@ -377,7 +390,7 @@ BACKWARD = {
 @pytest.mark.parametrize(("program", "op", "cause"), BACKWARD.values(), ids=BACKWARD)
 def test_a_backward_anomaly_is_reported_with_its_cause(program, op, cause):
     error = reported(program)
-    assert str(error).startswith(f"the backward of {error.op!r} gave, for ")
+    assert str(error).startswith(f"the backward of {error.op!r} returned, for ")
     assert error.op.name == op
     assert cause in error.cause
 
@@ -385,15 +398,18 @@ def test_a_backward_anomaly_is_reported_with_its_cause(program, op, cause):
 def test_an_infinite_composed_loss_is_reported_when_its_backward_begins():
     logits = masked([[1.0, 2.0]], [[True, False]])
     error = reported(lambda: mg.cross_entropy(logits, [1], fused=False).backward())
-    assert "has nothing to follow: the loss is inf" in str(error)
-    assert "a labelled class has the logit -inf" in error.cause
+    assert "cannot begin: the loss is inf" in str(error)
+    assert "a label's class has the logit -inf" in error.cause
 
 
 def test_a_graph_made_before_has_no_line_and_the_message_says_so():
     error = reported(built_before(np.sqrt, [0.0]))
-    assert error.place is None
-    assert "not known, since it was called before detect_anomaly() began: put" in str(error)
-    assert "the forward inside the `with` too" in str(error)
+    assert error.location is None
+    assert (
+        "at an unknown line, because it was called before detect_anomaly() began: put the"
+        in str(error)
+    )
+    assert "forward inside the `with` too" in str(error)
 
 
 def test_anomalies_of_second_derivatives_are_reported_as_such_of_gradients():
@@ -404,10 +420,10 @@ def test_anomalies_of_second_derivatives_are_reported_as_such_of_gradients():
         x.grad.sum().backward()
 
     error = reported(second)
-    assert str(error).startswith("the backward of power gave, for x, inf")
+    assert str(error).startswith("the backward of power returned, for x, inf")
     x.grad = None
     error = reported(lambda: np.sqrt(x).sum().backward(create_graph=True))
-    assert str(error).startswith("the backward of sqrt gave, for x, inf in 1 of 2 elements")
+    assert str(error).startswith("the backward of sqrt returned, for x, inf in 1 of 2 elements")
     assert "derivative of the root at 0" in error.cause
 
 
@@ -424,12 +440,12 @@ def test_the_message():
 
     error = reported(program)
     assert str(error).split("\n")[:4] == [
-        "the forward of log gave NaN and -inf in 2 of 4 elements, the first at index (0, 1)",
-        f'  File "{__file__}", line {error.place.line}, in {error.place.function}',
+        "the forward of log returned NaN and -inf in 2 of 4 elements, the first at index (0, 1)",
+        f'  File "{__file__}", line {error.location.line}, in {error.location.function}',
         "      np.log(hidden)",
         "  x: float64 (2, 2), from -4 to 2",
     ]
-    assert error.place.function.endswith("program")
+    assert error.location.function.endswith("program")
     assert isinstance(error, FloatingPointError)
     assert mg.AnomalyError is AnomalyError
     assert mg.detect_anomaly is detect_anomaly
@@ -475,7 +491,7 @@ def test_the_line_is_inside_the_users_module():
     net = mg.nn.Sequential(Entropy())
     error = reported(lambda: net(np.array([[1e4, -1e4]])))
     assert line_of(error) == "return -(p * np.log(p)).sum()"
-    assert error.place.function.endswith("forward")
+    assert error.location.function.endswith("forward")
 
 
 def test_the_line_is_outside_the_layers_of_the_package():
@@ -489,12 +505,12 @@ def test_the_line_is_outside_the_layers_of_the_package():
     assert line_of(error) == "lambda: net("
     assert error.op.name == "linear"
     error = reported(lambda: mg.softmax(leaf([np.nan, 1.0]) * 1, fused=False))
-    assert error.place.file == __file__
+    assert error.location.file == __file__
 
 
 def test_frames_of_numpy_are_passed_over():
     error = reported(lambda: np.apply_along_axis(lambda row: row, 0, np.ones(2)) / leaf([0.0, 1]))
-    assert error.place.file == __file__
+    assert error.location.file == __file__
     tensors = np.empty(1, object)
     tensors[0] = leaf(0.0)
     function = np.vectorize(mg.log, otypes=[object])  # called from a file of NumPy's
@@ -516,11 +532,11 @@ def test_nan_in_the_data_is_reported_as_such():
     rows[1, 1] = rows[2, 0] = np.nan
     error = reported(lambda: mg.nn.Linear(2, 2)(rows))
     assert (
-        "the forward of linear met x, which was already NaN in 2 of 6 elements, the first at"
+        "the forward of linear received x, which was already NaN in 2 of 6 elements, the first at"
         in (str(error))
     )
     assert "index (1, 1)" in str(error)
-    assert error.cause.startswith("the data hold NaN: leave such rows out")
+    assert error.cause.startswith("the data contain NaN: remove such rows")
 
 
 def test_nan_in_the_data_that_reaches_no_result_is_let_pass():
@@ -536,10 +552,17 @@ def test_nan_in_the_data_that_reaches_no_result_is_let_pass():
 def test_a_parameter_that_is_not_finite_is_reported(bad):
     w = leaf([1.0, bad], "w")
     error = reported(lambda: np.where(np.array([True, False]), w, 0))
-    assert f"met y, 'w', a parameter, which was already {anomaly._kind(np.array(bad))}" in (
-        str(error)
+    assert (
+        f"received y, 'w', a parameter, which was already {anomaly._kinds_of(np.array(bad))}"
+        in (str(error))
     )
-    assert "the learning rate is too large, or an earlier step was bad" in error.cause
+    assert "the learning rate is too large, or an earlier step went wrong" in error.cause
+
+
+def test_a_parameter_without_a_name_among_many_inputs_is_called_by_its_number():
+    parameters = [leaf([value]) for value in (1.0, 2.0, 3.0, np.inf)]
+    error = reported(lambda: np.concatenate(parameters))
+    assert error.cause.startswith("input 3 was not finite even before this op")
 
 
 def test_nan_computed_before_is_reported_as_such():
@@ -555,7 +578,7 @@ def test_infinities_computed_before_pass_if_they_are_of_a_mask():
         x = np.exp(leaf([1000.0]))
         z = masked([1.0, 2.0], [True, False]) * 2
     error = reported(lambda: x * 2)
-    assert "met x, which was already inf in 1 of 1 elements" in str(error)
+    assert "received x, which was already inf in 1 of 1 elements" in str(error)
     assert "it was computed before detect_anomaly() began" in error.cause
     with detect_anomaly():
         (mg.softmax(z * 2)[0] * 2).backward()
@@ -777,23 +800,23 @@ def test_asynchronous_code_is_watched_by_its_context():
     assert asyncio.run(both()) == [True, False, True]
 
 
-def test_no_tensor_is_kept_alive_and_places_are_forgotten():
+def test_no_tensor_is_kept_alive_and_locations_are_forgotten():
     gc.collect()
     gc.disable()
     try:
         with detect_anomaly():
-            (watch,) = observers.get()
-            places = watch.places
+            (observer,) = observers.get()
+            locations = observer.locations
             x = leaf([1.0])
             y = np.exp(x) * 2
-            assert len(places) == 2
+            assert len(locations) == 2
             gone = weakref.ref(y)
             del y
             assert gone() is None
-            assert places == {}
+            assert locations == {}
             kept = x * 2
-            assert list(places) == [kept.sequence_number]
-        assert places == {}
+            assert list(locations) == [kept.sequence_number]
+        assert locations == {}
     finally:
         gc.enable()
 
