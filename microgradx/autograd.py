@@ -56,7 +56,7 @@ def grad(
     if grad_outputs is None:
         grad_outputs = [None] * len(ys)
     if len(grad_outputs) != len(ys):
-        raise ValueError(f"{len(grad_outputs)} grad_outputs for {len(ys)} outputs; pass one for each")
+        raise ValueError(f"{len(grad_outputs)} grad_outputs for {len(ys)} outputs; pass one each")
     with enable_grad() if create_graph else nullcontext():
         seeds = accumulate_seeds(
             (y, initial_gradient(y, weight, create_graph))

@@ -122,7 +122,7 @@ def test_unused_inputs(x):
     other = mg.Tensor(np.ones((2, 3)), requires_grad=True, dtype=np.float32, name="other")
     constant = mg.Tensor(1.0)
     out = np.sum(x * constant)
-    with pytest.raises(ValueError, match=r"not computed from .*other.*allow_unused=True to get None"):
+    with pytest.raises(ValueError, match=r"not computed from .*other.*allow_unused=True to"):
         autograd.grad(out, [x, other])
     with pytest.raises(ValueError, match="or it required no gradient"):
         autograd.grad(out, constant)
@@ -164,7 +164,7 @@ def test_shapes_and_numbers_of_weights_must_fit(x):
         autograd.grad([y, np.sum(y)], x, [None, None])
     with pytest.raises(ValueError, match=r"a gradient of shape \(3,\)"):
         autograd.grad(y, x, np.ones(3))
-    with pytest.raises(ValueError, match="2 grad_outputs for 1 outputs; pass one for each"):
+    with pytest.raises(ValueError, match="2 grad_outputs for 1 outputs; pass one each"):
         autograd.grad([y], x, [np.ones(2), np.ones(2)])
 
 
