@@ -24,16 +24,15 @@ from microgradx.arrays.types import (
 from microgradx.common.messages import warn_caller
 from microgradx.engine import Tensor, as_tensor
 from microgradx.graph.scopes import scope
+from microgradx.ops import softmax as textbook
 from microgradx.ops.activations import softplus
-from microgradx.ops.elementwise import exp, log
 from microgradx.ops.reductions import sum
 from microgradx.ops.softmax import (
     LogSoftmax,
     LogSumExp,
     Softmax,
     SoftmaxCrossEntropy,
-    cooled,
-    weighed_labels,
+    weigh_labels,
 )
 
 __all__ = [
@@ -70,8 +69,7 @@ def softmax(x: Any, axis: int = -1, temperature: Any = 1.0, *, fused: bool = Tru
     y = _check_temperature(temperature, x)
     if fused:
         return Softmax(axis)(x) if y is None else Softmax(axis)(x, y)
-    e = exp(cooled(x, axis, y))
-    return e / sum(e, axis=axis, keepdims=True)
+    return textbook.softmax(x, axis, y)
 
 
 @implements("log_softmax")
@@ -88,8 +86,7 @@ def log_softmax(x: Any, axis: int = -1, temperature: Any = 1.0, *, fused: bool =
     y = _check_temperature(temperature, x)
     if fused:
         return LogSoftmax(axis)(x) if y is None else LogSoftmax(axis)(x, y)
-    z = cooled(x, axis, y)
-    return z - log(sum(exp(z), axis=axis, keepdims=True))
+    return textbook.log_softmax(x, axis, y)
 
 
 @implements("logsumexp")
@@ -171,11 +168,8 @@ def cross_entropy(
     log_p = log_softmax(logits, axis, fused=False)
     if target.ndim != logits.ndim and not label_smoothing:
         return _negative_log_likelihood(log_p, target, axis, weight, ignore_index, reduction)
-    y, divisor = op.weighed_targets(*inputs)
-    # 0 · -inf is 0 here: a masked class of weight 0, or a row of weights 0.
-    is_zero = (unwrap(y) == 0) & ~np.isfinite(log_p)
-    losses = -sum(y * np.where(is_zero, 0, log_p), axis=axis)
-    return _reduce_losses(losses, divisor, reduction)
+    y, divisor = op.target_distribution(*inputs)
+    return _reduce_losses(textbook.cross_entropy(log_p, y, axis), divisor, reduction)
 
 
 _cross_entropy_op = lru_cache(maxsize=64)(SoftmaxCrossEntropy)  # the same settings are the same op
@@ -248,7 +242,7 @@ def _negative_log_likelihood(
     log_p: Any, labels: Any, axis: int, weight: Any, ignore_index: int | None, reduction: str
 ) -> Any:
     """The loss of integer labels, which have been checked."""
-    labels, counted, sample_weight = weighed_labels(unwrap(labels), weight, ignore_index)
+    labels, counted, sample_weight = weigh_labels(unwrap(labels), weight, ignore_index)
     index = list(np.indices(labels.shape, sparse=True))
     index.insert(axis % log_p.ndim, labels)
     sample_weight = sample_weight.astype(log_p.dtype)

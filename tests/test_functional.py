@@ -132,7 +132,7 @@ def test_ln_p_of_the_lessons():
 
 
 def test_label_smoothing_of_the_lesson():
-    y, _ = mg.SoftmaxCrossEntropy(label_smoothing=0.15).weighed_targets(
+    y, _ = mg.SoftmaxCrossEntropy(label_smoothing=0.15).target_distribution(
         np.zeros((1, 3)), np.array([0])
     )
     np.testing.assert_allclose(y, [[0.9, 0.05, 0.05]])

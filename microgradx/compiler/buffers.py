@@ -40,7 +40,14 @@ _HIDING = {*dir(builtins)} & {*dir(np)}
 
 # What a variable cannot be called.
 _TAKEN = {*dir(np), *dir(builtins), *keyword.kwlist, "np", "step", "function", "epoch"}
-_TAKEN |= {"check_labels", "losses_and_gradients", "far_cross_entropy", "X_rows", "y_rows"}
+_TAKEN |= {
+    "check_labels",
+    "losses_and_gradients",
+    "shifted_exponentials",
+    "far_cross_entropy",
+    "X_rows",
+    "y_rows",
+}
 
 # Nor what is kept, beside these: what the functions around the step call theirs.
 _AROUND = {"make_step", "made_up", "train", "teacher", "epochs", "history", "number", "generator"}

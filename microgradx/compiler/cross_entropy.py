@@ -19,7 +19,7 @@ import numpy as np
 from microgradx.compiler.buffers import Writer, fresh
 from microgradx.compiler.ir import Call, Constant
 from microgradx.compiler.primitives import check_labels
-from microgradx.ops.softmax_rows import losses_and_gradients
+from microgradx.ops.softmax_rows import losses_and_gradients, shifted_exponentials
 
 __all__ = ["source_of", "write_softmax_cross_entropy"]
 
@@ -198,8 +198,9 @@ def write_softmax_cross_entropy(writer: Writer, call: Call) -> None:
     if is_few:
         writer.step(f"if not {names['loss']} < np.inf:")
         writer.step(f"    check_labels({names['y']}, {classes})")
-    for helper in (source_of(check_labels), source_of(losses_and_gradients), _FAR):
-        writer.help(helper)
+    for function in (check_labels, shifted_exponentials, losses_and_gradients):
+        writer.help(source_of(function))
+    writer.help(_FAR)
     of_loss = fresh(names["loss"], Constant((), dtype, np.empty((), dtype)))
     writer.several[call] = {0: of_loss, 1: gradient}
     for name, place in places.items():

@@ -22,7 +22,7 @@ import numpy as np
 from microgradx.arrays.types import Array, as_floats, unwrap
 from microgradx.common.messages import printable
 from microgradx.functional import cross_entropy, log_softmax, softmax
-from microgradx.ops.softmax import SoftmaxCrossEntropy, cooled
+from microgradx.ops.softmax import SoftmaxCrossEntropy, scale_logits
 from microgradx.ops.softmax_rows import losses_and_gradients
 from microgradx.show.pages import Page, asset, page
 from microgradx.show.steps.numbers_in_formula import number
@@ -113,7 +113,7 @@ def _checked(
         raise ValueError(f"temperature must be positive and finite, not {temperature}")
     y = np.asarray(unwrap(target))
     cross_entropy(z, y, label_smoothing=smoothing)  # for its checks
-    y, _ = SoftmaxCrossEntropy().weighed_targets(z, y)
+    y, _ = SoftmaxCrossEntropy().target_distribution(z, y)
     if not (np.all(np.isfinite(y)) and np.any(y)):
         raise ValueError(f"the target must hold probabilities that add up to 1, not {y.tolist()}")
     if names is None:
@@ -143,8 +143,8 @@ def _fragment(case: _Case) -> str:
 def _columns(case: _Case) -> dict[str, Array]:
     """What leads from each class's logit to its loss and gradient; the same in float32, twice."""
     z, temperature = case.logits, case.temperature
-    y, _ = SoftmaxCrossEntropy(label_smoothing=case.smoothing).weighed_targets(z, case.target)
-    shifted = cooled(z, -1, temperature)
+    y, _ = SoftmaxCrossEntropy(label_smoothing=case.smoothing).target_distribution(z, case.target)
+    shifted = scale_logits(z, -1, temperature)
     surprise = -log_softmax(z, temperature=temperature)
     _, (difference,) = losses_and_gradients(shifted[None], y[None])
     columns = {

@@ -17,8 +17,8 @@ TOLERANCE = {np.float16: 1e-3, np.float32: 2e-6, np.float64: 4e-15}
 @pytest.fixture
 def in_blocks(monkeypatch):
     """As if all arrays were large, and caches small: blocks of a few hundred logits."""
-    monkeypatch.setattr(softmax_rows, "_SMALL", 0)
-    monkeypatch.setattr(softmax_rows, "_BLOCK_BYTES", 4096)
+    monkeypatch.setattr(softmax_rows, "SMALL", 0)
+    monkeypatch.setattr(softmax_rows, "BLOCK_BYTES", 4096)
     monkeypatch.setattr(threads, "_num_threads", 2)
 
 
@@ -80,7 +80,7 @@ def test_blocks_serve_any_axis_and_layout(in_blocks, generator, axis):
     z = generator.normal(size=(6, 7, 80)).astype(np.float32)
     labels = generator.integers(6, size=np.delete(z.shape, axis))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(softmax_rows, "_SMALL", 1 << 14)
+        patch.setattr(softmax_rows, "SMALL", 1 << 14)
         loss, gradient = loss_and_gradient(z, labels, axis=axis)
     for layout in (z, np.asfortranarray(z), np.repeat(z, 2, axis=1)[:, ::2]):
         ours, grad = loss_and_gradient(layout, labels, axis=axis)
@@ -92,9 +92,9 @@ def test_blocks_serve_any_axis_and_layout(in_blocks, generator, axis):
 
 @pytest.mark.parametrize("small", [0, 1 << 14])
 def test_the_layout_of_a_matrix_changes_no_result(monkeypatch, generator, small):
-    monkeypatch.setattr(softmax_rows, "_SMALL", small)
+    monkeypatch.setattr(softmax_rows, "SMALL", small)
     z, labels = generator.normal(size=(42, 60)).astype(np.float32), generator.integers(60, size=42)
-    assert softmax_rows.harmless(z) == (small > 0)
+    assert softmax_rows.cannot_overflow(z) == (small > 0)
     loss, gradient = loss_and_gradient(z, labels)
     for layout in (np.asfortranarray(z), np.repeat(z, 2, axis=1)[:, ::2], z[::-1][::-1]):
         op = mg.SoftmaxCrossEntropy()
@@ -113,11 +113,11 @@ def test_no_rows_have_no_gradient(dtype):
 
 
 def test_blocks_depend_on_nothing_but_the_array():
-    blocks = softmax_rows._blocks((1000, 300), 4)
+    blocks = softmax_rows.split_rows((1000, 300), 4)
     assert [row for block in blocks for row in range(1000)[block]] == list(range(1000))
     assert all(len(range(1000)[block]) * 300 * 4 <= 1 << 20 for block in blocks)
-    assert len(softmax_rows._blocks((3, 1 << 20), 4)) == 3  # at least a row
-    assert softmax_rows._blocks((0, 10), 4) == []
+    assert len(softmax_rows.split_rows((3, 1 << 20), 4)) == 3  # at least a row
+    assert softmax_rows.split_rows((0, 10), 4) == []
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -138,7 +138,7 @@ def test_several_threads_take_part(in_blocks, monkeypatch, generator):
     import threading
 
     both, idents = threading.Barrier(2, timeout=20), []
-    sums = softmax_rows._row_sums
+    sums = softmax_rows.sum_rows
 
     def meeting(e):
         if len(idents) < 2:
@@ -146,7 +146,7 @@ def test_several_threads_take_part(in_blocks, monkeypatch, generator):
             both.wait()
         return sums(e)
 
-    monkeypatch.setattr(softmax_rows, "_row_sums", meeting)
+    monkeypatch.setattr(softmax_rows, "sum_rows", meeting)
     mg.cross_entropy(generator.normal(size=(100, 100)).astype(np.float32), np.zeros(100, int))
     assert len(set(idents)) == 2
 
@@ -179,8 +179,8 @@ EXTREME = {
 def test_rows_that_exponentials_as_they_are_would_ruin_are_shifted(
     in_blocks, monkeypatch, dtype, few
 ):
-    monkeypatch.setattr(softmax_rows, "_FEW", few)
-    monkeypatch.setattr(softmax_rows, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(softmax_rows, "FEW_CLASSES", few)
+    monkeypatch.setattr(softmax_rows, "BLOCK_BYTES", 64)
     z = np.array(list(EXTREME.values()), dtype)
     for label in range(3):
         labels = np.full(len(z), label)
@@ -198,7 +198,7 @@ def test_rows_that_exponentials_as_they_are_would_ruin_are_shifted(
 
 @pytest.mark.parametrize("weight", [1e-30, 1.0, 1e30])
 def test_weights_of_any_size_leave_the_gradient_its_digits(in_blocks, monkeypatch, weight):
-    monkeypatch.setattr(softmax_rows, "_FEW", 1)
+    monkeypatch.setattr(softmax_rows, "FEW_CLASSES", 1)
     z = np.array([[60, 59, 40], [0, 1, 2], [-60, -61, -62], [0, 0, -95]], np.float32)
     labels = np.array([2, 0, 1, 0])
     _, gradient = loss_and_gradient(z, labels, weight=np.full(3, weight), reduction="sum")
@@ -228,7 +228,7 @@ def test_no_error_state_of_the_callers_is_seen(in_blocks):
         loud = loss_and_gradient(z, np.zeros(len(z), int), np.ones(len(z), "f"), reduction="none")
         for small in (0, 1 << 14):
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(softmax_rows, "_SMALL", small)
+                patch.setattr(softmax_rows, "SMALL", small)
                 for scale in (1, 30, 55, 100, 1e4):
                     one = np.float32([[scale, -scale, 0.0]] * 3)
                     loss_and_gradient(one, np.array([0, 1, 2]))
@@ -244,7 +244,7 @@ def test_no_error_state_of_the_callers_is_seen(in_blocks):
 def test_large_arrays_are_nearly_as_exact_as_small_ones(in_blocks, monkeypatch, dtype):
     # float32's own exponentials, as NumPy computes them, are up to 2.5 units off, and one of them
     # may be nearly all of a loss.
-    monkeypatch.setattr(softmax_rows, "_FEW", 1)
+    monkeypatch.setattr(softmax_rows, "FEW_CLASSES", 1)
     for kind, z, label in rows(dtype, seed=4, repeats=2):
         true = exact(z, label)
         loss, gradient = loss_and_gradient(z[None], np.array([label]))
@@ -258,9 +258,14 @@ def test_sums_of_many_exponentials_are_exact_to_a_unit(generator):
     for classes in (64, 250, 1000, 10_000, 10_007, 32_000, 50_257):
         e = np.exp(generator.normal(size=(5, classes))).astype(np.float32)
         exactly = np.sum(e, axis=1, dtype=np.float64)
-        error = np.abs(softmax_rows._row_sums(e) - exactly) / np.spacing(exactly.astype(np.float32))
+        unit = np.spacing(exactly.astype(np.float32))
+        error = np.abs(softmax_rows.sum_rows(e) - exactly) / unit
         assert np.max(error) <= 2, classes
-    assert [softmax_rows._piece(classes) for classes in (1000, 10_000, 10_007)] == [250, 250, 0]
+    assert [softmax_rows.piece_length(classes) for classes in (1000, 10_000, 10_007)] == [
+        250,
+        250,
+        0,
+    ]
 
 
 def test_few_rows_and_many_meet(generator):
@@ -276,7 +281,7 @@ def test_few_rows_and_many_meet(generator):
 @pytest.mark.parametrize("small", [0, 1 << 14])
 @pytest.mark.parametrize("dtype", "bBhHiIlLqQ")
 def test_labels_may_be_integers_of_any_kind(monkeypatch, generator, dtype, small):
-    monkeypatch.setattr(softmax_rows, "_SMALL", small)
+    monkeypatch.setattr(softmax_rows, "SMALL", small)
     z, labels = (
         generator.normal(size=(30, 100)).astype(np.float32),
         generator.integers(100, size=30),

@@ -9,7 +9,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from microgradx.arrays.types import Array
 from microgradx.ops.softmax import LogSoftmax, LogSumExp, Softmax, SoftmaxCrossEntropy
-from microgradx.ops.softmax_rows import as_rows, exponentials
+from microgradx.ops.softmax_rows import as_rows, shifted_exponentials
 from microgradx.show.steps.op_probe import Application
 from microgradx.show.steps.steps import Bars, Formula, How, Products, Reduced
 from microgradx.show.steps.symbolic import Symbol, read, slot
@@ -32,18 +32,18 @@ def bars_of(applied: Application) -> Bars | None:
     temperature = None
     if isinstance(op, (Softmax, LogSoftmax)) and others:
         temperature = as_rows(np.broadcast_to(others[0], logits.shape), axes)
-    e = exponentials(rows, temperature=temperature)
-    sums = e.chosen + e.others
+    _, _, e, _, others = shifted_exponentials(rows, temperature)
+    sums = 1 + others
     targets = differences = None
     if isinstance(op, SoftmaxCrossEntropy):
-        targets = as_rows(op.weighed_targets(*inputs)[0], axes)
+        targets = as_rows(op.target_distribution(*inputs)[0], axes)
         one = np.ones((), logits.dtype)
         differences = as_rows(summing(op, "sum").by_logits(one, None, *inputs), axes)
     return Bars(
         rows if temperature is None else rows / temperature,
-        e.exponentials,
+        e,
         sums[:, 0],
-        e.exponentials / sums,
+        e / sums,
         targets,
         differences,
     )
@@ -83,7 +83,7 @@ def _hows_of_loss(
     op: SoftmaxCrossEntropy, logits: Array, target: Array, weight: Array | None = None
 ) -> Iterator[How]:
     losses = np.asarray(summing(op, "none").forward(logits, target, weight))
-    y, divisor = op.weighed_targets(logits, target, weight)
+    y, divisor = op.target_distribution(logits, target, weight)
     if op.reduction != "none" and losses.size > 1:
         is_mean = op.reduction == "mean"
         opening, closing = ("(", f") / {divisor:.9g}") if is_mean else ("", "")
@@ -105,7 +105,7 @@ def loss_derivative(applied: Application, position: int, value: Array) -> Symbol
     op, inputs = applied.op, applied.inputs
     if not isinstance(op, SoftmaxCrossEntropy) or position:
         return None
-    y, divisor = op.weighed_targets(*inputs)
+    y, divisor = op.target_distribution(*inputs)
     p = np.sum(y, axis=op.axis, keepdims=True) * Softmax(op.axis).forward(inputs[0])
     is_mean = op.reduction == "mean" and divisor != 1
     symbol = read(
