@@ -7,6 +7,7 @@ with a remedy. The first row whose condition holds is reported.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,25 +34,19 @@ def is_finite(array: Array) -> bool:
     return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
+@dataclass
 class Anomaly:
     """An op, its inputs, and a result or gradient of it that is not finite."""
 
-    def __init__(
-        self,
-        op: Op,
-        inputs: tuple[Tensor, ...],
-        result: Array,
-        index: int | None = None,
-        g: Array | None = None,
-    ) -> None:
-        self.op = op
-        self.inputs = inputs
-        self.values = [np.asarray(x.array) for x in inputs]
-        #: What the forward returned, or the backward for the input of that index.
-        self.result = result
-        self.index = index
-        self.g = g
-        self.has_nan = bool(np.isnan(result).any())
+    op: Op
+    inputs: tuple[Tensor, ...]
+    result: Array  # of the forward, or of the backward for the input of that index
+    index: int | None = None
+    g: Array | None = None
+
+    def __post_init__(self) -> None:
+        self.values = [np.asarray(x.array) for x in self.inputs]
+        self.has_nan = bool(np.isnan(self.result).any())
 
     def at(self, i: int) -> Array:
         """The numbers of input `i` that led to what is not finite; all if that is unknown."""
@@ -162,12 +157,7 @@ def _largest_leaf(anomaly: Anomaly) -> tuple[Tensor | None, float]:
     return largest
 
 
-def _parameters_grew(anomaly: Anomaly) -> bool:
-    leaf, largest = _largest_leaf(anomaly)
-    return leaf is not None and leaf.requires_grad and largest >= 100
-
-
-def _overflowed(anomaly: Anomaly) -> bool:
+def _is_overflow(anomaly: Anomaly) -> bool:
     # A sum of products that overflow to +inf and -inf is NaN.
     sums = ("matmul", "linear", "sum", "mean", "var", "std")
     return anomaly.inputs_are_finite and (not anomaly.has_nan or anomaly.op.name in sums)
@@ -175,9 +165,8 @@ def _overflowed(anomaly: Anomaly) -> bool:
 
 def _explain_overflow(anomaly: Anomaly) -> str:
     limit = f"overflow: the largest {anomaly.dtype} is {anomaly.largest:.5g}"
-    if _parameters_grew(anomaly):
-        leaf, largest = _largest_leaf(anomaly)
-        assert leaf is not None
+    leaf, largest = _largest_leaf(anomaly)
+    if leaf is not None and leaf.requires_grad and largest >= 100:
         name = f" of {leaf.name!r}" if leaf.name else ""
         return (
             f"{limit}. The parameters grew: the largest |weight|{name} is {largest:.3g}. The "
@@ -417,15 +406,14 @@ FORWARD_CAUSES: tuple[_Row, ...] = (
         "the identity",
     ),
     ("", _is_users_op_at_0, _ZERO_INPUT),
-    ("", _overflowed, _explain_overflow),
+    ("", _is_overflow, _explain_overflow),
 )
 
 
 def _is_unused(anomaly: Anomaly) -> Any:
     """0 · inf: NaN where the arriving gradient is 0, as where np.where selected another value."""
-    return np.isnan(anomaly.where_not_finite(anomaly.result)) & (
-        anomaly.where_not_finite(anomaly.g) == 0
-    )
+    result, g = map(anomaly.where_not_finite, (anomaly.result, anomaly.g))
+    return np.isnan(result) & (g == 0)
 
 
 def _is_at(value: float) -> Callable[[Anomaly], Any]:
@@ -472,8 +460,8 @@ BACKWARD_CAUSES: tuple[_Row, ...] = (
         "sqrt",
         _is_at(0),
         "the derivative of the root at 0 is 1 / (2 · 0): add a small number inside the root, "
-        "np.sqrt(x + 1e-12), use np.hypot for the length of (x, y), or use np.where before "
-        "the root",
+        "np.sqrt(x + 1e-12), use np.hypot for the length of (x, y), or np.where before the "
+        "root",
     ),
     (
         "cbrt",
@@ -513,7 +501,7 @@ BACKWARD_CAUSES: tuple[_Row, ...] = (
     ("", _is_users_op_at_0, _ZERO_INPUT),
     (
         "",
-        _overflowed,
+        _is_overflow,
         lambda a: (
             "the gradient is too large. " + _explain_overflow(a).replace("overflow", "Overflow", 1)
         ),

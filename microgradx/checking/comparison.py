@@ -215,9 +215,9 @@ def _gradient_by_rule(out: Tensor, g: Array, i: int) -> tuple[Any, Any, Exceptio
 
 
 def gradient_function(
-    function: Function, weights: Sequence[Array], checked: Sequence[int]
+    function: Function, weights: Sequence[Array], positions: Sequence[int]
 ) -> Function:
-    """The gradient of a function's weighted outputs at the inputs `checked`, as a function."""
+    """The gradient of a function's weighted outputs at the inputs at `positions`, as a function."""
 
     def gradient(*tensors: Tensor) -> list[Tensor]:
         create_graph = grad_enabled.get()
@@ -225,7 +225,7 @@ def gradient_function(
             seeds = [as_tensor(weight) if create_graph else weight for weight in weights]
             outputs = accumulate_seeds(zip(function(*tensors), seeds, strict=True))
             arrived = dict(sweep(outputs, create_graph=create_graph))
-            xs = [tensors[i] for i in checked]
+            xs = [tensors[i] for i in positions]
             return [as_tensor(arrived.get(x, np.zeros_like(x.data))) for x in xs]
 
     return gradient

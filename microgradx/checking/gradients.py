@@ -78,19 +78,19 @@ def gradcheck(
     if isinstance(f, type) and issubclass(f, Op):
         raise TypeError(f"gradcheck takes a function, such as an op {f.__name__}(), not its class")
     tensors = [_as_input(x) for x in as_list(inputs)]
-    checked = [i for i, x in enumerate(tensors) if x.requires_grad]
-    if not checked:
+    differentiable = [i for i, x in enumerate(tensors) if x.requires_grad]
+    if not differentiable:
         raise ValueError(
             "no input requires gradients, so there is nothing to check; pass arrays of floats, or "
             "Tensors with requires_grad=True"
         )
-    coarse = [tensors[i] for i in checked if tensors[i].dtype != np.float64]
+    coarse = [tensors[i] for i in differentiable if tensors[i].dtype != np.float64]
     if coarse and not allow_float32:
         raise TypeError(
             f"{describe(coarse[0])} is too coarse for finite differences; use float64, or pass "
             "allow_float32=True for a rough check"
         )
-    precision = max(float(np.finfo(tensors[i].dtype).eps) for i in checked)
+    precision = max(float(np.finfo(tensors[i].dtype).eps) for i in differentiable)
     tolerance = Tolerance(
         absolute=(3e-3 if coarse else 1e-7) if atol is None else atol,
         relative=(3e-2 if coarse else 1e-7) if rtol is None else rtol,
@@ -101,7 +101,7 @@ def gradcheck(
         refine=eps is None and not coarse,
     )
     generator = make_generator(seed)
-    elements = {i: sample_indices(tensors[i], samples, generator) for i in checked}
+    elements = {i: sample_indices(tensors[i], samples, generator) for i in differentiable}
     with np.errstate(all="ignore"):  # what is not finite is reported
         report = _check_orders(f, tensors, elements, order, generator, tolerance)
     if not report and raise_exception:

@@ -33,11 +33,11 @@ def uniform(seed: int, low: float, high: float, *shapes: tuple[int, ...]) -> tup
     return tuple(generator.uniform(low, high, size=shape) for shape in shapes)
 
 
-def placed(array: np.ndarray, values: dict[tuple[int, ...], float]) -> np.ndarray:
-    """A copy of the array with the given values at the given places."""
+def set_values(array: np.ndarray, values: dict[tuple[int, ...], float]) -> np.ndarray:
+    """A copy of the array with the given values at the given indices."""
     array = array.copy()
-    for place, value in values.items():
-        array[place] = value
+    for index, value in values.items():
+        array[index] = value
     return array
 
 
@@ -713,7 +713,7 @@ class InputNoise(mg.Op):
 
 
 class ArcTangent(mg.Op):
-    """Answers with the derivative as a table of derivatives has it."""
+    """Returns the derivative as a table of derivatives has it."""
 
     def forward(self, x):
         return np.arctan(x)
@@ -747,7 +747,7 @@ class BinaryCrossEntropy(mg.Op):
 
 
 class Distance(mg.Op):
-    """Answers with the unit vectors between the points, whatever the distances are used for."""
+    """Returns the unit vectors between the points, whatever the distances are used for."""
 
     def forward(self, x, y):
         return np.sqrt(np.sum((x - y) ** 2, axis=1, keepdims=True))
@@ -776,208 +776,181 @@ dropout = Dropout()
 hadamard = Hadamard()
 binary_cross_entropy = BinaryCrossEntropy(((1, 0, 0), (0, 1, 1)))
 
-PLANTED = [
-    # ------------------------------------------------------------------------ constant factor
-    Planted("constant factor", "mean squared error", MeanSquaredError(), normal(1, (4, 3), (4, 3))),
-    Planted("constant factor", "binary logarithm", Log2(), uniform(2, 0.4, 3, (3, 5))),
-    Planted(
-        "constant factor",
-        "average of pairs, in a layer",
-        lambda x, w: np.tanh(average(x) @ w),
-        normal(3, (4, 6), (3, 2)),
-    ),
-    Planted("constant factor", "cosine", Cosine(), normal(4, (3, 4))),
-    Planted("constant factor", "cross-entropy", CrossEntropy((2, 0, 1, 1, 2)), normal(5, (5, 3))),
-    Planted(
-        "constant factor",
-        "difference, squared and averaged",
-        lambda x, y: np.mean(difference(x, y) ** 2, axis=1),
-        normal(6, (3, 4), (3, 4)),
-    ),
-    # ------------------------------------------------------------------------ transposed
-    Planted(
-        "transposed",
-        "dense layer, as wide as its input",
-        lambda x, w: np.tanh(dense(x, w)),
-        normal(11, (5, 3), (3, 3)),
-    ),
-    Planted("transposed", "dense layer, narrower", dense, normal(12, (5, 4), (2, 4))),
-    Planted("transposed", "determinant", Determinant(), normal(13, (4, 4))),
-    Planted("transposed", "bilinear form", Bilinear(), normal(14, (5, 3), (3, 3), (5, 3))),
-    Planted(
-        "transposed",
-        "transpose, before a product",
-        lambda x, w: w @ turn(x),
-        normal(15, (2, 5), (3, 5)),
-    ),
-    Planted(
-        "transposed", "inverse", Inverse(), (normal(16, (3, 3))[0] + np.diag([3.0, -4.0, 5.0]),)
-    ),
-    # ------------------------------------------------------------------------ missing sum
-    Planted("missing sum", "bias", AddBias(), normal(21, (4, 3), (3,))),
-    Planted(
-        "missing sum",
-        "scale of the features, in an activation",
-        lambda x, scale: np.exp(0.5 * feature_scale(x, scale)),
-        normal(22, (3, 5), (5,)),
-    ),
-    Planted("missing sum", "embedding", Embedding((3, 0, 1, 0, 3, 3)), normal(23, (5, 3))),
-    Planted("missing sum", "convolution", Convolution(), normal(24, (2, 7), (3,))),
-    Planted(
-        "missing sum",
-        "slope of a rectifier, before a product",
-        lambda x, slope, w: parametric_relu(x, slope) @ w,
-        (*normal(25, (5, 3)), *uniform(26, 0.1, 0.4, (1, 3)), *normal(27, (3, 2))),
-    ),
-    # ------------------------------------------------------------------------ double sum
-    Planted("double sum", "bias of the logits", Logits(), normal(31, (4, 2), (2, 3), (3,))),
-    Planted(
-        "double sum",
-        "gamma correction",
-        GammaCorrection(),
-        (*uniform(32, 0.2, 0.9, (3, 4)), *uniform(33, 0.5, 2, (4,))),
-    ),
-    Planted("double sum", "row totals", RowTotals(), normal(34, (3, 4))),
-    Planted(
-        "double sum",
-        "position vectors, in an activation",
-        lambda x, position: np.tanh(positions(x, position)),
-        normal(35, (2, 3, 4), (3, 4)),
-    ),
-    # ------------------------------------------------------------------------ missing factor
-    Planted("missing factor", "logistic function", Logistic(), normal(41, (3, 4))),
-    Planted("missing factor", "sine", Sine(), uniform(42, -1.2, 1.2, (5, 2))),
-    Planted("missing factor", "norm of the rows", RowNorm(), normal(43, (4, 3))),
-    Planted(
-        "missing factor",
-        "scores and their temperature",
-        CoolDown(),
-        (*normal(44, (4, 3)), *uniform(45, 0.5, 3, (4, 1))),
-    ),
-    Planted("missing factor", "bell curve", Bell(), uniform(46, 0.3, 2, (2, 5))),
-    Planted("missing factor", "decay", Decay(), uniform(47, 0.3, 2, (3, 4), (3, 4))),
-    Planted("missing factor", "reciprocal", Reciprocal(), uniform(48, 0.5, 3, (4, 2))),
-    Planted(
-        "missing factor",
-        "geometric mean, times a weight",
-        lambda x, w: geometric_mean(x) * w,
-        (*uniform(49, 0.4, 3, (3, 4)), *normal(50, (3, 1))),
-    ),
-    Planted("missing factor", "hyperbolic tangent", HyperbolicTangent(), normal(40, (4, 5))),
-    # ------------------------------------------------------------------------ one of several uses
-    Planted("one of several uses", "self-gated unit", SelfGate(), normal(51, (3, 4))),
-    Planted(
-        "one of several uses", "tied autoencoder", TiedAutoencoder(), normal(52, (5, 4), (4, 2))
-    ),
-    Planted("one of several uses", "quadratic form", QuadraticForm(), normal(53, (4, 3), (3, 3))),
-    Planted(
-        "one of several uses",
-        "division by the root mean square",
-        RootMeanSquareNorm(),
-        normal(54, (3, 5), (5,)),
-    ),
-    Planted(
-        "one of several uses",
-        "similarities, in an activation",
-        lambda x, w: np.tanh(similarities(x, w) / 4),
-        normal(55, (4, 3), (3, 3)),
-    ),
-    # ------------------------------------------------------------------------ kink
-    Planted("kink", "rectifier at 0", ReLU(), (placed(normal(61, (3, 4))[0], {(1, 2): 0.0}),)),
-    Planted(
-        "kink",
-        "maximum of a row with a tie",
-        RowMax(),
-        (placed(normal(62, (4, 3))[0], {(2, 0): 2.5, (2, 2): 2.5}),),
-    ),
-    Planted(
-        "kink",
-        "larger of two, once equal",
-        Larger(),
+MISTAKES: dict[str, list[tuple[str, Callable[..., Any], tuple[np.ndarray, ...]]]] = {
+    "constant factor": [
+        ("mean squared error", MeanSquaredError(), normal(1, (4, 3), (4, 3))),
+        ("binary logarithm", Log2(), uniform(2, 0.4, 3, (3, 5))),
         (
-            placed(normal(63, (3, 4))[0], {(2, 1): 0.75}),
-            placed(normal(64, (3, 4))[0], {(2, 1): 0.75}),
+            "average of pairs, in a layer",
+            lambda x, w: np.tanh(average(x) @ w),
+            normal(3, (4, 6), (3, 2)),
         ),
-    ),
-    Planted(
-        "kink",
-        "absolute error, once exact",
-        AbsoluteError(),
+        ("cosine", Cosine(), normal(4, (3, 4))),
+        ("cross-entropy", CrossEntropy((2, 0, 1, 1, 2)), normal(5, (5, 3))),
         (
-            placed(normal(65, (5, 2))[0], {(0, 1): -1.25}),
-            placed(normal(66, (5, 2))[0], {(0, 1): -1.25}),
+            "difference, squared and averaged",
+            lambda x, y: np.mean(difference(x, y) ** 2, axis=1),
+            normal(6, (3, 4), (3, 4)),
         ),
-    ),
-    Planted(
-        "kink",
-        "hard tanh at its bounds",
-        HardTanh(),
-        (placed(normal(67, (2, 5))[0], {(0, 3): 1.0, (1, 1): -1.0}),),
-    ),
-    Planted(
-        "kink",
-        "leaky rectifier at 0, in a layer",
-        lambda x, w: np.tanh(leaky_relu(x) @ w),
-        (placed(normal(68, (4, 3))[0], {(3, 0): 0.0}), *normal(69, (3, 2))),
-    ),
-    # ------------------------------------------------------------------------ outside the first row
-    Planted("outside the first row", "softmax", Softmax(), normal(81, (4, 3))),
-    Planted("outside the first row", "variance of the rows", RowVariance(), normal(82, (3, 5))),
-    Planted("outside the first row", "log-sum-exp", LogSumExp(), normal(83, (4, 3))),
-    Planted(
-        "outside the first row",
-        "weights of the examples, in a layer",
-        lambda x, weight, w: np.tanh(weigh_examples(x, weight) @ w),
-        (*normal(84, (5, 3)), *uniform(85, 0.3, 2, (5, 1)), *normal(86, (3, 2))),
-    ),
-    # ------------------------------------------------------------------------ coarse dtype
-    Planted("coarse dtype", "softplus", Softplus(), normal(91, (3, 4))),
-    Planted("coarse dtype", "squared distances", SquaredDistances(), normal(92, (4, 3), (2, 3))),
-    Planted("coarse dtype", "cube root", CubeRoot(), uniform(93, 0.5, 3, (2, 5))),
-    Planted(
-        "coarse dtype",
-        "product, in a layer",
-        lambda x, w, b: np.tanh(product(x, w) + b),
-        normal(94, (5, 3), (3, 4), (4,)),
-    ),
-    # ------------------------------------------------------------------------ missing gradient
-    Planted("missing gradient", "softplus with a gain", Gain(), normal(101, (4, 3), (3,))),
-    Planted(
-        "missing gradient",
-        "temperature inside no_grad",
-        detached_temperature,
-        normal(102, (3, 5), (3, 1)),
-    ),
-    Planted("missing gradient", "soft cap", SoftCap(), normal(103, (2, 4))),
-    Planted(
-        "missing gradient",
-        "Huber loss with a computed target",
-        lambda x, y: huber(x, np.tanh(y)),
-        normal(104, (4, 2), (4, 2)),
-    ),
-    # ------------------------------------------------------------------------ non-deterministic
-    Planted(
-        "non-deterministic",
-        "dropout, before a layer",
-        lambda x, w: np.tanh(dropout(x) @ w),
-        normal(111, (5, 6), (6, 2)),
-    ),
-    Planted("non-deterministic", "noisy units", NoisyUnits(), normal(112, (3, 4))),
-    Planted("non-deterministic", "mixup", Mixup(), normal(113, (4, 3))),
-    Planted("non-deterministic", "noise on the inputs", InputNoise(), normal(114, (2, 5))),
-    # -------------------------------------------------------------------- upstream gradient ignored
-    Planted("upstream gradient ignored", "arc tangent", ArcTangent(), normal(121, (4, 3))),
-    Planted(
-        "upstream gradient ignored",
-        "elementwise product, before a readout",
-        lambda x, y, w: hadamard(x, y) @ w,
-        normal(122, (3, 4), (3, 4), (4, 2)),
-    ),
-    Planted(
-        "upstream gradient ignored",
-        "binary cross-entropy, in a square root",
-        lambda scores: np.sqrt(binary_cross_entropy(scores)),
-        normal(123, (2, 3)),
-    ),
-    Planted("upstream gradient ignored", "distance", Distance(), normal(124, (5, 3), (5, 3))),
-]
+    ],
+    "transposed": [
+        (
+            "dense layer, as wide as its input",
+            lambda x, w: np.tanh(dense(x, w)),
+            normal(11, (5, 3), (3, 3)),
+        ),
+        ("dense layer, narrower", dense, normal(12, (5, 4), (2, 4))),
+        ("determinant", Determinant(), normal(13, (4, 4))),
+        ("bilinear form", Bilinear(), normal(14, (5, 3), (3, 3), (5, 3))),
+        ("transpose, before a product", lambda x, w: w @ turn(x), normal(15, (2, 5), (3, 5))),
+        ("inverse", Inverse(), (normal(16, (3, 3))[0] + np.diag([3.0, -4.0, 5.0]),)),
+    ],
+    "missing sum": [
+        ("bias", AddBias(), normal(21, (4, 3), (3,))),
+        (
+            "scale of the features, in an activation",
+            lambda x, scale: np.exp(0.5 * feature_scale(x, scale)),
+            normal(22, (3, 5), (5,)),
+        ),
+        ("embedding", Embedding((3, 0, 1, 0, 3, 3)), normal(23, (5, 3))),
+        ("convolution", Convolution(), normal(24, (2, 7), (3,))),
+        (
+            "slope of a rectifier, before a product",
+            lambda x, slope, w: parametric_relu(x, slope) @ w,
+            (*normal(25, (5, 3)), *uniform(26, 0.1, 0.4, (1, 3)), *normal(27, (3, 2))),
+        ),
+    ],
+    "double sum": [
+        ("bias of the logits", Logits(), normal(31, (4, 2), (2, 3), (3,))),
+        (
+            "gamma correction",
+            GammaCorrection(),
+            (*uniform(32, 0.2, 0.9, (3, 4)), *uniform(33, 0.5, 2, (4,))),
+        ),
+        ("row totals", RowTotals(), normal(34, (3, 4))),
+        (
+            "position vectors, in an activation",
+            lambda x, position: np.tanh(positions(x, position)),
+            normal(35, (2, 3, 4), (3, 4)),
+        ),
+    ],
+    "missing factor": [
+        ("logistic function", Logistic(), normal(41, (3, 4))),
+        ("sine", Sine(), uniform(42, -1.2, 1.2, (5, 2))),
+        ("norm of the rows", RowNorm(), normal(43, (4, 3))),
+        (
+            "scores and their temperature",
+            CoolDown(),
+            (*normal(44, (4, 3)), *uniform(45, 0.5, 3, (4, 1))),
+        ),
+        ("bell curve", Bell(), uniform(46, 0.3, 2, (2, 5))),
+        ("decay", Decay(), uniform(47, 0.3, 2, (3, 4), (3, 4))),
+        ("reciprocal", Reciprocal(), uniform(48, 0.5, 3, (4, 2))),
+        (
+            "geometric mean, times a weight",
+            lambda x, w: geometric_mean(x) * w,
+            (*uniform(49, 0.4, 3, (3, 4)), *normal(50, (3, 1))),
+        ),
+        ("hyperbolic tangent", HyperbolicTangent(), normal(40, (4, 5))),
+    ],
+    "one of several uses": [
+        ("self-gated unit", SelfGate(), normal(51, (3, 4))),
+        ("tied autoencoder", TiedAutoencoder(), normal(52, (5, 4), (4, 2))),
+        ("quadratic form", QuadraticForm(), normal(53, (4, 3), (3, 3))),
+        ("division by the root mean square", RootMeanSquareNorm(), normal(54, (3, 5), (5,))),
+        (
+            "similarities, in an activation",
+            lambda x, w: np.tanh(similarities(x, w) / 4),
+            normal(55, (4, 3), (3, 3)),
+        ),
+    ],
+    "kink": [
+        ("rectifier at 0", ReLU(), (set_values(normal(61, (3, 4))[0], {(1, 2): 0.0}),)),
+        (
+            "maximum of a row with a tie",
+            RowMax(),
+            (set_values(normal(62, (4, 3))[0], {(2, 0): 2.5, (2, 2): 2.5}),),
+        ),
+        (
+            "larger of two, once equal",
+            Larger(),
+            (
+                set_values(normal(63, (3, 4))[0], {(2, 1): 0.75}),
+                set_values(normal(64, (3, 4))[0], {(2, 1): 0.75}),
+            ),
+        ),
+        (
+            "absolute error, once exact",
+            AbsoluteError(),
+            (
+                set_values(normal(65, (5, 2))[0], {(0, 1): -1.25}),
+                set_values(normal(66, (5, 2))[0], {(0, 1): -1.25}),
+            ),
+        ),
+        (
+            "hard tanh at its bounds",
+            HardTanh(),
+            (set_values(normal(67, (2, 5))[0], {(0, 3): 1.0, (1, 1): -1.0}),),
+        ),
+        (
+            "leaky rectifier at 0, in a layer",
+            lambda x, w: np.tanh(leaky_relu(x) @ w),
+            (set_values(normal(68, (4, 3))[0], {(3, 0): 0.0}), *normal(69, (3, 2))),
+        ),
+    ],
+    "outside the first row": [
+        ("softmax", Softmax(), normal(81, (4, 3))),
+        ("variance of the rows", RowVariance(), normal(82, (3, 5))),
+        ("log-sum-exp", LogSumExp(), normal(83, (4, 3))),
+        (
+            "weights of the examples, in a layer",
+            lambda x, weight, w: np.tanh(weigh_examples(x, weight) @ w),
+            (*normal(84, (5, 3)), *uniform(85, 0.3, 2, (5, 1)), *normal(86, (3, 2))),
+        ),
+    ],
+    "coarse dtype": [
+        ("softplus", Softplus(), normal(91, (3, 4))),
+        ("squared distances", SquaredDistances(), normal(92, (4, 3), (2, 3))),
+        ("cube root", CubeRoot(), uniform(93, 0.5, 3, (2, 5))),
+        (
+            "product, in a layer",
+            lambda x, w, b: np.tanh(product(x, w) + b),
+            normal(94, (5, 3), (3, 4), (4,)),
+        ),
+    ],
+    "missing gradient": [
+        ("softplus with a gain", Gain(), normal(101, (4, 3), (3,))),
+        ("temperature inside no_grad", detached_temperature, normal(102, (3, 5), (3, 1))),
+        ("soft cap", SoftCap(), normal(103, (2, 4))),
+        (
+            "Huber loss with a computed target",
+            lambda x, y: huber(x, np.tanh(y)),
+            normal(104, (4, 2), (4, 2)),
+        ),
+    ],
+    "non-deterministic": [
+        (
+            "dropout, before a layer",
+            lambda x, w: np.tanh(dropout(x) @ w),
+            normal(111, (5, 6), (6, 2)),
+        ),
+        ("noisy units", NoisyUnits(), normal(112, (3, 4))),
+        ("mixup", Mixup(), normal(113, (4, 3))),
+        ("noise on the inputs", InputNoise(), normal(114, (2, 5))),
+    ],
+    "upstream gradient ignored": [
+        ("arc tangent", ArcTangent(), normal(121, (4, 3))),
+        (
+            "elementwise product, before a readout",
+            lambda x, y, w: hadamard(x, y) @ w,
+            normal(122, (3, 4), (3, 4), (4, 2)),
+        ),
+        (
+            "binary cross-entropy, in a square root",
+            lambda scores: np.sqrt(binary_cross_entropy(scores)),
+            normal(123, (2, 3)),
+        ),
+        ("distance", Distance(), normal(124, (5, 3), (5, 3))),
+    ],
+}
+PLANTED = [Planted(kind, *mistake) for kind, group in MISTAKES.items() for mistake in group]
