@@ -1,9 +1,8 @@
-"""How exact and how fast microgradx is, beside hand-written NumPy and its peers.
+"""The accuracy and the speed of microgradx, compared with hand-written NumPy and other libraries.
 
-    python -m benchmarks            speed: what docs/benchmarks.md shows
+    python -m benchmarks            speed: the tables of docs/benchmarks.md
     python -m benchmarks.accuracy   errors in units in the last place
 
-The floors: `problems` says what is to be computed; `harness` compares and times; each file of
-`implementations` holds all that is written with one library; `workloads` puts them together;
-`targets` and `report` judge and show what was measured.
+`problems` are the computations; `harness` compares and times; each file of `implementations` is
+for one library; `workloads` combines them; `targets` and `report` evaluate the measurements.
 """

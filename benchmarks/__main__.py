@@ -11,84 +11,85 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import LIBRARIES
-from benchmarks.machine import described
-from benchmarks.measuring import in_process
+from benchmarks.machine import describe_machine
+from benchmarks.measuring import run_in_process
 from benchmarks.plot import draw
-from benchmarks.report import OURS, all_cases, report, write_page
+from benchmarks.report import MICROGRADX, all_cases, format_report, write_page
 from benchmarks.workloads import WORKLOADS
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     about = "\n".join(
         textwrap.fill(each.about, 92, initial_indent=f"  {key:<4} ", subsequent_indent=7 * " ")
         for key, each in WORKLOADS.items()
     )
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="How fast microgradx is, beside hand-written NumPy and its peers.",
+        description="The speed of microgradx, of hand-written NumPy and of other libraries.",
         epilog=f"""workloads:
 {about}
 
-Each runs in a process of its own, all implementations in turns, on one thread unless the
-workload says otherwise. Each is first compared with hand-written NumPy, and not timed if it
-disagrees. Peers that are not installed are left out.
+Each workload runs in its own process, all implementations in turns, on one thread unless it says
+otherwise. The outputs of each implementation are first compared with hand-written NumPy; it is not
+timed if they differ. Libraries that are not installed are left out.
 """,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "workloads", nargs="*", metavar="W1 ...", help="which; all if none is named"
+        "workloads", nargs="*", metavar="W1 ...", help="which workloads to run (default: all)"
     )
-    parser.add_argument("--quick", action="store_true", help="few rounds: a first impression")
+    parser.add_argument("--quick", action="store_true", help="few rounds, for a first impression")
     parser.add_argument(
         "--only",
         metavar="LIBRARIES",
         default="",
-        help=f"run some only, separated by commas: {', '.join(LIBRARIES)} (W5 and W7 run all)",
+        help=f"libraries to run, separated by commas: {', '.join(LIBRARIES)} (W5, W7: all)",
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("bench"),
-        help="folder for results.json, report.md and benchmarks.png (%(default)s)",
+        help="the directory for results.json, report.md and benchmarks.png (default: %(default)s)",
     )
     parser.add_argument(
-        "--page", type=Path, help="a page to put the tables into, and the picture beside"
+        "--page", type=Path, help="a page to write the tables into, with the picture in images/"
     )
     parser.add_argument(
-        "--results", type=Path, help="show a results.json of an earlier run, and measure nothing"
+        "--results", type=Path, help="show the results.json of an earlier run instead of measuring"
     )
     return parser
 
 
-def chosen(words: list[str], possible: Any, what: str) -> list[str]:
-    unknown = [word for word in words if word not in possible]
+def check_words(words: list[str], known: Any, kind: str) -> list[str]:
+    unknown = [word for word in words if word not in known]
     if unknown:
-        parser().error(f"there is no {what} {unknown[0]}; there are {', '.join(possible)}")
+        make_parser().error(f"there is no {kind} {unknown[0]}; there are {', '.join(known)}")
     return words
 
 
-def measured(keys: list[str], *, quick: bool, only: list[str]) -> dict[str, Any]:
+def measure_workloads(keys: list[str], *, quick: bool, only: list[str]) -> dict[str, Any]:
     workloads: dict[str, Any] = {}
     for key in keys:
         start = time.perf_counter()
         print(f"{key}: {WORKLOADS[key].about} ...", file=sys.stderr, flush=True)
         workloads[key] = [
-            in_process(key, threads, quick=quick, only=only) for threads in WORKLOADS[key].threads
+            run_in_process(key, threads, quick=quick, only=only)
+            for threads in WORKLOADS[key].threads
         ]
         print(f"{key}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-    return {"machine": described(), "quick": quick, "workloads": workloads}
+    return {"machine": describe_machine(), "quick": quick, "workloads": workloads}
 
 
 def main() -> int:
-    arguments = parser().parse_args()
-    keys = chosen(arguments.workloads, WORKLOADS, "workload") or list(WORKLOADS)
-    only = chosen([each for each in arguments.only.split(",") if each], LIBRARIES, "library")
+    arguments = make_parser().parse_args()
+    keys = check_words(arguments.workloads, WORKLOADS, "workload") or list(WORKLOADS)
+    only = check_words([each for each in arguments.only.split(",") if each], LIBRARIES, "library")
     if arguments.results:
         results = json.loads(arguments.results.read_text(encoding="utf-8"))
     else:
-        results = measured(keys, quick=arguments.quick, only=only)
+        results = measure_workloads(keys, quick=arguments.quick, only=only)
     cases = all_cases(results)
-    text = report(results)
+    text = format_report(results)
     print(text)
 
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -96,7 +97,7 @@ def main() -> int:
     drawn = draw(cases, picture)
     (arguments.out / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     (arguments.out / "report.md").write_text(
-        report(results, picture.name if drawn else None) + "\n", encoding="utf-8"
+        format_report(results, picture.name if drawn else None) + "\n", encoding="utf-8"
     )
     print(f"\nwritten to {arguments.out}", file=sys.stderr)
     if arguments.page:
@@ -104,7 +105,9 @@ def main() -> int:
         if drawn:
             beside.parent.mkdir(exist_ok=True)
             beside.write_bytes(picture.read_bytes())
-        write_page(arguments.page, report(results, f"images/{picture.name}" if drawn else None))
+        write_page(
+            arguments.page, format_report(results, f"images/{picture.name}" if drawn else None)
+        )
         print(f"and into {arguments.page}", file=sys.stderr)
 
     failed = {key for key, found in results["workloads"].items() if any(r["failed"] for r in found)}
@@ -112,7 +115,7 @@ def main() -> int:
         failed |= {
             f"{one.name} ({case})"
             for one in measurements
-            if one.failed and one.name.startswith(OURS)
+            if one.failed and one.name.startswith(MICROGRADX)
         }
     for each in sorted(failed):
         print(f"!!! failed: {each}", file=sys.stderr)

@@ -1,9 +1,9 @@
-"""How exact softmax, its logarithm, the loss and its gradient are: errors against mpmath.
+"""The errors of softmax, its logarithm, the loss and its gradient, compared with mpmath.
 
     python -m benchmarks.accuracy
 
-prints, for microgradx and for those of its peers that are installed (PyTorch, SciPy, JAX), the
-largest error in units in the last place over rows of every kind below.
+prints, for microgradx and those of PyTorch, SciPy and JAX that are installed, the largest error in
+units in the last place over rows of each kind below.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ QUANTITIES = ("logsumexp", "log_softmax", "softmax", "loss", "gradient")
 CLASSES = (2, 3, 10, 100, 1000)
 
 
-def rows(dtype: Any, seed: int = 0, repeats: int = 6) -> Iterator[tuple[str, np.ndarray, int]]:
-    """Well-conditioned rows of finite logits: what kind they are, the logits, a label.
+def logit_rows(
+    dtype: Any, seed: int = 0, repeats: int = 6
+) -> Iterator[tuple[str, np.ndarray, int]]:
+    """Well-conditioned rows of finite logits: the kind of row, the logits, a label.
 
-    Well-conditioned: logits whose own last place does not decide about the result's. Those of a
-    logsumexp near 0 (a difference of large numbers), for one, are left out.
+    Rows whose result would change much with the last place of a logit are left out: those with a
+    logsumexp near 0, say, which is a difference of large numbers.
     """
     generator = np.random.default_rng(seed)
     largest = float(np.finfo(dtype).max)
@@ -45,7 +47,7 @@ def rows(dtype: Any, seed: int = 0, repeats: int = 6) -> Iterator[tuple[str, np.
             yield "near the largest float", huge.astype(dtype), label
 
 
-def exact(z: np.ndarray, label: int, temperature: float = 1.0) -> dict[str, list[Any]]:
+def exact_quantities(z: np.ndarray, label: int, temperature: float = 1.0) -> dict[str, list[Any]]:
     """The quantities of one row, to 60 digits."""
     with mpmath.workdps(60):
         logits = [mpmath.mpf(float(each)) / mpmath.mpf(temperature) for each in z]
@@ -66,7 +68,7 @@ def exact(z: np.ndarray, label: int, temperature: float = 1.0) -> dict[str, list
 
 
 def errors_in_ulps(computed: Any, true: list[Any], dtype: Any) -> float:
-    """The largest error in units in the last place of the true value, where that is no overflow."""
+    """The largest error in units in the last place of the true values that do not overflow."""
     worst = 0.0
     for value, truth in zip(np.ravel(computed), true, strict=True):
         with np.errstate(over="ignore"):
@@ -83,7 +85,7 @@ def errors_in_ulps(computed: Any, true: list[Any], dtype: Any) -> float:
     return worst
 
 
-def of_microgradx(z: np.ndarray, label: int) -> dict[str, Any]:
+def compute_by_microgradx(z: np.ndarray, label: int) -> dict[str, Any]:
     logits = mg.Tensor(z[None], requires_grad=True)
     loss = mg.cross_entropy(logits, [label])
     loss.backward()
@@ -96,7 +98,7 @@ def of_microgradx(z: np.ndarray, label: int) -> dict[str, Any]:
     }
 
 
-def of_pytorch(z: np.ndarray, label: int) -> dict[str, Any]:
+def compute_by_pytorch(z: np.ndarray, label: int) -> dict[str, Any]:
     import torch
 
     logits = torch.tensor(z[None], requires_grad=True)
@@ -112,7 +114,7 @@ def of_pytorch(z: np.ndarray, label: int) -> dict[str, Any]:
     }
 
 
-def of_scipy(z: np.ndarray, label: int) -> dict[str, Any]:
+def compute_by_scipy(z: np.ndarray, label: int) -> dict[str, Any]:
     from scipy import special
 
     with np.errstate(all="ignore"):
@@ -126,7 +128,7 @@ def of_scipy(z: np.ndarray, label: int) -> dict[str, Any]:
         }
 
 
-def of_jax(z: np.ndarray, label: int) -> dict[str, Any]:
+def compute_by_jax(z: np.ndarray, label: int) -> dict[str, Any]:
     import jax
 
     jax.config.update("jax_enable_x64", True)
@@ -141,10 +143,10 @@ def of_jax(z: np.ndarray, label: int) -> dict[str, Any]:
 
 
 IMPLEMENTATIONS: dict[str, tuple[str, Callable[[np.ndarray, int], dict[str, Any]]]] = {
-    "microgradx": ("microgradx", of_microgradx),
-    "PyTorch": ("torch", of_pytorch),
-    "SciPy": ("scipy", of_scipy),
-    "JAX": ("jax", of_jax),
+    "microgradx": ("microgradx", compute_by_microgradx),
+    "PyTorch": ("torch", compute_by_pytorch),
+    "SciPy": ("scipy", compute_by_scipy),
+    "JAX": ("jax", compute_by_jax),
 }
 
 
@@ -154,10 +156,10 @@ def largest_errors(
     seed: int = 0,
     repeats: int = 6,
 ) -> dict[tuple[str, str], float]:
-    """By kind of row and quantity."""
+    """The largest errors, by kind of row and quantity."""
     worst: dict[tuple[str, str], float] = {}
-    for kind, z, label in rows(dtype, seed, repeats):
-        computed, true = compute(z, label), exact(z, label)
+    for kind, z, label in logit_rows(dtype, seed, repeats):
+        computed, true = compute(z, label), exact_quantities(z, label)
         for quantity in QUANTITIES:
             error = errors_in_ulps(computed[quantity], true[quantity], dtype)
             worst[kind, quantity] = max(worst.get((kind, quantity), 0.0), error)
@@ -178,11 +180,11 @@ def main() -> None:
         print("| --- " * (2 + len(QUANTITIES)) + "|")
         for kind in kinds:
             for name in installed:
-                cells = [_cell(worst[name][kind, quantity]) for quantity in QUANTITIES]
+                cells = [_format_error(worst[name][kind, quantity]) for quantity in QUANTITIES]
                 print(f"| {kind} | {name} | " + " | ".join(cells) + " |")
 
 
-def _cell(error: float) -> str:
+def _format_error(error: float) -> str:
     return f"{error:.1f}" if error < 1000 else "all digits" if error > 1e6 else f"{error:.0f}"
 
 

@@ -1,4 +1,4 @@
-"""Implementations of one computation: collected, compared with one another, timed in turns."""
+"""Collect the implementations of a computation, compare their outputs, and time them in turns."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ import numpy as np
 
 try:
     import resource
-except ImportError:  # Windows does not count page faults for us
+except ImportError:  # on Windows
     resource = None  # type: ignore[assignment]
 
-#: What every ratio is to: the code a good student writes.
+#: The denominator of every ratio: the code a good student writes.
 REFERENCE = "NumPy by hand"
 
-#: The modules of `implementations`, in the order of the tables' rows. Libraries may be missing.
+#: The modules of `implementations`, in the order of the rows of tables.
 LIBRARIES = (
     "by_hand",
     "preallocated",
-    "ours",
+    "microgradx",
     "jax",
     "pytorch",
     "mygrad",
@@ -35,8 +35,8 @@ LIBRARIES = (
     "scikit_learn",
 )
 
-#: How many threads each library is to use: set from outside, with what else must be known before
-#: NumPy is imported.
+#: The number of threads for each library. It is an environment variable, as others that count must
+#: be set before NumPy is imported.
 THREADS = int(os.environ.get("BENCHMARKS_THREADS", "1"))
 
 
@@ -44,27 +44,27 @@ THREADS = int(os.environ.get("BENCHMARKS_THREADS", "1"))
 
 
 class Unavailable(Exception):
-    """Says why an implementation has no time to show: an optional part is not there."""
+    """An implementation cannot run here: an optional part is missing."""
 
 
 class Disagreement(Exception):
-    """An implementation computes something else than it should."""
+    """An implementation computes something else than the reference."""
 
 
 class Ready(NamedTuple):
-    """An implementation that was given its problem, with everything outside of the clock done."""
+    """An implementation prepared for a problem: all that should not be timed is done."""
 
-    #: What is timed.
+    #: The function to time.
     run: Callable[[], Any]
-    #: What it computes, by name: numbers, arrays, or lists of them. Called once, before `run`.
-    answers: Callable[[], Mapping[str, Any]]
+    #: Returns what it computes, by name: numbers, arrays, or lists of these. Called before `run`.
+    outputs: Callable[[], Mapping[str, Any]]
 
 
 _registered: dict[str, dict[str, Callable[..., Ready]]] = defaultdict(dict)
 
 
 def implements(computation: str, name: str) -> Callable[[Any], Any]:
-    """Decorates a function from a problem to a `Ready`: how the library `name` does it."""
+    """Decorate a function from a problem to a `Ready`: the implementation by `name`."""
 
     def register(prepare: Callable[..., Ready]) -> Callable[..., Ready]:
         _registered[computation][name] = prepare
@@ -73,10 +73,10 @@ def implements(computation: str, name: str) -> Callable[[Any], Any]:
     return register
 
 
-def load(only: Iterable[str] = ()) -> dict[str, str]:
-    """Import the libraries' modules; gives those that could not be, with the reason.
+def load_implementations(only: Iterable[str] = ()) -> dict[str, str]:
+    """Import the modules of all libraries, or of `only` some; return the errors of those that fail.
 
-    `only` names libraries, if not all are wanted. NumPy by hand always is.
+    NumPy by hand, the reference, is always imported.
     """
     missing = {}
     for library in LIBRARIES:
@@ -84,8 +84,8 @@ def load(only: Iterable[str] = ()) -> dict[str, str]:
             continue
         try:
             importlib.import_module(f"benchmarks.implementations.{library}")
-        except Exception as error:  # a peer may fail in any way, and the others still run
-            missing[library] = reason(error)
+        except Exception as error:  # the others run whatever happens here
+            missing[library] = summarise_error(error)
     return missing
 
 
@@ -94,7 +94,7 @@ def implementations(computation: str) -> dict[str, Callable[..., Ready]]:
     return dict(_registered[computation])
 
 
-def reason(error: BaseException) -> str:
+def summarise_error(error: BaseException) -> str:
     """An error in one line."""
     first = next(iter(str(error).strip().splitlines()), "")
     if isinstance(error, (Unavailable, Disagreement)):
@@ -105,24 +105,24 @@ def reason(error: BaseException) -> str:
 # ---------------------------------------------------------------------------- agreement
 
 
-def disagreement(
-    answers: Mapping[str, Any], reference: Mapping[str, Any], tolerance: float = 1e-3
+def find_disagreement(
+    outputs: Mapping[str, Any], reference: Mapping[str, Any], tolerance: float = 1e-3
 ) -> str | None:
-    """Where answers differ from the reference's, in words; None where they agree.
+    """A description of the first difference from the reference; None if the outputs agree.
 
-    What both name is compared: shapes and dtypes must be equal, and the norm of the difference at
-    most `tolerance` of the reference's, for each array. Norms, as an element near 0 may be all
-    rounding; but a term that is missing, or a wrong factor, is seen.
+    Outputs of the same name are compared. Shapes and dtypes must be equal, and the norm of the
+    difference at most `tolerance` times the norm of the reference, for each array. (An element
+    near 0 may be all rounding; a missing term or a wrong factor shows in the norm.)
     """
-    common = [name for name in reference if name in answers]
+    common = [name for name in reference if name in outputs]
     if not common:
-        return f"there is nothing to compare: it gives {', '.join(answers) or 'no answers'}"
+        return f"there is nothing to compare; its outputs are {', '.join(outputs) or 'none'}"
     for name in common:
-        ours, theirs = _arrays(answers[name]), _arrays(reference[name])
-        if len(ours) != len(theirs):
-            return f"{name}: {len(ours)} arrays instead of {len(theirs)}"
-        for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
-            which = f"{name} {i + 1} of {len(ours)}" if len(ours) > 1 else name
+        arrays, expected = _flatten(outputs[name]), _flatten(reference[name])
+        if len(arrays) != len(expected):
+            return f"{name}: {len(arrays)} arrays instead of {len(expected)}"
+        for i, (a, b) in enumerate(zip(arrays, expected, strict=True)):
+            which = f"{name} {i + 1} of {len(arrays)}" if len(arrays) > 1 else name
             if a.shape != b.shape:
                 return f"{which}: shape {a.shape} instead of {b.shape}"
             if a.ndim and a.dtype != b.dtype:
@@ -130,14 +130,14 @@ def disagreement(
             error = float(np.linalg.norm(a - b))
             allowed = tolerance * float(np.linalg.norm(b)) + 1e-12
             if not error <= allowed:  # NaN is a disagreement too
-                return f"{which}: off by {error:.2g}, which may be {allowed:.2g}"
+                return f"{which}: off by {error:.2g}; {allowed:.2g} is allowed"
     return None
 
 
-def _arrays(answer: Any) -> list[np.ndarray]:
-    if isinstance(answer, (list, tuple)):
-        return [array for part in answer for array in _arrays(part)]
-    return [np.asarray(answer)]
+def _flatten(output: Any) -> list[np.ndarray]:
+    if isinstance(output, (list, tuple)):
+        return [array for part in output for array in _flatten(part)]
+    return [np.asarray(output)]
 
 
 # ---------------------------------------------------------------------------- measuring
@@ -145,10 +145,10 @@ def _arrays(answer: Any) -> list[np.ndarray]:
 
 @dataclass
 class Effort:
-    """How long to measure: so many rounds, in each of which each is run for so many seconds.
+    """How long to measure: the number of rounds, and the seconds of each implementation per round.
 
-    No more rounds are begun after `limit` seconds, but for the first three. What takes longer than
-    `patience` for one run is not asked to run again.
+    After `limit` seconds no round is begun, except the first three. An implementation that takes
+    longer than `patience` for one run is not run again.
     """
 
     rounds: int = 41
@@ -159,21 +159,21 @@ class Effort:
 
 @dataclass
 class Measurement:
-    """What is known of one implementation of one case, or why nothing is."""
+    """The measurements of one implementation in one case, or why there are none."""
 
     name: str
-    #: The median time of a run, divided by `per`; a ratio is the median over rounds of the time
-    #: divided by the reference's in the same round. With the first and third quartile.
+    #: The median time of a run, divided by `per`. The ratio is the median, over rounds, of the
+    #: time divided by the time of the reference in the same round; with its quartiles.
     seconds: float | None = None
     ratio: float | None = None
     quartiles: tuple[float, float] | None = None
-    #: Minor page faults of a run: pages that the system had to provide.
+    #: Minor page faults per run: pages that the system had to provide.
     faults: float | None = None
     #: Why there is no time.
     absent: str | None = None
-    #: Whether that is a failure: an error, or answers that differ from the reference's.
+    #: Whether that is a failure: an error, or outputs that differ from the reference.
     failed: bool = False
-    #: What else a workload measures: an accuracy, bytes, …
+    #: Other measurements: an accuracy, bytes, …
     values: dict[str, Any] = field(default_factory=dict)
 
 
@@ -187,10 +187,10 @@ def measure(
     per: int = 1,
     tolerance: float = 1e-3,
 ) -> list[Measurement]:
-    """Prepare, compare and time; what fails or disagrees is reported in its place.
+    """Prepare, compare and time implementations; failures and differences are reported.
 
-    The answers of all must agree with those of `reference`. What is `uncompared` has no answers.
-    Ratios are to the times of `unit`, if that is not the reference.
+    The outputs of all must agree with those of `reference`. Runs in `uncompared` have no outputs.
+    Ratios are relative to `unit`, by default the reference.
     """
     runs = dict(uncompared or {})
     once: dict[str, float] = {}
@@ -198,24 +198,24 @@ def measure(
     expected: Mapping[str, Any] = {}
     for name in sorted(prepared, key=lambda name: name != reference):  # the reference first
         try:
-            run, answers = prepared[name]()
-            given = answers()
+            run, outputs = prepared[name]()
+            given = outputs()
             if name == reference:
                 expected = given
             found[name].values = {k: v for k, v in given.items() if isinstance(v, float)}
-            wrong = disagreement(given, expected, tolerance)
+            wrong = find_disagreement(given, expected, tolerance)
             if wrong is not None:
                 raise Disagreement(f"disagrees with {reference}: {wrong}")
             start = time.perf_counter()
             run()
             taken = time.perf_counter() - start
-        except Exception as error:  # of a peer, or of ours: the report says which
+        except Exception as error:  # the report shows it
             if name == reference:
                 raise
-            found[name].absent = reason(error)
+            found[name].absent = summarise_error(error)
             found[name].failed = not isinstance(error, Unavailable)
             if found[name].failed:
-                print(f"!!! {name}: {reason(error)}", file=sys.stderr, flush=True)
+                print(f"!!! {name}: {summarise_error(error)}", file=sys.stderr, flush=True)
             continue
         if taken > effort.patience and name != reference:
             once[name] = taken
@@ -239,11 +239,11 @@ def time_in_turns(
     effort: Effort,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """The seconds and the page faults of a run, of each, in each round.
+    """Seconds and page faults of a run, for each implementation in each round.
 
-    A round runs A, then B, then C, …: what slows the machine down for a while slows all of them.
-    The garbage collector is on, as users have it; but what was loaded until now is put out of
-    its sight, as no user of one library has loaded all the others.
+    A round runs A, then B, then C, …, so that a slow spell of the machine slows all of them. The
+    garbage collector is on, as for users. Objects that exist already are frozen, as a user of one
+    library has not loaded all the others.
     """
     repetitions = {name: _repetitions(run, effort.seconds, clock) for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
@@ -267,7 +267,7 @@ def time_in_turns(
 
 
 def _repetitions(run: Callable[[], Any], seconds: float, clock: Callable[[], float]) -> int:
-    """How many runs fill so many seconds: 1 at least."""
+    """How many runs fill the given seconds: at least 1."""
     n = 1
     while True:
         start = clock()
@@ -291,7 +291,7 @@ def page_faults() -> int:
 
 
 def resident_bytes() -> int:
-    """The memory of this process that is in use; where only the peak is known, that."""
+    """The resident memory of this process, or its peak where only that is known."""
     try:
         with open("/proc/self/statm") as statm:
             return int(statm.read().split()[1]) * resource.getpagesize()

@@ -1,9 +1,9 @@
-"""A chain of n additions, y = y + x, on single numbers: time, memory, and what is left of it.
+"""A chain of n additions, y = y + x, of single numbers: time, memory, and leaked objects.
 
     python -m benchmarks.long_chains PyTorch 100000
 
-prints what was measured as JSON. Each chain is to have a process of its own, as a peer may die of
-it, and as memory can be measured only once.
+prints the measurements as JSON. Each chain needs its own process: a library may crash, and memory
+can be measured only once.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.harness import REFERENCE, reason, resident_bytes
+from benchmarks.harness import REFERENCE, resident_bytes, summarise_error
 
 
 class Chain(NamedTuple):
     #: Makes the graph of n additions to x = 1.
     forward: Callable[[int], Any]
-    #: From there the derivative by x, which is n + 1.
+    #: Returns the derivative by x, which is n + 1.
     backward: Callable[[Any], Any]
-    #: Whether forward and backward can be told apart.
+    #: Whether forward and backward are separate.
     is_split: bool = True
 
 
@@ -47,27 +47,27 @@ def by_hand() -> Chain:
     return Chain(forward, backward)
 
 
-def ours() -> Chain:
+def microgradx() -> Chain:
     import microgradx as mg
 
-    return _of_tensors(lambda: mg.Tensor(1.0, requires_grad=True, dtype=np.float32))
+    return _chain_of_tensors(lambda: mg.Tensor(1.0, requires_grad=True, dtype=np.float32))
 
 
 def pytorch() -> Chain:
     import torch
 
     torch.set_num_threads(1)
-    return _of_tensors(lambda: torch.tensor(1.0, requires_grad=True))
+    return _chain_of_tensors(lambda: torch.tensor(1.0, requires_grad=True))
 
 
 def mygrad() -> Chain:
     import mygrad as mg
 
     mg.turn_memory_guarding_off()
-    return _of_tensors(lambda: mg.tensor(1.0, dtype=np.float32))
+    return _chain_of_tensors(lambda: mg.tensor(1.0, dtype=np.float32))
 
 
-def _of_tensors(leaf: Callable[[], Any]) -> Chain:
+def _chain_of_tensors(leaf: Callable[[], Any]) -> Chain:
     def forward(n: int) -> tuple[Any, Any]:
         y = x = leaf()
         for _ in range(n):
@@ -83,19 +83,19 @@ def _of_tensors(leaf: Callable[[], Any]) -> Chain:
 
 
 def jax() -> Chain:
-    """Without jit: compiling an unrolled chain of this length takes minutes."""
+    """Without jit: to compile an unrolled chain of this length takes minutes."""
     import jax
 
-    return _of_functions(jax.grad)
+    return _chain_of_functions(jax.grad)
 
 
 def hips() -> Chain:
     import autograd
 
-    return _of_functions(autograd.grad)
+    return _chain_of_functions(autograd.grad)
 
 
-def _of_functions(grad: Callable[[Any], Any]) -> Chain:
+def _chain_of_functions(grad: Callable[[Any], Any]) -> Chain:
     def backward(n: int) -> Any:
         def chain(x: Any) -> Any:
             y = x
@@ -110,7 +110,7 @@ def _of_functions(grad: Callable[[Any], Any]) -> Chain:
 
 CHAINS: dict[str, Callable[[], Chain]] = {
     REFERENCE: by_hand,
-    "microgradx": ours,
+    "microgradx": microgradx,
     "JAX, no jit": jax,
     "PyTorch": pytorch,
     "MyGrad": mygrad,
@@ -118,10 +118,10 @@ CHAINS: dict[str, Callable[[], Chain]] = {
 }
 
 
-def measured(name: str, n: int) -> dict[str, Any]:
-    """Seconds of forward, backward and freeing; bytes of the graph; objects that outlive it."""
+def measure_chain(name: str, n: int) -> dict[str, Any]:
+    """Seconds of forward, backward and freeing; bytes of the graph; objects that survive it."""
     chain = CHAINS[name]()
-    chain.backward(chain.forward(100))  # what is loaded at the first use
+    chain.backward(chain.forward(100))  # warm up
     gc.collect()
     gc.freeze()
     before = resident_bytes()
@@ -152,7 +152,7 @@ def measured(name: str, n: int) -> dict[str, Any]:
 
 if __name__ == "__main__":
     try:
-        result = measured(sys.argv[1], int(sys.argv[2]))
+        result = measure_chain(sys.argv[1], int(sys.argv[2]))
     except Exception as error:  # RecursionError among them
-        result = {"absent": reason(error)}
+        result = {"absent": summarise_error(error)}
     print(json.dumps(result))

@@ -1,4 +1,4 @@
-"""What it was measured on, in words that describe such a machine, and no single one."""
+"""A description of the kind of machine on which the benchmarks ran."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PACKAGES = {
 }
 
 
-def described() -> dict[str, Any]:
+def describe_machine() -> dict[str, Any]:
     config: Any = np.show_config(mode="dicts")
     blas = config.get("Build Dependencies", {}).get("blas", {})
     return {
@@ -36,7 +36,7 @@ def described() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The family, and the widest vectors that NumPy found."""
+    """The processor family and the widest vectors that NumPy found."""
     name = platform.processor() or platform.machine()
     try:
         info = Path("/proc/cpuinfo").read_text(encoding="utf-8")

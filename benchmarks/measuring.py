@@ -1,8 +1,8 @@
-"""One workload in a process of its own, which has only just begun: threads are chosen before NumPy.
+"""One workload in its own process, so that threads are set before NumPy is imported.
 
     python -m benchmarks.measuring W1 result.json quick
 
-is what `python -m benchmarks` runs for each workload.
+`python -m benchmarks` runs this for each workload.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 
-def in_process(key: str, threads: int, *, quick: bool, only: list[str]) -> dict[str, Any]:
-    """Run a workload in a new process with so many threads; gives what it measured."""
+def run_in_process(key: str, threads: int, *, quick: bool, only: list[str]) -> dict[str, Any]:
+    """Run a workload in a new process with the given number of threads; return its results."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
         words = [key, str(result), "quick" if quick else "thorough", *only]
         command = [sys.executable, "-m", "benchmarks.measuring", *words]
-        done = subprocess.run(command, env=environment(threads), stdout=sys.stderr)
+        done = subprocess.run(command, env=make_environment(threads), stdout=sys.stderr)
         if done.returncode:
             print(f"!!! {key} failed", file=sys.stderr, flush=True)
             return {"missing": {}, "cases": {}, "failed": True}
@@ -31,11 +31,11 @@ def in_process(key: str, threads: int, *, quick: bool, only: list[str]) -> dict[
     return found
 
 
-def environment(threads: int) -> dict[str, str]:
-    """What makes every library use so many threads, and JAX the CPU.
+def make_environment(threads: int) -> dict[str, str]:
+    """Environment variables that set the threads of every library, and put JAX on the CPU.
 
-    NumPy's BLAS always has one: what is run with two is not matrix products, and threads that BLAS
-    keeps ready would be in the way of theirs.
+    BLAS always has one thread: the workloads that run with two have no matrix products, and idle
+    threads of BLAS would slow them down.
     """
     libraries = (
         "BENCHMARKS_THREADS",
@@ -45,7 +45,7 @@ def environment(threads: int) -> dict[str, str]:
     )
     blas = ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
     eigen = "true" if threads > 1 else "false"
-    # Modules are imported as users import them, compiled before.
+    # Users import modules that are compiled already.
     own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {
         **own,
@@ -57,10 +57,10 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def stay_on_cores(count: int) -> None:
-    """Keep the process to so many cores, where the system lets it.
+    """Restrict the process to `count` cores, where the system allows it.
 
-    What is done by one thread may still be handed to a second one and waited for, as JAX does: on
-    another core, which first has to wake up, that takes longer than many a step.
+    JAX hands work to a second thread and waits. If that ran on another core, which has to wake up
+    first, it would take longer than many a step.
     """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-count:])
@@ -69,11 +69,11 @@ def stay_on_cores(count: int) -> None:
 def main() -> None:
     key, path, pace, *only = sys.argv[1:]
     stay_on_cores(int(os.environ["BENCHMARKS_THREADS"]))
-    from benchmarks.harness import load
+    from benchmarks.harness import load_implementations
     from benchmarks.workloads import WORKLOADS
 
     workload = WORKLOADS[key]
-    missing = {} if workload.in_own_processes else load(only)
+    missing = {} if workload.in_own_processes else load_implementations(only)
     cases = workload.measure(pace == "quick")
     measured = {
         case: [dataclasses.asdict(one) for one in measurements]

@@ -1,4 +1,4 @@
-"""What was measured, as a picture: one line a case, one mark an implementation."""
+"""A picture of the results: a line for each case, a mark for each implementation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.harness import REFERENCE, Measurement
 
 # Colours of Okabe and Ito (2008), which readers with any colour vision can tell apart; the marks
-# differ as well. Ours are large and full.
+# differ as well. Those of microgradx are large.
 STYLES: dict[str, tuple[str, str, int]] = {
     "microgradx": ("#0072b2", "o", 70),
     "microgradx, compiled": ("#d55e00", "D", 60),
@@ -29,7 +29,7 @@ SYNONYMS = {
     "JAX": "JAX, jit",
 }
 
-# What cases are called where no table's title stands above them.
+# The names of cases in the picture, where no title of a table explains them.
 LABELS = {
     "W1, SGD": "step of 2-16-16-2, SGD",
     "W2, SGD": "step of 64-64-32-10, SGD",

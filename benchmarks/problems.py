@@ -1,4 +1,4 @@
-"""What is to be computed: networks, their data, and other inputs, the same for every library."""
+"""The computations: networks, their data and other inputs, the same for every library."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 class Training:
     """Steps of training a perceptron with two hidden layers: forward, backward, update.
 
-    The loss is the mean cross-entropy of softmax. `sizes` are those of input, two hidden layers and
-    output; `batches` are taken in turn, round and round.
+    The loss is the mean cross-entropy of softmax. `sizes` are those of the input, two hidden layers
+    and the output; `batches` are used in turn, again and again.
     """
 
     sizes: tuple[int, int, int, int]
@@ -37,7 +37,7 @@ class Training:
     batches: tuple[Batch, ...]
 
     def parameters(self) -> Arrays:
-        """W1, b1, W2, b2, W3, b3 to start from, weights of shape (out, in): new arrays."""
+        """New arrays W1, b1, W2, b2, W3, b3 to start from, weights of shape (out, in)."""
         generator = np.random.default_rng(1)
         arrays = []
         for inputs, outputs in itertools.pairwise(self.sizes):
@@ -47,24 +47,23 @@ class Training:
         return arrays
 
     def turns(self, convert: Callable[[np.ndarray], Any] = lambda x: x) -> Iterator[Any]:
-        """The batches for ever, in a library's own arrays."""
+        """The batches in an endless cycle, as arrays of a library."""
         return itertools.cycle([(convert(X), convert(y)) for X, y in self.batches])
 
 
-def trained(
+def prepare_training(
     run: Callable[[], float],
     parameters: Callable[[], Arrays],
     gradients: Callable[[], tuple[float, Arrays]] | None = None,
 ) -> Ready:
-    """A training step to be timed, whose answers are its gradients, and what three steps do.
+    """A training step to time. Its outputs are the gradients, and the effect of three steps.
 
-    `run` makes one step and gives the loss before it. `parameters` gives those there are now, in
+    `run` takes one step and returns the loss before it. `parameters` returns the current ones, in
     the problem's order and shapes, and `gradients` the loss and gradients of the first batch, if
-    the library lets them be seen. The *change* of parameters is compared, as their values would
-    hide it.
+    the library shows them. The *change* of parameters is compared, as it is small beside them.
     """
 
-    def answers() -> dict[str, Any]:
+    def outputs() -> dict[str, Any]:
         found: dict[str, Any] = {}
         if gradients is not None:
             found["loss"], found["gradient"] = gradients()
@@ -75,7 +74,7 @@ def trained(
         ]
         return found
 
-    return Ready(run, answers)
+    return Ready(run, outputs)
 
 
 def moons_training() -> Training:
@@ -83,26 +82,26 @@ def moons_training() -> Training:
     from microgradx.data import moons
 
     X, y = moons(576, 0.2, np.random.default_rng(0))
-    return Training((2, 16, 16, 2), "tanh", "SGD", 0.05, _batches(X, y, 32))
+    return Training((2, 16, 16, 2), "tanh", "SGD", 0.05, _make_batches(X, y, 32))
 
 
 def digits_training(optimizer: Literal["SGD", "Adam"]) -> Training:
     """64-64-32-10 with relu, batches of 32 of the real handwritten digits."""
-    X, y, _, _ = digits()
+    X, y, _, _ = split_digits()
     lr = 0.05 if optimizer == "SGD" else 1e-3
-    return Training((64, 64, 32, 10), "relu", optimizer, lr, _batches(X, y, 32))
+    return Training((64, 64, 32, 10), "relu", optimizer, lr, _make_batches(X, y, 32))
 
 
 def wide_training() -> Training:
-    """784-256-128-10 with relu, batches of 128 made-up images, of the size of MNIST's."""
+    """784-256-128-10 with relu, batches of 128 synthetic images of MNIST's size."""
     generator = np.random.default_rng(0)
     y = generator.integers(10, size=1280)
     X = generator.random((10, 784))[y] + generator.normal(0, 0.5, (1280, 784))
-    return Training((784, 256, 128, 10), "relu", "SGD", 0.01, _batches(X, y, 128))
+    return Training((784, 256, 128, 10), "relu", "SGD", 0.01, _make_batches(X, y, 128))
 
 
-def _batches(X: np.ndarray, y: np.ndarray, size: int) -> tuple[Batch, ...]:
-    """All full batches."""
+def _make_batches(X: np.ndarray, y: np.ndarray, size: int) -> tuple[Batch, ...]:
+    """All complete batches."""
     X = X.astype(np.float32)
     y = y.astype(np.int64)
     starts = range(0, len(X) - size + 1, size)
@@ -110,7 +109,7 @@ def _batches(X: np.ndarray, y: np.ndarray, size: int) -> tuple[Batch, ...]:
 
 
 @cache
-def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def split_digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """scikit-learn's handwritten digits: 1,437 rows to train on, 360 held out, their labels."""
     from sklearn.datasets import load_digits
 
@@ -129,7 +128,7 @@ def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 class Digits:
     """A whole training: the digits, 64-64-32-10 with relu, Adam, batches of 32.
 
-    The rows are shuffled in each epoch, by the same generator for all; the last batch is smaller.
+    The rows are shuffled in each epoch, in the same order for all; the last batch is smaller.
     """
 
     epochs: int
@@ -153,15 +152,15 @@ class Digits:
 
 
 def digits_whole(epochs: int = 30) -> Digits:
-    X, y, X_test, y_test = digits()
+    X, y, X_test, y_test = split_digits()
     return Digits(epochs, digits_training("Adam"), (X, y), (X_test, y_test))
 
 
-def whole_training(run: Callable[[], np.ndarray], test: Batch) -> Ready:
-    """A training to be timed: `run` gives the logits of the held-out rows.
+def prepare_whole_training(run: Callable[[], np.ndarray], test: Batch) -> Ready:
+    """A training to time: `run` returns the logits of the rows held out.
 
-    Rounding makes the paths of two implementations part, so only the accuracy is compared; their
-    steps were, in a workload of their own.
+    Two implementations drift apart by rounding, so only the accuracy is compared; another workload
+    compares their steps.
     """
     return Ready(run, lambda: {"accuracy": float(np.mean(run().argmax(axis=1) == test[1]))})
 
@@ -179,7 +178,7 @@ class SmallOps:
     n: int
 
     def inputs(self) -> Arrays:
-        """x, w and b, such that neither values nor gradients fade or grow."""
+        """x, w and b, such that values and gradients neither vanish nor explode."""
         generator = np.random.default_rng(0)
         x = generator.normal(size=8)
         w = generator.uniform(1.0, 1.1, size=8)
@@ -202,7 +201,7 @@ class Rows:
     classes: int
 
     def inputs(self) -> Batch:
-        """Logits and labels; logits are the same array at each call, to save memory."""
+        """Logits and labels; the same arrays at each call, to save memory."""
         return _logits(self.rows, self.classes)
 
 
@@ -249,15 +248,14 @@ class Images:
 def digit_images(size: int, batch_size: int = 32, batches: int = 8) -> Images:
     """The digits as images of 8×8, or 28×28: three times as large, with a margin of 2.
 
-    With a little noise, so that no two pixels tie: libraries share a maximum among ties
-    differently.
+    A little noise keeps pixels from being equal: libraries differ in the gradient of ties.
     """
-    X, y, _, _ = digits()
+    X, y, _, _ = split_digits()
     X, y = X[: batch_size * batches].reshape(-1, 1, 8, 8), y[: batch_size * batches]
     if size == 28:
         X = np.pad(np.kron(X, np.ones((3, 3))), ((0, 0), (0, 0), (2, 2), (2, 2)))
     X = X + np.random.default_rng(0).normal(0, 0.05, X.shape)
-    return Images(_batches(X, y, batch_size))
+    return Images(_make_batches(X, y, batch_size))
 
 
 @dataclass(frozen=True)
@@ -265,7 +263,7 @@ class Layer:
     """One layer on a batch of images, forward and backward, from a given upstream gradient."""
 
     shape: tuple[int, int, int, int]
-    channels: int  # that come out
+    channels: int  # of the output
 
     def inputs(self) -> Arrays:
         """Images, kernels, bias, and the gradient at the output of a conv2d of them."""

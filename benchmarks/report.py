@@ -1,4 +1,4 @@
-"""What was measured, as text: tables in Markdown, for the terminal and the page alike."""
+"""The results as text: tables in Markdown, for the terminal and the page."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from benchmarks.workloads import ONE_COPY, WORKLOADS
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
-# What is no peer: microgradx itself, and what it is measured by.
-OURS = "microgradx"
+# Not peers: microgradx itself, and the units of measurement.
+MICROGRADX = "microgradx"
 YARDSTICKS = ("NumPy by hand", "one copy", "import numpy")
 
 UNITS = {
@@ -27,14 +27,14 @@ UNITS = {
 # ---------------------------------------------------------------------------- the whole
 
 
-def report(results: Mapping[str, Any], picture: str | None = None) -> str:
-    """Everything: the machine, the targets, a picture, a table for each group of workloads."""
+def format_report(results: Mapping[str, Any], picture: str | None = None) -> str:
+    """The whole report: machine, targets, picture, and a table for each group of workloads."""
     cases = all_cases(results)
     parts = [
-        described(results),
+        format_machine(results),
         "### Targets",
-        "The unit is the time (or memory) of hand-written NumPy, where no other is named.",
-        targets(cases),
+        "The unit is the time (or memory) of hand-written NumPy, unless another is named.",
+        format_targets(cases),
     ]
     if picture:
         parts += [
@@ -48,10 +48,10 @@ def report(results: Mapping[str, Any], picture: str | None = None) -> str:
         parts.append("\n".join(f"* {key}: {WORKLOADS[key].about}." for key in keys))
         if title in UNITS:
             parts.append(f"In each cell: {UNITS[title]}.")
-        for group in filter(None, runs(results, keys)):
-            parts.append(table(title, group))
-            parts.append(notes(group))
-    parts += ["### Where others are faster", slower(cases)]
+        for group in filter(None, group_cases(results, keys)):
+            parts.append(format_table(title, group))
+            parts.append(format_notes(group))
+    parts += ["### Where others are faster", format_slower_cases(cases)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -64,8 +64,8 @@ def all_cases(results: Mapping[str, Any]) -> dict[str, list[Measurement]]:
     }
 
 
-def runs(results: Mapping[str, Any], keys: list[str]) -> list[dict[str, list[Measurement]]]:
-    """The cases that make one table: of several workloads; of one with each number of threads."""
+def group_cases(results: Mapping[str, Any], keys: list[str]) -> list[dict[str, list[Measurement]]]:
+    """The cases of each table: a table is for all `keys`, and for one number of threads."""
     by_turn: dict[int, dict[str, list[Measurement]]] = defaultdict(dict)
     for key in keys:
         for turn, run in enumerate(results["workloads"][key]):
@@ -74,7 +74,7 @@ def runs(results: Mapping[str, Any], keys: list[str]) -> list[dict[str, list[Mea
     return list(by_turn.values())
 
 
-def described(results: Mapping[str, Any]) -> str:
+def format_machine(results: Mapping[str, Any]) -> str:
     machine = results["machine"]
     peers = ", ".join(f"{name} {version}" for name, version in machine["peers"].items())
     failed = {
@@ -90,7 +90,7 @@ def described(results: Mapping[str, Any]) -> str:
     ]
     if results["quick"]:
         lines.append(
-            "This was a quick run, with few rounds: the quartiles say how much to trust it."
+            "This was a quick run, with few rounds: the quartiles show how much to trust it."
         )
     return "\n\n".join(lines)
 
@@ -98,26 +98,26 @@ def described(results: Mapping[str, Any]) -> str:
 # ---------------------------------------------------------------------------- targets
 
 
-def targets(cases: Mapping[str, list[Measurement]]) -> str:
+def format_targets(cases: Mapping[str, list[Measurement]]) -> str:
     rows = [("case", "implementation", "at most", "measured", "", "best peer")]
     for target in TARGETS:
-        if target.case not in cases:  # of a workload that was left out
+        if target.case not in cases:  # its workload was not run
             continue
-        value = target.measured(cases)
+        value = target.measured_value(cases)
         than = " or ".join(target.than) or unit_of(target.case)
         unit = {"ratio": f"× {than}" if than else "", "µs": "µs", "bytes": "bytes"}
-        limit = f"{number(target.at_most)} {unit[target.quantity]}".strip()
+        limit = f"{format_number(target.at_most)} {unit[target.quantity]}".strip()
         rows.append(
             (
                 target.case,
                 target.implementation,
                 limit,
-                "–" if value is None else number(value),
+                "–" if value is None else format_number(value),
                 target.verdict(cases),
-                best_peer(target, cases),
+                format_best_peer(target, cases),
             )
         )
-    return markdown(rows)
+    return format_markdown(rows)
 
 
 def unit_of(case: str) -> str:
@@ -126,10 +126,10 @@ def unit_of(case: str) -> str:
     return "import numpy" if case == "whole process" else ""
 
 
-def best_peer(target: Target, cases: Mapping[str, list[Measurement]]) -> str:
-    """The fastest peer of this run in the target's quantity."""
+def format_best_peer(target: Target, cases: Mapping[str, list[Measurement]]) -> str:
+    """The fastest peer in the target's quantity."""
     found = {
-        one.name: Target(target.case, one.name, 0, target.quantity).measured(cases)
+        one.name: Target(target.case, one.name, 0, target.quantity).measured_value(cases)
         for one in cases.get(target.case, ())
         if is_peer(one.name)
     }
@@ -137,67 +137,69 @@ def best_peer(target: Target, cases: Mapping[str, list[Measurement]]) -> str:
     if not values or target.than:
         return ""
     name = min(values, key=lambda name: values[name])
-    return f"{name} {number(values[name])}"
+    return f"{name} {format_number(values[name])}"
 
 
 def is_peer(name: str) -> bool:
-    return OURS not in name and not name.startswith((*YARDSTICKS, "the same"))
+    return MICROGRADX not in name and not name.startswith((*YARDSTICKS, "the same"))
 
 
-def slower(cases: Mapping[str, list[Measurement]]) -> str:
-    """The cases in which a peer is faster than the best of ours."""
-    rows = [("case", "best of ours", "faster")]
+def format_slower_cases(cases: Mapping[str, list[Measurement]]) -> str:
+    """The cases in which a peer is faster than microgradx, compiled or not."""
+    rows = [("case", "microgradx", "faster")]
     for case, measurements in cases.items():
-        ours = [one.ratio for one in measurements if OURS in one.name and one.ratio is not None]
-        if not ours:
+        ratios = [
+            one.ratio for one in measurements if MICROGRADX in one.name and one.ratio is not None
+        ]
+        if not ratios:
             continue
         faster = sorted(
             (one.ratio, one.name)
             for one in measurements
-            if is_peer(one.name) and one.ratio is not None and one.ratio < min(ours)
+            if is_peer(one.name) and one.ratio is not None and one.ratio < min(ratios)
         )
         if faster:
-            names = ", ".join(f"{name} {number(ratio)}" for ratio, name in faster)
-            rows.append((case, number(min(ours)), names))
+            names = ", ".join(f"{name} {format_number(ratio)}" for ratio, name in faster)
+            rows.append((case, format_number(min(ratios)), names))
     return (
-        markdown(rows)
-        if len(rows) > 1
-        else "None of the peers that were run, in none of the cases above."
+        format_markdown(rows) if len(rows) > 1 else "No peer is faster in any of the cases above."
     )
 
 
 # ---------------------------------------------------------------------------- tables
 
 
-def table(title: str, cases: Mapping[str, list[Measurement]]) -> str:
+def format_table(title: str, cases: Mapping[str, list[Measurement]]) -> str:
     names = list(dict.fromkeys(one.name for found in cases.values() for one in found))
     rows = [("", *cases)]
     for name in names:
         cells = []
         for measurements in cases.values():
             one = next((one for one in measurements if one.name == name), None)
-            cells.append("" if one is None else cell(title, one))
+            cells.append("" if one is None else format_cell(title, one))
         rows.append((name, *cells))
-    return markdown(rows)
+    return format_markdown(rows)
 
 
-def cell(title: str, one: Measurement) -> str:
+def format_cell(title: str, one: Measurement) -> str:
     if one.absent is not None:
         return "–"
     if title == "Long chains":
         size = f", {one.values['bytes']:.0f} B" if "bytes" in one.values else ""
         left = one.values.get("survivors", 0)
-        return f"{duration(one.seconds)}{size}" + (f", {left:,.0f} objects left" if left else "")
+        return f"{format_duration(one.seconds)}{size}" + (
+            f", {left:,.0f} objects left" if left else ""
+        )
     if one.ratio is None:
         return ""
     if one.seconds is None:
-        return f"{number(one.ratio)}, {one.values['bytes'] / 1e6:.1f} MB"
+        return f"{format_number(one.ratio)}, {one.values['bytes'] / 1e6:.1f} MB"
     if one.name in (REFERENCE, ONE_COPY, "import numpy") and one.ratio == 1:
-        text = f"1 ({duration(one.seconds)})"
+        text = f"1 ({format_duration(one.seconds)})"
     else:
-        text = f"{number(one.ratio)}"
+        text = f"{format_number(one.ratio)}"
         if one.quartiles:
-            low, high = map(number, one.quartiles)
+            low, high = map(format_number, one.quartiles)
             text += f" ({low}–{high})" if low != high else ""
     if "accuracy" in one.values:
         text += f", {one.values['accuracy']:.1%}"
@@ -206,8 +208,8 @@ def cell(title: str, one: Measurement) -> str:
     return text
 
 
-def notes(cases: Mapping[str, list[Measurement]]) -> str:
-    """Why there are cells without a time."""
+def format_notes(cases: Mapping[str, list[Measurement]]) -> str:
+    """Why some cells have no time."""
     why: dict[tuple[str, str], list[str]] = defaultdict(list)
     for case, measurements in cases.items():
         for one in measurements:
@@ -218,8 +220,8 @@ def notes(cases: Mapping[str, list[Measurement]]) -> str:
     )
 
 
-def markdown(rows: Iterable[tuple[str, ...]]) -> str:
-    """A table whose columns stand one below the other, also where it is read as text."""
+def format_markdown(rows: Iterable[tuple[str, ...]]) -> str:
+    """A table in Markdown, whose columns are aligned in the source too."""
     rows = list(rows)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
@@ -230,14 +232,14 @@ def markdown(rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def number(value: float) -> str:
-    """Three digits, or as many as are before the point."""
+def format_number(value: float) -> str:
+    """A number with three digits, or with all digits before the point."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def duration(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     for unit, size in ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6):
@@ -250,10 +252,10 @@ def duration(seconds: float | None) -> str:
 
 
 def write_page(path: Path, text: str) -> None:
-    """Put the text between the marks of a page; all else there stays as it is."""
+    """Replace the text between the two marks of a page."""
     page = path.read_text(encoding="utf-8")
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise ValueError(f"{path} lacks the lines {BEGIN} and {END}, between which tables go")
+        raise ValueError(f"{path} lacks the lines {BEGIN} and {END}, between which the tables go")
     path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")

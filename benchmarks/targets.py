@@ -1,4 +1,4 @@
-"""How fast microgradx is to be: each target next to what was measured, met or not."""
+"""Targets for the speed of microgradx, and whether the measurements meet them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Target:
     case: str
     implementation: str
     at_most: float
-    #: "ratio": of times, or of bytes, to the case's unit; or what the case measures besides.
+    #: "ratio", of times or bytes to the unit of the case, or another measurement of the case.
     quantity: str = "ratio"
-    #: The ratio is to the fastest of these, if it is not to the case's unit.
+    #: If given, the ratio is to the fastest of these, and not to the unit of the case.
     than: tuple[str, ...] = ()
 
-    def measured(self, cases: Cases) -> float | None:
+    def measured_value(self, cases: Cases) -> float | None:
         found = {one.name: one for one in cases.get(self.case, ())}
         one = found.get(self.implementation)
         if one is None or one.absent is not None:
@@ -39,7 +39,7 @@ class Target:
         return None if one.ratio is None or best is None else one.ratio / best
 
     def verdict(self, cases: Cases) -> str:
-        value = self.measured(cases)
+        value = self.measured_value(cases)
         if value is None:
             return "not measured"
         if value <= self.at_most:

@@ -1,4 +1,4 @@
-"""The workloads W1 to W10: which problems, how they are measured, how a cell of a table looks."""
+"""The workloads W1 to W10: their problems, and how they are measured."""
 
 from __future__ import annotations
 
@@ -22,36 +22,40 @@ from benchmarks.harness import (
     Ready,
     implementations,
     measure,
-    reason,
+    summarise_error,
 )
 
-#: For each case, what was measured of each implementation.
+#: For each case, the measurements of all implementations.
 Cases = dict[str, list[Measurement]]
 
 
 @dataclass(frozen=True)
 class Workload:
     key: str
-    #: The table that it is in: those of one title share it.
+    #: The title of its table, which other workloads may share.
     table: str
-    #: One sentence on what is computed.
+    #: What is computed, in a sentence.
     about: str
-    #: Measures all cases; told whether to be quick.
+    #: Measures all cases; the argument is whether to be quick.
     measure: Callable[[bool], Cases]
-    #: With how many threads it is run, each time in a process of its own.
+    #: The numbers of threads to run it with, each in its own process.
     threads: tuple[int, ...] = (1,)
     #: Whether it starts processes itself, one for each implementation.
     in_own_processes: bool = False
 
 
-def prepared(computation: str, problem: Any) -> dict[str, Callable[[], Ready]]:
-    return {
+def measure_all(
+    computation: str, problem: Any, effort: Effort, **settings: Any
+) -> list[Measurement]:
+    """Measure all implementations of a computation."""
+    prepared = {
         name: functools.partial(prepare, problem)
         for name, prepare in implementations(computation).items()
     }
+    return measure(prepared, effort, **settings)
 
 
-def effort(quick: bool, rounds: int = 41, limit: float = 15.0) -> Effort:
+def make_effort(quick: bool, rounds: int = 41, limit: float = 15.0) -> Effort:
     if quick:
         return Effort(max(3, rounds // 5), 0.004, limit / 4, patience=0.5)
     return Effort(rounds, 0.008, limit)
@@ -60,32 +64,32 @@ def effort(quick: bool, rounds: int = 41, limit: float = 15.0) -> Effort:
 # ---------------------------------------------------------------------------- W1 to W3
 
 
-def training_steps(quick: bool, steps: dict[str, problems.Training]) -> Cases:
+def measure_training_steps(quick: bool, steps: dict[str, problems.Training]) -> Cases:
     return {
-        case: measure(prepared("training step", training), effort(quick))
+        case: measure_all("training step", training, make_effort(quick))
         for case, training in steps.items()
     }
 
 
-def small_step(quick: bool) -> Cases:
-    return training_steps(quick, {"W1, SGD": problems.moons_training()})
+def measure_small_step(quick: bool) -> Cases:
+    return measure_training_steps(quick, {"W1, SGD": problems.moons_training()})
 
 
-def digits_steps(quick: bool) -> Cases:
+def measure_digits_steps(quick: bool) -> Cases:
     steps = {f"W2, {name}": problems.digits_training(name) for name in ("SGD", "Adam")}
-    return training_steps(quick, steps)
+    return measure_training_steps(quick, steps)
 
 
-def wide_step(quick: bool) -> Cases:
+def measure_wide_step(quick: bool) -> Cases:
     training = problems.wide_training()
-    cases = training_steps(quick, {"W3, SGD": training})
-    return {**cases, "W3, peak memory": peak_memory(training)}
+    cases = measure_training_steps(quick, {"W3, SGD": training})
+    return {**cases, "W3, peak memory": measure_peak_memory(training)}
 
 
-def peak_memory(training: problems.Training) -> list[Measurement]:
-    """What a step holds at its peak beyond parameters and batch, buffers kept between included.
+def measure_peak_memory(training: problems.Training) -> list[Measurement]:
+    """The peak memory of a step beyond parameters and batch, including buffers kept between steps.
 
-    As tracemalloc sees it, and so of libraries that compute in NumPy's arrays only.
+    Measured by tracemalloc, so only for libraries that compute with NumPy arrays.
     """
     parameters = sum(array.nbytes for array in training.parameters())
     found = []
@@ -93,7 +97,7 @@ def peak_memory(training: problems.Training) -> list[Measurement]:
         if name.startswith(("JAX", "PyTorch", "torch")):
             continue
         try:
-            prepare(training).run()  # what is loaded or cached at the first use
+            prepare(training).run()  # warm up
             tracemalloc.start()
             run = prepare(training).run
             for _ in range(3):
@@ -102,7 +106,7 @@ def peak_memory(training: problems.Training) -> list[Measurement]:
             peak = tracemalloc.get_traced_memory()[1] - parameters
             found.append(Measurement(name, values={"bytes": peak}))
         except Exception as error:
-            found.append(Measurement(name, absent=reason(error)))
+            found.append(Measurement(name, absent=summarise_error(error)))
         finally:
             tracemalloc.stop()
     for each in found:
@@ -114,13 +118,13 @@ def peak_memory(training: problems.Training) -> list[Measurement]:
 # ---------------------------------------------------------------------------- W4 and W5
 
 
-def small_ops(quick: bool) -> Cases:
+def measure_small_ops(quick: bool) -> Cases:
     problem = problems.SmallOps(999)
-    return {"per op": measure(prepared("small ops", problem), effort(quick), per=problem.n)}
+    return {"per op": measure_all("small ops", problem, make_effort(quick), per=problem.n)}
 
 
-def chains(quick: bool) -> Cases:
-    """Each in a process of its own; none that would take too long, as shorter ones tell."""
+def measure_chains(quick: bool) -> Cases:
+    """Each chain in its own process, unless a shorter one shows that it would take too long."""
     cases: Cases = {}
     patience = 4.0 if quick else 12.0
     too_long: dict[str, str] = {}
@@ -129,7 +133,7 @@ def chains(quick: bool) -> Cases:
         for _ in range(1 if quick else 3):
             for name, results in rounds.items():
                 if name not in too_long:
-                    results.append(_chain(name, n))
+                    results.append(_run_chain(name, n))
         cases[f"{n:,} nodes"] = found = []
         for name, results in rounds.items():
             one = Measurement(name, absent=too_long.get(name))
@@ -147,14 +151,14 @@ def chains(quick: bool) -> Cases:
                 for value in [statistics.median(result[key] for result in results)]
             }
             if 10 * taken > patience:
-                too_long[name] = f"it would take some {10 * taken:.0f} s"
+                too_long[name] = f"it would take about {10 * taken:.0f} s"
         for one in found:
             if one.seconds is not None and found[0].seconds is not None:
                 one.ratio = one.seconds / found[0].seconds
     return cases
 
 
-def _chain(name: str, n: int) -> dict[str, Any]:
+def _run_chain(name: str, n: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.long_chains", name, str(n)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=180)
@@ -171,18 +175,21 @@ def _chain(name: str, n: int) -> dict[str, Any]:
 ONE_COPY, NEW_COPY = "one copy of the logits", "one copy, to new memory"
 
 
-def cross_entropy(quick: bool) -> Cases:
+def measure_cross_entropy(quick: bool) -> Cases:
     cases = {}
     for rows, classes in (128, 10), (1024, 1000), (8192, 10000):
         problem = problems.Rows(rows, classes)
         z, _ = problem.inputs()
         copy = np.empty_like(z)
         copies = {ONE_COPY: functools.partial(np.copyto, copy, z), NEW_COPY: z.copy}
-        cases[f"({rows}, {classes}), {'one thread' if THREADS == 1 else 'two threads'}"] = measure(
-            prepared("cross-entropy", problem),
-            effort(quick, limit=25.0 if rows == 8192 else 10.0),
-            uncompared=copies,
-            unit=ONE_COPY,
+        cases[f"({rows}, {classes}), {'one thread' if THREADS == 1 else 'two threads'}"] = (
+            measure_all(
+                "cross-entropy",
+                problem,
+                make_effort(quick, limit=25.0 if rows == 8192 else 10.0),
+                uncompared=copies,
+                unit=ONE_COPY,
+            )
         )
     return cases
 
@@ -201,7 +208,7 @@ IMPORTS = {
 }
 
 
-def imports(quick: bool) -> Cases:
+def measure_imports(quick: bool) -> Cases:
     def prepare(statement: str) -> Ready:
         def run() -> int:
             command = [sys.executable, "-c", statement]
@@ -210,7 +217,7 @@ def imports(quick: bool) -> Cases:
         return Ready(run, lambda: {"status": run()})
 
     processes = {name: functools.partial(prepare, text) for name, text in IMPORTS.items()}
-    cases = measure(processes, effort(quick, rounds=15, limit=60.0), reference="import numpy")
+    cases = measure(processes, make_effort(quick, rounds=15, limit=60.0), reference="import numpy")
     for one in cases:
         if one.absent:
             one.absent = "missing"
@@ -220,31 +227,29 @@ def imports(quick: bool) -> Cases:
 # ---------------------------------------------------------------------------- W8 to W10
 
 
-def digits(quick: bool) -> Cases:
+def measure_digits(quick: bool) -> Cases:
     problem = problems.digits_whole()
-    # A row or two of the 360 may be told apart differently at the end of two paths.
-    measured = measure(
-        prepared("digits", problem), effort(quick, rounds=9, limit=45.0), tolerance=0.03
-    )
-    return {"30 epochs": measured}
+    # Rounding may change the predictions for a row or two of the 360.
+    effort = make_effort(quick, rounds=9, limit=45.0)
+    return {"30 epochs": measure_all("digits", problem, effort, tolerance=0.03)}
 
 
-def convolutions(quick: bool) -> Cases:
+def measure_convolutions(quick: bool) -> Cases:
     cases = {}
     for size in 8, 28:
         images = problems.digit_images(size)
-        cases[f"step, {size}×{size}"] = measure(prepared("cnn step", images), effort(quick))
+        cases[f"step, {size}×{size}"] = measure_all("cnn step", images, make_effort(quick))
     for size in 8, 28:
         layer = problems.Layer((32, 8, size, size), 16)
-        cases[f"conv2d, {size}×{size}"] = measure(prepared("conv2d", layer), effort(quick))
+        cases[f"conv2d, {size}×{size}"] = measure_all("conv2d", layer, make_effort(quick))
         layer = problems.Layer((32, 8, size, size), 8)
-        cases[f"max_pool2d, {size}×{size}"] = measure(prepared("max_pool2d", layer), effort(quick))
+        cases[f"max_pool2d, {size}×{size}"] = measure_all("max_pool2d", layer, make_effort(quick))
     return cases
 
 
-def hessian_vector_products(quick: bool) -> Cases:
+def measure_hessian_vector_products(quick: bool) -> Cases:
     problem = problems.Curvature(problems.digits_training("SGD"))
-    return {"W2's loss": measure(prepared("Hessian-vector product", problem), effort(quick))}
+    return {"W2's loss": measure_all("Hessian-vector product", problem, make_effort(quick))}
 
 
 WORKLOADS = {
@@ -254,65 +259,65 @@ WORKLOADS = {
             "W1",
             "A training step",
             "a step of 2-16-16-2 with tanh, batches of 32 of two moons, SGD",
-            small_step,
+            measure_small_step,
         ),
         Workload(
             "W2",
             "A training step",
             "a step of 64-64-32-10 with relu, batches of 32 real digits, SGD and Adam",
-            digits_steps,
+            measure_digits_steps,
         ),
         Workload(
             "W3",
             "A training step",
             "a step of 784-256-128-10 with relu, batches of 128, SGD; and its peak memory",
-            wide_step,
+            measure_wide_step,
         ),
         Workload(
             "W4",
             "Small ops",
             "999 ops on 8 elements (tanh, times w, plus b), forward and backward",
-            small_ops,
+            measure_small_ops,
         ),
         Workload(
             "W5",
             "Long chains",
             "n additions of single numbers: forward, backward and freeing; per node",
-            chains,
+            measure_chains,
             in_own_processes=True,
         ),
         Workload(
             "W6",
             "Cross-entropy",
             "loss and gradient of rows of logits, against copying the logits once",
-            cross_entropy,
+            measure_cross_entropy,
             threads=(1, 2),
         ),
         Workload(
             "W7",
             "Import",
             "a whole process that imports the library, and ends",
-            imports,
+            measure_imports,
             in_own_processes=True,
         ),
         Workload(
             "W8",
             "A whole training",
             "30 epochs of W2 with Adam on 1,437 digits, and the accuracy on 360 others",
-            digits,
+            measure_digits,
         ),
         Workload(
             "W9",
             "Small images",
             "a step of a small convolutional network, batches of 32; conv2d (8 to 16 channels) and "
             "max_pool2d (8 channels) alone, forward and backward",
-            convolutions,
+            measure_convolutions,
         ),
         Workload(
             "W10",
             "Second order",
             "the Hessian matrix of W2's loss times a vector",
-            hessian_vector_products,
+            measure_hessian_vector_products,
         ),
     )
 }

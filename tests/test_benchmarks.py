@@ -1,4 +1,4 @@
-"""The benchmarks compare before they time, count rightly, and what they time is right."""
+"""The benchmarks compare outputs before they time, and measure correctly."""
 
 import dataclasses
 import json
@@ -10,10 +10,10 @@ import pytest
 
 from benchmarks import harness, problems
 from benchmarks.__main__ import main
-from benchmarks.harness import REFERENCE, Effort, Measurement, Ready, Unavailable, disagreement
-from benchmarks.implementations import by_hand, ours, preallocated
-from benchmarks.long_chains import measured
-from benchmarks.report import BEGIN, END, report, write_page
+from benchmarks.harness import REFERENCE, Effort, Measurement, Ready, Unavailable, find_disagreement
+from benchmarks.implementations import by_hand, microgradx, preallocated
+from benchmarks.long_chains import measure_chain
+from benchmarks.report import BEGIN, END, format_report, write_page
 from benchmarks.targets import TARGETS, Target
 
 BRIEF = Effort(rounds=3, seconds=0.0)
@@ -37,7 +37,7 @@ def images():
     return problems.Images(tuple(zip(X, y, strict=True)))
 
 
-def whole():
+def digits():
     generator = np.random.default_rng(0)
     X = generator.normal(size=(30, 3)).astype(np.float32)
     y = (X[:, 0] > 0).astype(np.int64) + (X[:, 1] > 0)
@@ -48,7 +48,7 @@ PROBLEMS = [
     ("training step", training("tanh", "SGD")),
     ("training step", training("relu", "SGD")),
     ("training step", training("relu", "Adam")),
-    ("digits", whole()),
+    ("digits", digits()),
     ("small ops", problems.SmallOps(9)),
     ("cross-entropy", problems.Rows(7, 3)),
     ("cross-entropy", problems.Rows(300, 1000)),  # more than one block
@@ -61,21 +61,21 @@ PROBLEMS = [
 
 @pytest.mark.parametrize(("computation", "problem"), PROBLEMS)
 def test_all_that_needs_only_numpy_agrees(computation, problem):
-    modules = {module.__name__ for module in (by_hand, preallocated, ours)}
+    modules = {module.__name__ for module in (by_hand, preallocated, microgradx)}
     prepared = {
         name: prepare
         for name, prepare in harness.implementations(computation).items()
         if prepare.__module__ in modules
     }
-    expected = prepared.pop(REFERENCE)(problem).answers()
+    expected = prepared.pop(REFERENCE)(problem).outputs()
     assert prepared
     for name, prepare in prepared.items():
         try:
             ready = prepare(problem)
-            answers = ready.answers()
+            outputs = ready.outputs()
         except Unavailable:
             continue
-        assert disagreement(answers, expected, 1e-5) is None, name
+        assert find_disagreement(outputs, expected, 1e-5) is None, name
         ready.run()
 
 
@@ -83,8 +83,11 @@ def test_all_that_needs_only_numpy_agrees(computation, problem):
 def test_extreme_logits_are_shifted(z, monkeypatch):
     given = np.array(z, np.float32), np.array([0, 1])
     monkeypatch.setattr(problems, "_logits", lambda rows, classes: given)
-    expected = by_hand.cross_entropy(problems.Rows(2, 3)).answers()
-    assert disagreement(preallocated.cross_entropy(problems.Rows(2, 3)).answers(), expected) is None
+    expected = by_hand.cross_entropy(problems.Rows(2, 3)).outputs()
+    assert (
+        find_disagreement(preallocated.cross_entropy(problems.Rows(2, 3)).outputs(), expected)
+        is None
+    )
 
 
 def test_extreme_logits_of_a_network_are_shifted():
@@ -97,11 +100,11 @@ def test_extreme_logits_of_a_network_are_shifted():
         _, gradients = naive.loss_and_gradients(X, y)
     assert np.isfinite(model.loss(X, y))
     found = {"gradient": model.parts(model.g)}
-    assert disagreement(found, {"gradient": [g.T for g in gradients]}) is None
+    assert find_disagreement(found, {"gradient": [g.T for g in gradients]}) is None
 
 
 def test_a_long_chain_is_measured():
-    found = measured("microgradx", 1000)
+    found = measure_chain("microgradx", 1000)
     assert found["survivors"] < 10
     assert found["seconds"] >= found["forward"] + found["backward"]
 
@@ -109,11 +112,11 @@ def test_a_long_chain_is_measured():
 # ---------------------------------------------------------------------------- agreement
 
 
-def test_answers_that_differ():
+def test_outputs_that_differ():
     expected = {"loss": 2.0, "gradient": [np.ones(3, np.float32), np.eye(2, dtype=np.float32)]}
-    assert disagreement(expected, expected) is None
-    assert disagreement({"loss": 2.0}, expected) is None  # only what both name is compared
-    for gradient, says in [
+    assert find_disagreement(expected, expected) is None
+    assert find_disagreement({"loss": 2.0}, expected) is None  # only what both name is compared
+    for gradient, message in [
         ([np.ones(3, np.float32)], "1 arrays instead of 2"),
         ([np.ones(3), np.eye(2, dtype=np.float32)], "gradient 1 of 2: float64 instead of float32"),
         (
@@ -123,14 +126,14 @@ def test_answers_that_differ():
         ([np.ones(3, np.float32), 1.01 * np.eye(2, dtype=np.float32)], "2 of 2: off by 0.014"),
         ([np.ones(3, np.float32), np.full((2, 2), np.nan, np.float32)], "off by nan"),
     ]:
-        assert says in disagreement({"gradient": gradient}, expected)
-    assert "loss: off by 0.1" in disagreement({"loss": 2.1}, expected)
-    assert "nothing to compare" in disagreement({"accuracy": 1.0}, expected)
+        assert message in find_disagreement({"gradient": gradient}, expected)
+    assert "loss: off by 0.1" in find_disagreement({"loss": 2.1}, expected)
+    assert "nothing to compare" in find_disagreement({"accuracy": 1.0}, expected)
 
 
-def test_what_disagrees_or_fails_is_not_timed(capsys):
-    def ready(answer):
-        return lambda: Ready(lambda: None, lambda: {"loss": answer})
+def test_implementations_that_disagree_or_fail_are_not_timed(capsys):
+    def ready(loss):
+        return lambda: Ready(lambda: None, lambda: {"loss": loss})
 
     def broken():
         raise OSError("no such compiler\nmore")
@@ -148,10 +151,10 @@ def test_what_disagrees_or_fails_is_not_timed(capsys):
     assert absent.absent == "it needs a compiler"
     assert wrong.seconds is broken.seconds is absent.seconds is None
     assert reference.ratio == 1
-    said = capsys.readouterr().err
-    assert "!!! wrong" in said
-    assert "!!! broken" in said
-    assert "!!! absent" not in said
+    err = capsys.readouterr().err
+    assert "!!! wrong" in err
+    assert "!!! broken" in err
+    assert "!!! absent" not in err
 
 
 def test_a_reference_that_fails_is_an_error():
@@ -163,7 +166,7 @@ def test_a_reference_that_fails_is_an_error():
 
 
 class Clock:
-    """Goes on only when told to."""
+    """A clock that the tests set."""
 
     def __init__(self):
         self.now = 0.0
@@ -245,11 +248,11 @@ def results(found):
     return json.loads(json.dumps({"machine": machine, "quick": True, "workloads": {"W1": [run]}}))
 
 
-def test_the_report_tells_all():
+def test_the_report_shows_everything():
     found = cases(hand=1.0, ours=2.5, peer=0.5)
     found["W1, SGD"][2].quartiles = (0.25, 1.0)
     found["W1, SGD"].append(Measurement("MyGrad", absent="it is ill", failed=True))
-    text = report(results(found))
+    text = format_report(results(found))
     lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line[:1] == "|"}
     assert "1 (10 µs)" in lines[REFERENCE]
     assert "0.50 (0.25–1.00)" in lines["PyTorch"]
@@ -260,7 +263,7 @@ def test_the_report_tells_all():
     assert "not met, 257% above | PyTorch 0.50" in text
     of_the_case = [target for target in TARGETS if target.case == "W1, SGD"]
     assert text.count("not measured") == len(of_the_case) - 1
-    assert lines["W1, SGD"].split("|")[2:4] == [" 2.50         ", " PyTorch 0.50 "]  # who is faster
+    assert lines["W1, SGD"].split("|")[2:4] == [" 2.50       ", " PyTorch 0.50 "]  # who is faster
 
 
 def test_the_page_keeps_what_is_written_by_hand(tmp_path):
@@ -280,7 +283,16 @@ def test_the_page_keeps_what_is_written_by_hand(tmp_path):
 def test_the_command(tmp_path, monkeypatch, capfd):
     page = tmp_path / "page.md"
     page.write_text(f"# Page\n{BEGIN}\n{END}\n", encoding="utf-8")
-    words = ["W4", "--quick", "--only", "ours", "--out", str(tmp_path / "out"), "--page", str(page)]
+    words = [
+        "W4",
+        "--quick",
+        "--only",
+        "microgradx",
+        "--out",
+        str(tmp_path / "out"),
+        "--page",
+        str(page),
+    ]
     monkeypatch.setattr(sys, "argv", ["benchmarks", *words])
     monkeypatch.chdir(Path(__file__).parent.parent)
     assert main() == 0
@@ -293,12 +305,12 @@ def test_the_command(tmp_path, monkeypatch, capfd):
     assert ("benchmarks.png" in names) == (tmp_path / "images" / "benchmarks.png").exists()
 
 
-def test_a_failure_of_ours_is_told_to_the_shell(tmp_path, monkeypatch, capsys):
+def test_a_failure_of_microgradx_sets_the_exit_status(tmp_path, monkeypatch, capsys):
     found = cases(hand=1.0)
     found["W1, SGD"].append(Measurement("microgradx", absent="it broke", failed=True))
-    earlier = tmp_path / "results.json"
-    earlier.write_text(json.dumps(results(found)), encoding="utf-8")
-    words = ["--results", str(earlier), "--out", str(tmp_path / "out")]
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(results(found)), encoding="utf-8")
+    words = ["--results", str(path), "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", ["benchmarks", *words])
     assert main() == 1
     assert "!!! failed: microgradx (W1, SGD)" in capsys.readouterr().err

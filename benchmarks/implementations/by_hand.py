@@ -1,4 +1,4 @@
-"""NumPy by hand: the code a good student writes, without autograd. It is the 1 of every ratio."""
+"""NumPy by hand: the code a good student writes, without autograd. The unit of every ratio."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from benchmarks.problems import (
     Rows,
     SmallOps,
     Training,
-    trained,
-    whole_training,
+    prepare_training,
+    prepare_whole_training,
 )
 
 # ---------------------------------------------------------------------------- perceptrons
@@ -33,7 +33,7 @@ def tanh(x: np.ndarray) -> np.ndarray:
 
 
 def tanh_slope(h: np.ndarray) -> np.ndarray:
-    """tanh' at the place where tanh is h."""
+    """tanh'(x) where tanh(x) = h."""
     return 1 - h * h
 
 
@@ -49,7 +49,7 @@ ACTIVATIONS = {"tanh": (tanh, tanh_slope), "relu": (relu, relu_slope)}
 
 
 class Perceptron:
-    """Two hidden layers, with weights of shape (in, out), as X W + b has them."""
+    """Two hidden layers with weights of shape (in, out), for X W + b."""
 
     def __init__(self, training: Training) -> None:
         self.parameters = [p.T.copy() for p in training.parameters()]
@@ -128,7 +128,7 @@ def training_step(training: Training) -> Ready:
         loss, gradients = model.loss_and_gradients(*training.batches[0])
         return float(loss), [g.T for g in gradients]
 
-    return trained(run, lambda: [w.T for w in model.parameters], gradients)
+    return prepare_training(run, lambda: [w.T for w in model.parameters], gradients)
 
 
 @implements("digits", REFERENCE)
@@ -144,12 +144,12 @@ def digits(problem: Digits) -> Ready:
                 optimizer.step(gradients)
         return model.logits(problem.test[0])
 
-    return whole_training(run, problem.test)
+    return prepare_whole_training(run, problem.test)
 
 
 @implements("Hessian-vector product", REFERENCE)
 def hessian_vector_product(problem: Curvature) -> Ready:
-    """Forward and backward, and the derivatives of both along v, which R marks.
+    """Forward and backward, and their derivatives along v, marked R.
 
     Source: B. Pearlmutter, "Fast exact multiplication by the Hessian", 1994. relu'' is 0.
     """
@@ -238,7 +238,7 @@ def cross_entropy(problem: Rows) -> Ready:
 # ---------------------------------------------------------------------------- convolutions
 
 
-def convolved(x: np.ndarray, k: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def convolve(x: np.ndarray, k: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A 3×3 convolution with padding 1 as one matrix product, and the matrix of all patches."""
     n, c, height, width = x.shape
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
@@ -251,11 +251,11 @@ def convolved(x: np.ndarray, k: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, 
 def convolution_gradients(
     g: np.ndarray, columns: np.ndarray, k: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, Callable[[], np.ndarray]]:
-    """Those of kernels and bias, and, if it is called, that of the images."""
+    """Gradients of kernels and bias, and a function that computes the gradient of the images."""
     n, out, height, width = g.shape
     g = g.transpose(0, 2, 3, 1).reshape(-1, out)
 
-    def of_images() -> np.ndarray:
+    def image_gradient() -> np.ndarray:
         patches = (g @ k.reshape(out, -1)).reshape(n, height, width, -1, 3, 3)
         padded = np.zeros((n, k.shape[1], height + 2, width + 2), g.dtype)
         for i in range(3):
@@ -264,17 +264,17 @@ def convolution_gradients(
                 padded[:, :, i : i + height, j : j + width] += patch
         return padded[:, :, 1:-1, 1:-1]
 
-    return (g.T @ columns).reshape(k.shape), g.sum(axis=0), of_images
+    return (g.T @ columns).reshape(k.shape), g.sum(axis=0), image_gradient
 
 
-def pooled(x: np.ndarray) -> np.ndarray:
-    """The largest of each 2×2."""
+def max_pool(x: np.ndarray) -> np.ndarray:
+    """The maximum of each 2×2 block."""
     n, c, height, width = x.shape
     return x.reshape(n, c, height // 2, 2, width // 2, 2).max(axis=(3, 5))
 
 
 def pooling_gradient(g: np.ndarray, x: np.ndarray, largest: np.ndarray) -> np.ndarray:
-    """To each place that holds the largest; there are no ties, but where relu gave 0."""
+    """The gradient goes to the maximum of each block; ties occur only where relu is 0."""
     g, largest = (np.repeat(np.repeat(a, 2, axis=2), 2, axis=3) for a in (g, largest))
     return g * (x == largest)
 
@@ -287,12 +287,12 @@ def cnn_step(problem: Images) -> Ready:
     def loss_and_gradients(X: np.ndarray, y: np.ndarray) -> tuple[Any, Arrays]:
         K1, c1, K2, c2, W, b = parameters
         rows, n = np.arange(len(y)), len(y)
-        z1, columns1 = convolved(X, K1, c1)
+        z1, columns1 = convolve(X, K1, c1)
         h1 = relu(z1)
-        m1 = pooled(h1)
-        z2, columns2 = convolved(m1, K2, c2)
+        m1 = max_pool(h1)
+        z2, columns2 = convolve(m1, K2, c2)
         h2 = relu(z2)
-        m2 = pooled(h2)
+        m2 = max_pool(h2)
         flat = m2.reshape(n, -1)
         z = flat @ W.T + b
         e = np.exp(z - z.max(axis=1, keepdims=True))
@@ -315,7 +315,9 @@ def cnn_step(problem: Images) -> Ready:
             w -= problem.lr * g
         return float(loss)
 
-    return trained(run, lambda: parameters, lambda: loss_and_gradients(*problem.batches[0]))
+    return prepare_training(
+        run, lambda: parameters, lambda: loss_and_gradients(*problem.batches[0])
+    )
 
 
 @implements("conv2d", REFERENCE)
@@ -323,24 +325,24 @@ def conv2d(problem: Layer) -> Ready:
     x, k, b, g = problem.inputs()
 
     def run() -> Iterable[np.ndarray]:
-        out, columns = convolved(x, k, b)
+        out, columns = convolve(x, k, b)
         dk, db, dx = convolution_gradients(g, columns, k)
         return out, dx(), dk, db
 
-    return Ready(run, lambda: layer_answers(*run()))
+    return Ready(run, lambda: layer_outputs(*run()))
 
 
 @implements("max_pool2d", REFERENCE)
 def max_pool2d(problem: Layer) -> Ready:
     x, _, _, g = problem.inputs()
-    g = pooled(g)
+    g = max_pool(g)
 
     def run() -> Iterable[np.ndarray]:
-        out = pooled(x)
+        out = max_pool(x)
         return out, pooling_gradient(g, x, out)
 
-    return Ready(run, lambda: layer_answers(*run()))
+    return Ready(run, lambda: layer_outputs(*run()))
 
 
-def layer_answers(out: np.ndarray, *gradients: np.ndarray) -> dict[str, Any]:
+def layer_outputs(out: np.ndarray, *gradients: np.ndarray) -> dict[str, Any]:
     return {"output": out, "gradient": list(gradients)}

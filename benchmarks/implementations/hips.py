@@ -1,4 +1,4 @@
-"""HIPS autograd: functions of arrays, written in its own copy of NumPy's names."""
+"""HIPS autograd: functions of arrays, written with its version of NumPy."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from benchmarks.problems import (
     Rows,
     SmallOps,
     Training,
-    trained,
-    whole_training,
+    prepare_training,
+    prepare_whole_training,
 )
 
 NAME = "HIPS autograd"
 
 
-def entropy(z: Any, y: np.ndarray) -> Any:
+def cross_entropy_of(z: Any, y: np.ndarray) -> Any:
     z = z - anp.max(z, axis=1, keepdims=True)
     log_p = z - anp.log(anp.sum(anp.exp(z), axis=1, keepdims=True))
     return -anp.mean(log_p[np.arange(len(y)), y])
@@ -43,22 +43,22 @@ def logits(activation: str, parameters: Any, X: np.ndarray) -> Any:
     return anp.dot(h2, W3) + b3
 
 
-def loss_of(activation: str) -> Any:
+def make_loss(activation: str) -> Any:
     def loss(parameters: Any, X: np.ndarray, y: np.ndarray) -> Any:
-        return entropy(logits(activation, parameters, X), y)
+        return cross_entropy_of(logits(activation, parameters, X), y)
 
     return loss
 
 
-def start(training: Training) -> tuple[Arrays, Any]:
+def make_parameters(training: Training) -> tuple[Arrays, Any]:
     parameters = [p.T.copy() for p in training.parameters()]
     return parameters, OPTIMIZERS[training.optimizer](parameters, training.lr)
 
 
 @implements("training step", NAME)
 def training_step(training: Training) -> Ready:
-    parameters, optimizer = start(training)
-    value_and_grad = autograd.value_and_grad(loss_of(training.activation))
+    parameters, optimizer = make_parameters(training)
+    value_and_grad = autograd.value_and_grad(make_loss(training.activation))
     batches = training.turns()
 
     def run() -> float:
@@ -70,30 +70,30 @@ def training_step(training: Training) -> Ready:
         loss, found = value_and_grad(parameters, *training.batches[0])
         return float(loss), [g.T for g in found]
 
-    return trained(run, lambda: [p.T for p in parameters], gradients)
+    return prepare_training(run, lambda: [p.T for p in parameters], gradients)
 
 
 @implements("digits", NAME)
 def digits(problem: Digits) -> Ready:
     X, y = problem.train
-    gradient = autograd.grad(loss_of(problem.training.activation))
+    gradient = autograd.grad(make_loss(problem.training.activation))
 
     def run() -> np.ndarray:
-        parameters, optimizer = start(problem.training)
+        parameters, optimizer = make_parameters(problem.training)
         for order in problem.orders():
             for rows in problem.rows_of(order):
                 optimizer.step(gradient(parameters, X[rows], y[rows]))
         return logits(problem.training.activation, parameters, problem.test[0])
 
-    return whole_training(run, problem.test)
+    return prepare_whole_training(run, problem.test)
 
 
 @implements("Hessian-vector product", NAME)
 def hessian_vector_product(problem: Curvature) -> Ready:
-    parameters, _ = start(problem.training)
+    parameters, _ = make_parameters(problem.training)
     direction = [v.T.copy() for v in problem.direction()]
     X, y = problem.training.batches[0]
-    gradient = autograd.grad(loss_of(problem.training.activation))
+    gradient = autograd.grad(make_loss(problem.training.activation))
 
     def slope(parameters: Any) -> Any:
         gradients = gradient(parameters, X, y)
@@ -132,10 +132,10 @@ def small_ops(problem: SmallOps) -> Ready:
 @implements("cross-entropy", NAME)
 def cross_entropy(problem: Rows) -> Ready:
     z, y = problem.inputs()
-    value_and_grad = autograd.value_and_grad(entropy)
+    value_and_grad = autograd.value_and_grad(cross_entropy_of)
 
-    def answers() -> dict[str, Any]:
+    def outputs() -> dict[str, Any]:
         loss, gradient = value_and_grad(z, y)
-        return {"loss": float(loss), "gradient": gradient.astype(np.float32)}  # it gives float64
+        return {"loss": float(loss), "gradient": gradient.astype(np.float32)}  # it is float64
 
-    return Ready(lambda: value_and_grad(z, y), answers)
+    return Ready(lambda: value_and_grad(z, y), outputs)

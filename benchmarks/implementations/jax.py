@@ -12,7 +12,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 
 from benchmarks.harness import Ready, implements
-from benchmarks.implementations.by_hand import layer_answers
+from benchmarks.implementations.by_hand import layer_outputs
 from benchmarks.problems import (
     BETA1,
     BETA2,
@@ -25,8 +25,8 @@ from benchmarks.problems import (
     Rows,
     SmallOps,
     Training,
-    trained,
-    whole_training,
+    prepare_training,
+    prepare_whole_training,
 )
 
 NAME, VECTOR = "JAX, jit", "JAX, jit of one vector"
@@ -34,11 +34,11 @@ NAME, VECTOR = "JAX, jit", "JAX, jit of one vector"
 tree_map = jax.tree_util.tree_map
 
 
-def numpy(tree: Any) -> Arrays:
+def to_numpy(tree: Any) -> Arrays:
     return [np.asarray(leaf) for leaf in jax.tree_util.tree_leaves(tree)]
 
 
-def entropy(z: Any, y: Any) -> Any:
+def cross_entropy_of(z: Any, y: Any) -> Any:
     return -jnp.mean(jax.nn.log_softmax(z)[jnp.arange(len(y)), y])
 
 
@@ -53,9 +53,9 @@ def logits(activation: str, parameters: Any, X: Any) -> Any:
     return h2 @ W3.T + b3
 
 
-def loss_of(activation: str) -> Any:
+def make_loss(activation: str) -> Any:
     def loss(parameters: Any, X: Any, y: Any) -> Any:
-        return entropy(logits(activation, parameters, X), y)
+        return cross_entropy_of(logits(activation, parameters, X), y)
 
     return loss
 
@@ -75,24 +75,24 @@ def update(optimizer: str, lr: float, parameters: Any, state: Any, gradients: An
     return new, (t, m, v)
 
 
-def start(training: Training, *, as_vector: bool = False) -> tuple[Any, Any, Any]:
-    """Parameters and state before the first step, and what gives parameters their shapes."""
+def make_state(training: Training, *, as_vector: bool = False) -> tuple[Any, Any, Any]:
+    """Parameters and optimiser state before the first step; a function that restores shapes."""
     parameters: Any = [jnp.asarray(p) for p in training.parameters()]
-    shaped: Any = list
+    unravel: Any = list
     if as_vector:
-        parameters, shaped = ravel_pytree(parameters)
+        parameters, unravel = ravel_pytree(parameters)
     if training.optimizer == "SGD":
-        return parameters, (), shaped
+        return parameters, (), unravel
     m, v = (tree_map(jnp.zeros_like, parameters) for _ in range(2))
-    return parameters, (jnp.zeros((), jnp.float32), m, v), shaped
+    return parameters, (jnp.zeros((), jnp.float32), m, v), unravel
 
 
-def step_of(training: Training, shaped: Any) -> Any:
+def make_step(training: Training, unravel: Any) -> Any:
     """A whole training step, not yet compiled."""
-    loss = loss_of(training.activation)
+    loss = make_loss(training.activation)
 
     def step(parameters: Any, state: Any, X: Any, y: Any) -> Any:
-        value, gradients = jax.value_and_grad(lambda p: loss(shaped(p), X, y))(parameters)
+        value, gradients = jax.value_and_grad(lambda p: loss(unravel(p), X, y))(parameters)
         return value, *update(training.optimizer, training.lr, parameters, state, gradients)
 
     return step
@@ -100,8 +100,8 @@ def step_of(training: Training, shaped: Any) -> Any:
 
 @implements("training step", NAME)
 def training_step(training: Training, *, as_vector: bool = False) -> Ready:
-    parameters, state, shaped = start(training, as_vector=as_vector)
-    step = jax.jit(step_of(training, shaped), donate_argnums=(0, 1))
+    parameters, state, unravel = make_state(training, as_vector=as_vector)
+    step = jax.jit(make_step(training, unravel), donate_argnums=(0, 1))
     batches = training.turns(jnp.asarray)
 
     def run() -> float:
@@ -110,16 +110,16 @@ def training_step(training: Training, *, as_vector: bool = False) -> Ready:
         return float(value)  # waits for the result
 
     def gradients() -> tuple[float, Arrays]:
-        value_and_grad = jax.value_and_grad(loss_of(training.activation))
-        value, found = value_and_grad(shaped(parameters), *training.batches[0])
-        return float(value), numpy(found)
+        value_and_grad = jax.value_and_grad(make_loss(training.activation))
+        value, found = value_and_grad(unravel(parameters), *training.batches[0])
+        return float(value), to_numpy(found)
 
-    return trained(run, lambda: numpy(shaped(parameters)), gradients)
+    return prepare_training(run, lambda: to_numpy(unravel(parameters)), gradients)
 
 
 @implements("training step", VECTOR)
 def training_step_of_one_vector(training: Training) -> Ready:
-    """All parameters in one vector, by `ravel_pytree`: fewer buffers to hand over at each call."""
+    """All parameters in one vector, by `ravel_pytree`: fewer buffers to pass at each call."""
     return training_step(training, as_vector=True)
 
 
@@ -127,21 +127,21 @@ def training_step_of_one_vector(training: Training) -> Ready:
 def digits(problem: Digits, *, as_vector: bool = False) -> Ready:
     training = problem.training
     X, y = (jnp.asarray(each) for each in problem.train)
-    _, _, shaped = start(training, as_vector=as_vector)
-    step = step_of(training, shaped)
+    _, _, unravel = make_state(training, as_vector=as_vector)
+    step = make_step(training, unravel)
 
     @partial(jax.jit, donate_argnums=(0, 1))
     def step_at(parameters: Any, state: Any, rows: Any) -> Any:
         return step(parameters, state, X[rows], y[rows])[1:]
 
     def run() -> np.ndarray:
-        parameters, state, _ = start(training, as_vector=as_vector)
+        parameters, state, _ = make_state(training, as_vector=as_vector)
         for order in problem.orders():
             for rows in problem.rows_of(order):
                 parameters, state = step_at(parameters, state, rows)
-        return np.asarray(logits(training.activation, shaped(parameters), problem.test[0]))
+        return np.asarray(logits(training.activation, unravel(parameters), problem.test[0]))
 
-    return whole_training(run, problem.test)
+    return prepare_whole_training(run, problem.test)
 
 
 @implements("digits", VECTOR)
@@ -154,8 +154,8 @@ def digits_by_epochs(problem: Digits) -> Ready:
     """`lax.scan` over the batches of an epoch; the last, smaller one is a step of its own."""
     training = problem.training
     X, y = (jnp.asarray(each) for each in problem.train)
-    _, _, shaped = start(training, as_vector=True)
-    step = step_of(training, shaped)
+    _, _, unravel = make_state(training, as_vector=True)
+    step = make_step(training, unravel)
     full = len(X) // problem.batch_size
 
     @partial(jax.jit, donate_argnums=(0, 1))
@@ -169,12 +169,12 @@ def digits_by_epochs(problem: Digits) -> Ready:
         return step(*carried, X[last], y[last])[1:]
 
     def run() -> np.ndarray:
-        parameters, state, _ = start(training, as_vector=True)
+        parameters, state, _ = make_state(training, as_vector=True)
         for order in problem.orders():
             parameters, state = epoch(parameters, state, order)
-        return np.asarray(logits(training.activation, shaped(parameters), problem.test[0]))
+        return np.asarray(logits(training.activation, unravel(parameters), problem.test[0]))
 
-    return whole_training(run, problem.test)
+    return prepare_whole_training(run, problem.test)
 
 
 @implements("Hessian-vector product", NAME)
@@ -184,7 +184,7 @@ def hessian_vector_product(problem: Curvature) -> Ready:
     parameters = [jnp.asarray(p) for p in training.parameters()]
     direction = [jnp.asarray(v) for v in problem.direction()]
     X, y = (jnp.asarray(each) for each in training.batches[0])
-    gradient = jax.grad(loss_of(training.activation))
+    gradient = jax.grad(make_loss(training.activation))
 
     @jax.jit
     def product(p: Any, v: Any, X: Any, y: Any) -> Any:
@@ -193,7 +193,7 @@ def hessian_vector_product(problem: Curvature) -> Ready:
     def run() -> Any:
         return jax.block_until_ready(product(parameters, direction, X, y))
 
-    return Ready(run, lambda: {"product": numpy(run())})
+    return Ready(run, lambda: {"product": to_numpy(run())})
 
 
 # ---------------------------------------------------------------------------- small operations
@@ -216,11 +216,11 @@ def small_ops(problem: SmallOps) -> Ready:
     def run() -> Any:
         return jax.block_until_ready(value_and_grad(*inputs))
 
-    def answers() -> dict[str, Any]:
+    def outputs() -> dict[str, Any]:
         value, gradient = run()
-        return {"value": float(value), "gradient": numpy(gradient)}
+        return {"value": float(value), "gradient": to_numpy(gradient)}
 
-    return Ready(run, answers)
+    return Ready(run, outputs)
 
 
 # ---------------------------------------------------------------------------- cross-entropy
@@ -229,28 +229,28 @@ def small_ops(problem: SmallOps) -> Ready:
 @implements("cross-entropy", NAME)
 def cross_entropy(problem: Rows) -> Ready:
     z, y = (jnp.asarray(each) for each in problem.inputs())
-    value_and_grad = jax.jit(jax.value_and_grad(entropy))
+    value_and_grad = jax.jit(jax.value_and_grad(cross_entropy_of))
 
     def run() -> Any:
         return jax.block_until_ready(value_and_grad(z, y))
 
-    def answers() -> dict[str, Any]:
+    def outputs() -> dict[str, Any]:
         loss, gradient = run()
         return {"loss": float(loss), "gradient": np.asarray(gradient)}
 
-    return Ready(run, answers)
+    return Ready(run, outputs)
 
 
 # ---------------------------------------------------------------------------- convolutions
 
 
-def convolved(x: Any, k: Any, b: Any) -> Any:
+def convolve(x: Any, k: Any, b: Any) -> Any:
     names = ("NCHW", "OIHW", "NCHW")
     out = lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=names)
     return out + b[:, None, None]
 
 
-def pooled(x: Any) -> Any:
+def max_pool(x: Any) -> Any:
     window = (1, 1, 2, 2)
     return lax.reduce_window(x, -jnp.inf, lax.max, window, window, "VALID")
 
@@ -262,9 +262,9 @@ def cnn_step(problem: Images) -> Ready:
 
     def loss(parameters: Any, X: Any, y: Any) -> Any:
         K1, c1, K2, c2, W, b = parameters
-        h = pooled(jax.nn.relu(convolved(X, K1, c1)))
-        h = pooled(jax.nn.relu(convolved(h, K2, c2)))
-        return entropy(h.reshape(len(X), -1) @ W.T + b, y)
+        h = max_pool(jax.nn.relu(convolve(X, K1, c1)))
+        h = max_pool(jax.nn.relu(convolve(h, K2, c2)))
+        return cross_entropy_of(h.reshape(len(X), -1) @ W.T + b, y)
 
     value_and_grad = jax.jit(jax.value_and_grad(loss))
 
@@ -280,9 +280,9 @@ def cnn_step(problem: Images) -> Ready:
 
     def gradients() -> tuple[float, Arrays]:
         value, found = value_and_grad(parameters, *problem.batches[0])
-        return float(value), numpy(found)
+        return float(value), to_numpy(found)
 
-    return trained(run, lambda: numpy(parameters), gradients)
+    return prepare_training(run, lambda: to_numpy(parameters), gradients)
 
 
 @implements("conv2d", NAME)
@@ -291,26 +291,26 @@ def conv2d(problem: Layer) -> Ready:
 
     @jax.jit
     def forward_and_backward(g: Any, *inputs: Any) -> Any:
-        out, pull = jax.vjp(convolved, *inputs)
+        out, pull = jax.vjp(convolve, *inputs)
         return out, *pull(g)
 
     def run() -> Any:
         return jax.block_until_ready(forward_and_backward(g, *inputs))
 
-    return Ready(run, lambda: layer_answers(*numpy(run())))
+    return Ready(run, lambda: layer_outputs(*to_numpy(run())))
 
 
 @implements("max_pool2d", NAME)
 def max_pool2d(problem: Layer) -> Ready:
     x, _, _, g = (jnp.asarray(array) for array in problem.inputs())
-    g = pooled(g)
+    g = max_pool(g)
 
     @jax.jit
     def forward_and_backward(g: Any, x: Any) -> Any:
-        out, pull = jax.vjp(pooled, x)
+        out, pull = jax.vjp(max_pool, x)
         return out, *pull(g)
 
     def run() -> Any:
         return jax.block_until_ready(forward_and_backward(g, x))
 
-    return Ready(run, lambda: layer_answers(*numpy(run())))
+    return Ready(run, lambda: layer_outputs(*to_numpy(run())))

@@ -1,4 +1,4 @@
-"""MyGrad, with its memory guard off, as its manual advises where speed matters."""
+"""MyGrad with its memory guard off, as its manual advises for speed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mygrad.nnet.layers import conv_nd, max_pool
 from mygrad.nnet.losses import softmax_crossentropy
 
 from benchmarks.harness import Ready, implements
-from benchmarks.implementations.by_hand import OPTIMIZERS, layer_answers
+from benchmarks.implementations.by_hand import OPTIMIZERS, layer_outputs
 from benchmarks.problems import (
     Arrays,
     Digits,
@@ -20,8 +20,8 @@ from benchmarks.problems import (
     Rows,
     SmallOps,
     Training,
-    trained,
-    whole_training,
+    prepare_training,
+    prepare_whole_training,
 )
 
 NAME = "MyGrad"
@@ -29,7 +29,7 @@ NAME = "MyGrad"
 mg.turn_memory_guarding_off()
 
 
-def tensors(arrays: Arrays) -> list[Any]:
+def make_tensors(arrays: Arrays) -> list[Any]:
     return [mg.tensor(array) for array in arrays]
 
 
@@ -37,10 +37,10 @@ def tensors(arrays: Arrays) -> list[Any]:
 
 
 class Perceptron:
-    """MyGrad has no layers' parameters of its own, and no optimisers: these are by hand."""
+    """MyGrad has no optimisers, and no parameters of layers: these are by hand."""
 
     def __init__(self, training: Training) -> None:
-        self.parameters = tensors([p.T.copy() for p in training.parameters()])
+        self.parameters = make_tensors([p.T.copy() for p in training.parameters()])
         self.activation = {"tanh": mg.tanh, "relu": relu}[training.activation]
         self.optimizer = OPTIMIZERS[training.optimizer](
             [p.data for p in self.parameters], training.lr
@@ -70,7 +70,7 @@ def training_step(training: Training) -> Ready:
         loss.backward()
         return loss.item(), [p.grad.T for p in model.parameters]
 
-    return trained(
+    return prepare_training(
         lambda: model.step(*next(batches)).item(),
         lambda: [p.data.T for p in model.parameters],
         gradients,
@@ -89,7 +89,7 @@ def digits(problem: Digits) -> Ready:
         with mg.no_autodiff:
             return model.logits(problem.test[0]).data
 
-    return whole_training(run, problem.test)
+    return prepare_whole_training(run, problem.test)
 
 
 # ---------------------------------------------------------------------------- small operations
@@ -97,7 +97,7 @@ def digits(problem: Digits) -> Ready:
 
 @implements("small ops", NAME)
 def small_ops(problem: SmallOps) -> Ready:
-    x, w, b = tensors(problem.inputs())
+    x, w, b = make_tensors(problem.inputs())
 
     def run() -> tuple[float, Arrays]:
         h = x
@@ -129,20 +129,20 @@ def cross_entropy(problem: Rows) -> Ready:
 # ---------------------------------------------------------------------------- convolutions
 
 
-def convolved(x: Any, k: Any, b: Any) -> Any:
+def convolve(x: Any, k: Any, b: Any) -> Any:
     return conv_nd(x, k, stride=1, padding=1) + b[:, None, None]
 
 
 @implements("cnn step", NAME)
 def cnn_step(problem: Images) -> Ready:
-    parameters = tensors(problem.parameters())
+    parameters = make_tensors(problem.parameters())
     optimizer = OPTIMIZERS["SGD"]([p.data for p in parameters], problem.lr)
     batches = problem.turns()
 
     def loss_of(X: np.ndarray, y: np.ndarray) -> Any:
         K1, c1, K2, c2, W, b = parameters
-        h = max_pool(relu(convolved(X, K1, c1)), (2, 2), 2)
-        h = max_pool(relu(convolved(h, K2, c2)), (2, 2), 2)
+        h = max_pool(relu(convolve(X, K1, c1)), (2, 2), 2)
+        h = max_pool(relu(convolve(h, K2, c2)), (2, 2), 2)
         return softmax_crossentropy(mg.matmul(h.reshape(len(X), -1), W.T) + b, y)
 
     def run() -> float:
@@ -156,26 +156,26 @@ def cnn_step(problem: Images) -> Ready:
         loss.backward()
         return loss.item(), [p.grad for p in parameters]
 
-    return trained(run, lambda: [p.data for p in parameters], gradients)
+    return prepare_training(run, lambda: [p.data for p in parameters], gradients)
 
 
 @implements("conv2d", NAME)
 def conv2d(problem: Layer) -> Ready:
     *inputs, g = problem.inputs()
-    x, k, b = tensors(inputs)
+    x, k, b = make_tensors(inputs)
 
     def run() -> Any:
-        out = convolved(x, k, b)
+        out = convolve(x, k, b)
         out.backward(g)
         return out.data, x.grad, k.grad, b.grad
 
-    return Ready(run, lambda: layer_answers(*run()))
+    return Ready(run, lambda: layer_outputs(*run()))
 
 
 @implements("max_pool2d", NAME)
 def max_pool2d(problem: Layer) -> Ready:
     images, _, _, upstream = problem.inputs()
-    (x,) = tensors([images])
+    (x,) = make_tensors([images])
     g = max_pool(upstream, (2, 2), 2).data
 
     def run() -> Any:
@@ -183,4 +183,4 @@ def max_pool2d(problem: Layer) -> Ready:
         out.backward(g)
         return out.data, x.grad
 
-    return Ready(run, lambda: layer_answers(*run()))
+    return Ready(run, lambda: layer_outputs(*run()))

@@ -1,4 +1,4 @@
-"""NumPy by hand without compromise, as the limit: every array made once and written to again."""
+"""NumPy by hand with every array allocated once and reused: the limit of what NumPy can do."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from benchmarks.problems import (
     Rows,
     SmallOps,
     Training,
-    trained,
-    whole_training,
+    prepare_training,
+    prepare_whole_training,
 )
 
 NAME = "NumPy by hand, preallocated"
@@ -27,9 +27,9 @@ NAME = "NumPy by hand, preallocated"
 class Perceptron:
     """Features first: a batch is a matrix with a column for each row of the data.
 
-    Weights and bias of a layer are one matrix (out, in + 1), for inputs with a last feature that
-    is always 1: so neither the bias nor its gradient costs a call. All matrices are views of one
-    vector, and so are all gradients: the optimiser has one array to care for.
+    Weights and bias of a layer are one matrix (out, in + 1), and the last input feature is always
+    1, so neither the bias nor its gradient costs a call. All matrices are views of one vector, and
+    so are all gradients, so the optimiser updates one array.
     """
 
     def __init__(self, training: Training, batch_size: int) -> None:
@@ -45,18 +45,18 @@ class Perceptron:
             A[:, :-1], A[:, -1] = weight, bias
         self.tanh = training.activation == "tanh"
         n = batch_size
-        # The inputs of each layer, with the last feature 1; what precedes them, without it.
+        # The inputs of each layer, with the last feature 1; the hidden values, without it.
         self.inputs = [np.ones((size + 1, n), np.float32) for size in sizes[:-1]]
         self.h = [matrix[:-1] for matrix in self.inputs]
         self.dh = [np.empty((size, n), np.float32) for size in sizes[:-1]]
         self.slope = [np.empty((size, n), np.float32) for size in sizes[:-1]]
         self.z, self.p, self.share = (np.empty((sizes[-1], n), np.float32) for _ in range(3))
         self.row, self.ones = np.empty(n, np.float32), np.ones(n, np.float32)
-        # Sums are products with vectors; with n for ones, they come multiplied by n.
+        # Sums are products with a vector of ones; with n for 1 they are multiplied by n.
         self.ns = np.full(sizes[-1], n, np.float32)
         self.shares = np.eye(sizes[-1], dtype=np.float32) / np.float32(n)
         self.n = n
-        # 0-d arrays: a Python number is made into one at every call.
+        # 0-d arrays, as a Python number would be converted at every call.
         self.one, self.zero = np.array(1, np.float32), np.array(0, np.float32)
 
     def matrices(self, vector: np.ndarray) -> Arrays:
@@ -70,7 +70,7 @@ class Perceptron:
         return [part for A in self.matrices(vector) for part in (A[:, :-1], A[:, -1])]
 
     def loss(self, X: np.ndarray, y: np.ndarray) -> float:
-        """The loss; its gradient is then in `g`."""
+        """Returns the loss and writes its gradient to `g`."""
         A1, A2, A3 = self.A
         dA1, dA2, dA3 = self.dA
         x, i1, i2 = self.inputs
@@ -179,7 +179,7 @@ def training_step(training: Training) -> Ready:
     def gradients() -> tuple[float, Arrays]:
         return model.loss(*training.batches[0]), [g.copy() for g in model.parts(model.g)]
 
-    return trained(run, lambda: model.parts(model.w), gradients)
+    return prepare_training(run, lambda: model.parts(model.w), gradients)
 
 
 @implements("digits", NAME)
@@ -202,20 +202,20 @@ def digits(problem: Digits) -> Ready:
             h = h if last else np.maximum(h, 0)
         return h
 
-    return whole_training(run, problem.test)
+    return prepare_whole_training(run, problem.test)
 
 
 @implements("small ops", NAME)
 def small_ops(problem: SmallOps) -> Ready:
     x, w, b = problem.inputs()
-    kept = list(np.empty((problem.rounds, 8), np.float32))
+    tanhs = list(np.empty((problem.rounds, 8), np.float32))
     h, g, dw, db, scratch = (np.empty(8, np.float32) for _ in range(5))
     one = np.array(1, np.float32)
 
     def run() -> tuple[Any, Arrays]:
         tanh, add, subtract, multiply = np.tanh, np.add, np.subtract, np.multiply
         h[...] = x
-        for t in kept:
+        for t in tanhs:
             tanh(h, t)
             multiply(t, w, h)
             add(h, b, h)
@@ -223,7 +223,7 @@ def small_ops(problem: SmallOps) -> Ready:
         g.fill(1)
         dw.fill(0)
         db.fill(0)
-        for t in reversed(kept):
+        for t in reversed(tanhs):
             add(db, g, db)
             multiply(g, t, scratch)
             add(dw, scratch, dw)
@@ -238,7 +238,7 @@ def small_ops(problem: SmallOps) -> Ready:
 
 @implements("cross-entropy", NAME)
 def cross_entropy(problem: Rows) -> Ready:
-    """In blocks of rows that fit the cache, each finished before the next is begun.
+    """One block of rows after another, each small enough for the cache.
 
     The maximum is subtracted only where an exponential could otherwise overflow or vanish.
     """
@@ -247,7 +247,7 @@ def cross_entropy(problem: Rows) -> Ready:
     dz = np.empty_like(z)
     block = min(n, max(1, 2**18 // classes))
     starts, row = np.arange(block) * classes, np.empty((block, 1), np.float32)
-    # Sums are products with vectors; with n for ones, they come multiplied by n.
+    # Sums are products with a vector of ones; with n for 1 they are multiplied by n.
     ns, ones = np.full((classes, 1), n, np.float32), np.ones(block, np.float32)
     share = np.array(1 / n, np.float32)
 

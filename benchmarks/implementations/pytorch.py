@@ -1,4 +1,4 @@
-"""PyTorch on the CPU: eager, and a whole step under `torch.compile` where there is a compiler."""
+"""PyTorch on the CPU: eager, and a whole step by `torch.compile` if there is a C++ compiler."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.harness import THREADS, Ready, Unavailable, implements
-from benchmarks.implementations.by_hand import layer_answers
+from benchmarks.implementations.by_hand import layer_outputs
 from benchmarks.problems import (
     BETA1,
     BETA2,
@@ -24,8 +24,8 @@ from benchmarks.problems import (
     Rows,
     SmallOps,
     Training,
-    trained,
-    whole_training,
+    prepare_training,
+    prepare_whole_training,
 )
 
 EAGER, COMPILED = "PyTorch", "torch.compile"
@@ -33,17 +33,17 @@ EAGER, COMPILED = "PyTorch", "torch.compile"
 torch.set_num_threads(THREADS)
 
 
-def compiled(function: Any) -> Any:
+def compile_or_skip(function: Any) -> Any:
     if not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")):
         raise Unavailable("torch.compile needs a C++ compiler")
     return torch.compile(function, fullgraph=True, dynamic=False)
 
 
-def leaves(arrays: Arrays) -> list[torch.Tensor]:
+def make_leaves(arrays: Arrays) -> list[torch.Tensor]:
     return [torch.tensor(array, requires_grad=True) for array in arrays]
 
 
-def numpy(tensors: Any) -> Arrays:
+def to_numpy(tensors: Any) -> Arrays:
     return [tensor.detach().numpy() for tensor in tensors]
 
 
@@ -66,7 +66,7 @@ class MLP(torch.nn.Sequential):
                 parameter.copy_(torch.from_numpy(value))
 
 
-def optimizer_of(training: Training, model: MLP) -> Any:
+def make_optimizer(training: Training, model: MLP) -> Any:
     return getattr(torch.optim, training.optimizer)(model.parameters(), lr=training.lr)
 
 
@@ -74,7 +74,7 @@ def optimizer_of(training: Training, model: MLP) -> Any:
 def training_step(training: Training) -> Ready:
     model = MLP(training)
     parameters = list(model.parameters())
-    optimizer = optimizer_of(training, model)
+    optimizer = make_optimizer(training, model)
     batches = training.turns(torch.from_numpy)
 
     def run() -> float:
@@ -88,16 +88,16 @@ def training_step(training: Training) -> Ready:
     def gradients() -> tuple[float, Arrays]:
         X, y = map(torch.from_numpy, training.batches[0])
         loss = F.cross_entropy(model(X), y)
-        return loss.item(), numpy(torch.autograd.grad(loss, parameters))
+        return loss.item(), to_numpy(torch.autograd.grad(loss, parameters))
 
-    return trained(run, lambda: numpy(parameters), gradients)
+    return prepare_training(run, lambda: to_numpy(parameters), gradients)
 
 
-def compiled_step(training: Training) -> Any:
-    """Forward, backward and update as one compiled function, which gives the loss.
+def make_compiled_step(training: Training) -> Any:
+    """Forward, backward and update as one compiled function, which returns the loss.
 
-    By functions of parameters, as the compiler traces no `loss.backward()`. The parameters and the
-    optimiser's state are changed in place.
+    It is a function of the parameters, as the compiler does not trace `loss.backward()`. Parameters
+    and optimiser state are updated in place.
     """
     activation = {"tanh": torch.tanh, "relu": torch.relu}[training.activation]
 
@@ -121,10 +121,10 @@ def compiled_step(training: Training) -> Any:
             w.sub_(rate * m / (torch.sqrt(v) * unbias + EPSILON))
         return loss
 
-    return compiled(step)
+    return compile_or_skip(step)
 
 
-def start(training: Training) -> Any:
+def make_state(training: Training) -> Any:
     """Parameters, and Adam's t, m and v."""
     parameters = [torch.from_numpy(p) for p in training.parameters()]
     ms, vs = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
@@ -133,15 +133,15 @@ def start(training: Training) -> Any:
 
 @implements("training step", COMPILED)
 def compiled_training_step(training: Training) -> Ready:
-    step = compiled_step(training)
-    parameters, *state = start(training)
+    step = make_compiled_step(training)
+    parameters, *state = make_state(training)
     batches = training.turns(torch.from_numpy)
 
     def run() -> float:
         X, y = next(batches)
         return step(parameters, *state, X, y).item()
 
-    return trained(run, lambda: numpy(parameters))
+    return prepare_training(run, lambda: to_numpy(parameters))
 
 
 @implements("digits", EAGER)
@@ -150,7 +150,7 @@ def digits(problem: Digits) -> Ready:
 
     def run() -> np.ndarray:
         model = MLP(problem.training)
-        optimizer = optimizer_of(problem.training, model)
+        optimizer = make_optimizer(problem.training, model)
         for order in problem.orders():
             for rows in problem.rows_of(order):
                 rows = torch.from_numpy(rows)
@@ -161,17 +161,17 @@ def digits(problem: Digits) -> Ready:
         with torch.no_grad():
             return model(torch.from_numpy(problem.test[0])).numpy()
 
-    return whole_training(run, problem.test)
+    return prepare_whole_training(run, problem.test)
 
 
 @implements("digits", COMPILED)
 def compiled_digits(problem: Digits) -> Ready:
     X, y = map(torch.from_numpy, problem.train)
-    step = compiled_step(problem.training)
+    step = make_compiled_step(problem.training)
     model = MLP(problem.training)
 
     def run() -> np.ndarray:
-        parameters, *state = start(problem.training)
+        parameters, *state = make_state(problem.training)
         for order in problem.orders():
             for rows in problem.rows_of(order):
                 rows = torch.from_numpy(rows)
@@ -181,12 +181,12 @@ def compiled_digits(problem: Digits) -> Ready:
             test = torch.from_numpy(problem.test[0])
             return torch.func.functional_call(model, named, (test,)).numpy()
 
-    return whole_training(run, problem.test)
+    return prepare_whole_training(run, problem.test)
 
 
 @implements("Hessian-vector product", EAGER)
 def hessian_vector_product(problem: Curvature) -> Ready:
-    """The gradient of the gradient's product with v."""
+    """The gradient of the product of the gradient with v."""
     model = MLP(problem.training)
     parameters = list(model.parameters())
     direction = [torch.from_numpy(v) for v in problem.direction()]
@@ -197,7 +197,7 @@ def hessian_vector_product(problem: Curvature) -> Ready:
         gradients = torch.autograd.grad(loss, parameters, create_graph=True)
         return torch.autograd.grad(gradients, parameters, grad_outputs=direction)
 
-    return Ready(run, lambda: {"product": numpy(run())})
+    return Ready(run, lambda: {"product": to_numpy(run())})
 
 
 # ---------------------------------------------------------------------------- small operations
@@ -205,7 +205,7 @@ def hessian_vector_product(problem: Curvature) -> Ready:
 
 @implements("small ops", EAGER)
 def small_ops(problem: SmallOps) -> Ready:
-    x, w, b = leaves(problem.inputs())
+    x, w, b = make_leaves(problem.inputs())
 
     def run() -> tuple[float, Any]:
         x.grad = w.grad = b.grad = None
@@ -216,11 +216,11 @@ def small_ops(problem: SmallOps) -> Ready:
         total.backward()
         return total.item(), [x.grad, w.grad, b.grad]
 
-    def answers() -> dict[str, Any]:
+    def outputs() -> dict[str, Any]:
         value, gradient = run()
-        return {"value": value, "gradient": numpy(gradient)}
+        return {"value": value, "gradient": to_numpy(gradient)}
 
-    return Ready(run, answers)
+    return Ready(run, outputs)
 
 
 # ---------------------------------------------------------------------------- cross-entropy
@@ -278,9 +278,9 @@ def cnn_step(problem: Images) -> Ready:
     def gradients() -> tuple[float, Arrays]:
         X, y = map(torch.from_numpy, problem.batches[0])
         loss = F.cross_entropy(model(X), y)
-        return loss.item(), numpy(torch.autograd.grad(loss, parameters))
+        return loss.item(), to_numpy(torch.autograd.grad(loss, parameters))
 
-    return trained(run, lambda: numpy(parameters), gradients)
+    return prepare_training(run, lambda: to_numpy(parameters), gradients)
 
 
 @implements("cnn step", COMPILED)
@@ -294,23 +294,23 @@ def compiled_cnn_step(problem: Images) -> Ready:
         h = F.max_pool2d(F.relu(F.conv2d(h, K2, c2, padding=1)), 2)
         return F.cross_entropy(F.linear(h.flatten(1), W, b), y)
 
-    @compiled
+    @compile_or_skip
     def step(parameters: Any, X: Any, y: Any) -> Any:
         gradients, loss = torch.func.grad_and_value(loss_of)(parameters, X, y)
         for w, g in zip(parameters, gradients, strict=True):
             w.sub_(problem.lr * g)
         return loss
 
-    return trained(
+    return prepare_training(
         lambda: step(parameters, *next(batches)).item(),
-        lambda: numpy(parameters),
+        lambda: to_numpy(parameters),
     )
 
 
 @implements("conv2d", EAGER)
 def conv2d(problem: Layer) -> Ready:
     *inputs, upstream = problem.inputs()
-    x, k, b = leaves(inputs)
+    x, k, b = make_leaves(inputs)
     g = torch.from_numpy(upstream)
 
     def run() -> Any:
@@ -319,13 +319,13 @@ def conv2d(problem: Layer) -> Ready:
         out.backward(g)
         return out, x.grad, k.grad, b.grad
 
-    return Ready(run, lambda: layer_answers(*numpy(run())))
+    return Ready(run, lambda: layer_outputs(*to_numpy(run())))
 
 
 @implements("max_pool2d", EAGER)
 def max_pool2d(problem: Layer) -> Ready:
     images, _, _, upstream = problem.inputs()
-    (x,) = leaves([images])
+    (x,) = make_leaves([images])
     g = F.max_pool2d(torch.from_numpy(upstream), 2)
 
     def run() -> Any:
@@ -334,4 +334,4 @@ def max_pool2d(problem: Layer) -> Ready:
         out.backward(g)
         return out, x.grad
 
-    return Ready(run, lambda: layer_answers(*numpy(run())))
+    return Ready(run, lambda: layer_outputs(*to_numpy(run())))

@@ -1,4 +1,4 @@
-"""scikit-learn's MLPClassifier: it shows no gradients, so its steps are what is compared."""
+"""scikit-learn's MLPClassifier: it shows no gradients, so only its steps are compared."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from benchmarks.harness import Ready, Unavailable, implements
-from benchmarks.problems import Arrays, Digits, Training, trained, whole_training
+from benchmarks.problems import Arrays, Digits, Training, prepare_training, prepare_whole_training
 
 NAME = "scikit-learn"
 
@@ -30,7 +30,7 @@ def classifier(training: Training, classes: np.ndarray) -> Any:
         nesterovs_momentum=False,
         shuffle=False,
     )
-    model.partial_fit(X, y, classes=classes)  # makes the arrays, and the optimiser for them
+    model.partial_fit(X, y, classes=classes)  # creates the arrays and the optimiser
     given = training.parameters()
     for array, weight in zip(model.coefs_, given[::2], strict=True):
         array[...] = weight.T
@@ -60,9 +60,9 @@ def training_step(training: Training) -> Ready:
         return [array for weight, bias in pairs for array in (weight.T, bias)]
 
     if training.optimizer == "Adam":
-        # Its ε stands beside √v, not √v̂, which shows where gradients are tiny: not in the losses.
+        # It adds ε to √v instead of √v̂, which matters where gradients are tiny, not in the losses.
         return Ready(run, lambda: {"loss of three steps": [run() for _ in range(3)]})
-    return trained(run, parameters)
+    return prepare_training(run, parameters)
 
 
 @implements("digits", NAME)
@@ -83,4 +83,4 @@ def digits(problem: Digits) -> Ready:
         model.fit(X, y)
         return model.predict_proba(problem.test[0])
 
-    return whole_training(run, problem.test)
+    return prepare_whole_training(run, problem.test)

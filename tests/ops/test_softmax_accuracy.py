@@ -7,11 +7,11 @@ import pytest
 import microgradx as mg
 from benchmarks.accuracy import (
     QUANTITIES,
+    compute_by_microgradx,
     errors_in_ulps,
-    exact,
+    exact_quantities,
     largest_errors,
-    of_microgradx,
-    rows,
+    logit_rows,
 )
 
 BOUNDS = {"logsumexp": 1, "log_softmax": 2, "softmax": 4, "loss": 2, "gradient": 6}
@@ -20,7 +20,7 @@ BOUNDS = {"logsumexp": 1, "log_softmax": 2, "softmax": 4, "loss": 2, "gradient":
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_errors_are_within_few_units_in_the_last_place(dtype, seed):
-    worst = largest_errors(of_microgradx, dtype, seed, repeats=3)
+    worst = largest_errors(compute_by_microgradx, dtype, seed, repeats=3)
     assert set(BOUNDS) == set(QUANTITIES)
     assert len({kind for kind, _ in worst}) == 8
     too_large = {at: error for at, error in worst.items() if error > BOUNDS[at[1]]}
@@ -29,8 +29,8 @@ def test_errors_are_within_few_units_in_the_last_place(dtype, seed):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_gradient_row_sums_to_zero(dtype):
-    for kind, z, label in rows(dtype, seed=2, repeats=3):
-        gradient = of_microgradx(z, label)["gradient"][0]
+    for kind, z, label in logit_rows(dtype, seed=2, repeats=3):
+        gradient = compute_by_microgradx(z, label)["gradient"][0]
         with mpmath.workdps(60):
             total = abs(mpmath.fsum(mpmath.mpf(float(each)) for each in gradient))
             unit = mpmath.mpf(float(np.spacing(np.max(np.abs(gradient)))))
@@ -95,10 +95,10 @@ def test_sigmoid_and_softplus_do_not_overflow():
 def test_a_temperature_costs_no_digits_in_float32(temperature):
     dtype = np.float32
     temperature = float(dtype(temperature))
-    for kind, z, label in rows(dtype, seed=3, repeats=2):
+    for kind, z, label in logit_rows(dtype, seed=3, repeats=2):
         if kind in ("near the largest float", "spread over 1e4"):
             continue
-        true = exact(z, label, temperature)
+        true = exact_quantities(z, label, temperature)
         for name, f in (("softmax", mg.softmax), ("log_softmax", mg.log_softmax)):
             computed = f(z, temperature=temperature)
             assert errors_in_ulps(computed, true[name], dtype) <= BOUNDS[name], (kind, name)

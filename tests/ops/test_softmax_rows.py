@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import microgradx as mg
-from benchmarks.accuracy import errors_in_ulps, exact, rows
+from benchmarks.accuracy import errors_in_ulps, exact_quantities, logit_rows
 from microgradx.common import threads
 from microgradx.ops import softmax_rows
 
@@ -188,7 +188,7 @@ def test_rows_that_exponentials_as_they_are_would_ruin_are_shifted(
         for name, row, loss, grad in zip(EXTREME, z, losses, gradient, strict=True):
             expected_loss, expected = shifted_only(row[None], [label])
             if np.all(np.isfinite(row)):
-                true = exact(row, label)
+                true = exact_quantities(row, label)
                 assert errors_in_ulps(loss, true["loss"], dtype) <= 3, (name, label)
                 assert errors_in_ulps(grad, true["gradient"], dtype) <= 6, (name, label)
             else:
@@ -204,7 +204,7 @@ def test_weights_of_any_size_leave_the_gradient_its_digits(in_blocks, monkeypatc
     _, gradient = loss_and_gradient(z, labels, weight=np.full(3, weight), reduction="sum")
     for row, label, grad in zip(z, labels, gradient, strict=True):
         factor = mpmath.mpf(float(np.float32(weight)))
-        true = [factor * value for value in exact(row, label)["gradient"]]
+        true = [factor * value for value in exact_quantities(row, label)["gradient"]]
         assert errors_in_ulps(grad, true, np.float32) <= 7
 
 
@@ -245,8 +245,8 @@ def test_large_arrays_are_nearly_as_exact_as_small_ones(in_blocks, monkeypatch, 
     # float32's own exponentials, as NumPy computes them, are up to 2.5 units off, and one of them
     # may be nearly all of a loss.
     monkeypatch.setattr(softmax_rows, "FEW_CLASSES", 1)
-    for kind, z, label in rows(dtype, seed=4, repeats=2):
-        true = exact(z, label)
+    for kind, z, label in logit_rows(dtype, seed=4, repeats=2):
+        true = exact_quantities(z, label)
         loss, gradient = loss_and_gradient(z[None], np.array([label]))
         assert errors_in_ulps(loss, true["loss"], dtype) <= {np.float32: 3, np.float64: 2}[dtype], (
             kind

@@ -9,7 +9,7 @@ import numpy as np
 
 import microgradx as mg
 from benchmarks.harness import THREADS, Ready, Unavailable, implements
-from benchmarks.implementations.by_hand import layer_answers
+from benchmarks.implementations.by_hand import layer_outputs
 from benchmarks.problems import (
     Arrays,
     Curvature,
@@ -19,8 +19,8 @@ from benchmarks.problems import (
     Rows,
     SmallOps,
     Training,
-    trained,
-    whole_training,
+    prepare_training,
+    prepare_whole_training,
 )
 from microgradx.nn import functional as F
 
@@ -30,7 +30,7 @@ if hasattr(mg, "set_num_threads"):
     mg.set_num_threads(THREADS)
 
 
-def compiled(*args: Any) -> Any:
+def compile_or_skip(*args: Any) -> Any:
     if not hasattr(mg, "compile"):
         raise Unavailable("microgradx has no compile")
     return mg.compile(*args)
@@ -41,7 +41,7 @@ def set_parameters(model: Any, values: Arrays) -> None:
         parameter.data = value
 
 
-def gradients_of(loss: Any, parameters: list[Any]) -> tuple[float, Arrays]:
+def loss_and_gradients(loss: Any, parameters: list[Any]) -> tuple[float, Arrays]:
     return loss.item(), list(mg.autograd.grad(loss, parameters))
 
 
@@ -71,23 +71,23 @@ def training_step(training: Training) -> Ready:
 
     def gradients() -> tuple[float, Arrays]:
         X, y = training.batches[0]
-        return gradients_of(mg.cross_entropy(model(X), y), parameters)
+        return loss_and_gradients(mg.cross_entropy(model(X), y), parameters)
 
-    return trained(run, lambda: [p.data for p in parameters], gradients)
+    return prepare_training(run, lambda: [p.data for p in parameters], gradients)
 
 
 @implements("training step", COMPILED)
 def compiled_training_step(training: Training) -> Ready:
     model, optimizer = model_and_optimizer(training)
     parameters = list(model.parameters())
-    step = compiled(model, mg.cross_entropy, optimizer)
+    step = compile_or_skip(model, mg.cross_entropy, optimizer)
     batches = training.turns()
 
     def run() -> float:
         X, y = next(batches)
         return step(X, y)
 
-    return trained(run, lambda: [p.data for p in parameters])
+    return prepare_training(run, lambda: [p.data for p in parameters])
 
 
 @implements("digits", EAGER)
@@ -107,24 +107,24 @@ def digits(problem: Digits) -> Ready:
         with mg.no_grad():
             return model(problem.test[0]).data
 
-    return whole_training(run, problem.test)
+    return prepare_whole_training(run, problem.test)
 
 
 @implements("digits", COMPILED)
 def compiled_digits(problem: Digits) -> Ready:
-    """With the compiling: it is part of every training, and takes no patience."""
+    """Including the compilation, which is part of every training."""
     X, y = problem.train
 
     def run() -> np.ndarray:
         model, optimizer = model_and_optimizer(problem.training)
         generator = np.random.default_rng(2)
-        step = compiled(model, mg.cross_entropy, optimizer)
+        step = compile_or_skip(model, mg.cross_entropy, optimizer)
         for _ in range(problem.epochs):
             step.epoch(X, y, problem.batch_size, generator)
         with mg.no_grad():
             return model(problem.test[0]).data
 
-    return whole_training(run, problem.test)
+    return prepare_whole_training(run, problem.test)
 
 
 # ---------------------------------------------------------------------------- second order
@@ -145,7 +145,7 @@ def hessian_vector_product(problem: Curvature) -> Ready:
 def compiled_hessian_vector_product(problem: Curvature) -> Ready:
     parameters, v = tuple(problem.training.parameters()), tuple(problem.direction())
 
-    @compiled
+    @compile_or_skip
     def product(X: Any, y: Any, parameters: Any, v: Any) -> Any:
         return mg.hvp(functional_loss(X, y), parameters, v)
 
@@ -211,13 +211,13 @@ def compiled_small_ops(problem: SmallOps) -> Ready:
             h = np.tanh(h) * w + b
         return np.sum(h)
 
-    step = compiled(mg.value_and_grad(f, argnums=(0, 1, 2)))
+    step = compile_or_skip(mg.value_and_grad(f, argnums=(0, 1, 2)))
 
-    def answers() -> dict[str, Any]:
+    def outputs() -> dict[str, Any]:
         value, gradients = step(*inputs)
         return {"value": value, "gradient": list(gradients)}
 
-    return Ready(lambda: step(*inputs), answers)
+    return Ready(lambda: step(*inputs), outputs)
 
 
 # ---------------------------------------------------------------------------- cross-entropy
@@ -275,23 +275,23 @@ def cnn_step(problem: Images) -> Ready:
 
     def gradients() -> tuple[float, Arrays]:
         X, y = problem.batches[0]
-        return gradients_of(mg.cross_entropy(model(X), y), parameters)
+        return loss_and_gradients(mg.cross_entropy(model(X), y), parameters)
 
-    return trained(run, lambda: [p.data for p in parameters], gradients)
+    return prepare_training(run, lambda: [p.data for p in parameters], gradients)
 
 
 @implements("cnn step", COMPILED)
 def compiled_cnn_step(problem: Images) -> Ready:
     model = Net(problem)
     parameters = list(model.parameters())
-    step = compiled(model, mg.cross_entropy, mg.optim.SGD(parameters, lr=problem.lr))
+    step = compile_or_skip(model, mg.cross_entropy, mg.optim.SGD(parameters, lr=problem.lr))
     batches = problem.turns()
 
     def run() -> float:
         X, y = next(batches)
         return step(X, y)
 
-    return trained(run, lambda: [p.data for p in parameters])
+    return prepare_training(run, lambda: [p.data for p in parameters])
 
 
 @implements("conv2d", EAGER)
@@ -305,7 +305,7 @@ def conv2d(problem: Layer) -> Ready:
         out.backward(g)
         return out.data, x.grad, k.grad, b.grad
 
-    return Ready(run, lambda: layer_answers(*run()))
+    return Ready(run, lambda: layer_outputs(*run()))
 
 
 @implements("max_pool2d", EAGER)
@@ -320,4 +320,4 @@ def max_pool2d(problem: Layer) -> Ready:
         out.backward(g)
         return out.data, x.grad
 
-    return Ready(run, lambda: layer_answers(*run()))
+    return Ready(run, lambda: layer_outputs(*run()))
