@@ -65,11 +65,8 @@ def softmax(x: Any, axis: int = -1, temperature: Any = 1.0, *, fused: bool = Tru
     >>> softmax([2.0, 1.0, 0.1])
     array([0.65900114, 0.24243297, 0.09856589])
     """
-    x = as_floats(x)
-    y = _check_temperature(temperature, x)
-    if fused:
-        return Softmax(axis)(x) if y is None else Softmax(axis)(x, y)
-    return textbook.softmax(x, axis, y)
+    x, *y = _check_temperature(x, temperature)
+    return Softmax(axis)(x, *y) if fused else textbook.softmax(x, axis, *y)
 
 
 @implements("log_softmax")
@@ -82,11 +79,8 @@ def log_softmax(x: Any, axis: int = -1, temperature: Any = 1.0, *, fused: bool =
     >>> log_softmax([2.0, 1.0, 0.1])
     array([-0.41703002, -1.41703002, -2.31703002])
     """
-    x = as_floats(x)
-    y = _check_temperature(temperature, x)
-    if fused:
-        return LogSoftmax(axis)(x) if y is None else LogSoftmax(axis)(x, y)
-    return textbook.log_softmax(x, axis, y)
+    x, *y = _check_temperature(x, temperature)
+    return LogSoftmax(axis)(x, *y) if fused else textbook.log_softmax(x, axis, *y)
 
 
 @implements("logsumexp")
@@ -101,10 +95,11 @@ def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     return LogSumExp(axis, keepdims)(as_floats(x))
 
 
-def _check_temperature(temperature: Any, x: Any) -> Any:
-    """The temperature in the dtype of the logits; None if it changes nothing."""
+def _check_temperature(x: Any, temperature: Any) -> tuple[Any, ...]:
+    """Logits as floats, and the temperature in their dtype; without it if it changes nothing."""
+    x = as_floats(x)
     if type(temperature) is float and temperature == 1.0:
-        return None
+        return (x,)
     values = as_array(unwrap(temperature))
     with np.errstate(over="ignore"):
         cast = values.astype(x.dtype)
@@ -113,7 +108,7 @@ def _check_temperature(temperature: Any, x: Any) -> Any:
             f"temperature must be positive in {x.dtype}, not {values}; in the limit 0 softmax "
             "selects the largest logit: use argmax for that"
         )
-    return temperature if isinstance(temperature, Tensor) else cast
+    return x, temperature if isinstance(temperature, Tensor) else cast
 
 
 # ---------------------------------------------------------------------------- losses

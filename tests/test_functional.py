@@ -57,7 +57,7 @@ def test_fused_softmax_over_any_axes_is_scipys(axis, generator):
         np.testing.assert_allclose(ours, special.logsumexp(x, axis, keepdims=keepdims), rtol=1e-13)
 
 
-def test_the_composition_is_seen_in_the_graph_and_the_fused_op_is_one_node():
+def test_the_graph_shows_the_composition_and_the_fused_op_is_one_node():
     x = mg.Tensor([1.0, 2.0, 3.0], requires_grad=True)
     names = [
         t.op.name for t in mg.engine.reverse_topological_order(mg.softmax(x, fused=False)) if t.op
@@ -139,7 +139,7 @@ def test_label_smoothing_of_the_lesson():
 
 
 def reference(logits, target, weight, smoothing, ignore_index, reduction):
-    """PyTorch's formulas, written out by rows; gives the loss and the gradient at the logits."""
+    """PyTorch's formulas, row by row: the loss, and its gradient at the logits."""
     n, classes = logits.shape
     w = np.ones(classes) if weight is None else weight
     log_p = special.log_softmax(logits, axis=1)
@@ -447,7 +447,7 @@ def test_giving_probabilities_for_logits_warns_once_at_the_callers_line(make):
 
 
 def test_the_loss_of_probabilities_given_for_logits_cannot_fall_far():
-    # -ln(e / (e + C - 1)) for C = 3, the floor that the warning speaks of.
+    # -ln(e / (e + C - 1)) for C = 3, the lower bound that the warning mentions.
     assert round(float(mg.cross_entropy([[1.0, 0.0, 0.0]], [0])), 4) == 0.5514
 
 
@@ -482,7 +482,7 @@ def test_integer_logits_are_taken_as_floats():
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
-def test_an_ignored_row_counts_for_nothing_even_if_it_is_nan(label_smoothing):
+def test_a_row_is_ignored_even_if_it_is_nan(label_smoothing):
     z = mg.Tensor([[1.0, 2.0], [np.nan, np.inf]], requires_grad=True)
     alone = mg.Tensor([[1.0, 2.0]], requires_grad=True)
     loss = mg.cross_entropy(z, [0, -1], ignore_index=-1, label_smoothing=label_smoothing)
@@ -495,12 +495,12 @@ def test_an_ignored_row_counts_for_nothing_even_if_it_is_nan(label_smoothing):
 
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("target", [np.ones((2, 3)), [[2.0, -1.0, 0.0]] * 2, 255.0 * np.eye(2, 3)])
-def test_targets_that_are_no_probabilities_are_refused(target, fused):
+def test_targets_that_are_not_probabilities_are_refused(target, fused):
     with pytest.raises(ValueError, match=r"row 0 of the target.* does not hold probabilities"):
         mg.cross_entropy(np.zeros((2, 3)), target, fused=fused)
 
 
-def test_rows_of_zeros_count_for_nothing():
+def test_rows_of_zeros_are_ignored():
     target = [[0.0, 1.0], [0.0, 0.0]]
     losses = mg.cross_entropy(np.zeros((2, 2)), target, reduction="none")
     np.testing.assert_array_equal(losses, [np.log(2), 0])

@@ -1,4 +1,4 @@
-"""Arrays that are not NumPy's but speak its protocols: the same rules run on them unchanged."""
+"""Arrays of other libraries that have NumPy's protocols: the same rules run on them."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from microgradx.engine import sweep
 
 
 class Foreign(NDArrayOperatorsMixin):
-    """An array of another library: it has NumPy's protocols, and cannot be made NumPy's unseen.
+    """An array of another library: it has NumPy's protocols, but refuses to become an ndarray.
 
     A rule that leaves the protocols, or would copy from a GPU behind the user's back, fails.
     """
@@ -148,7 +148,7 @@ def test_tensors_keep_other_arrays_as_they_are(convert):
 
 
 @KINDS
-def test_operators_with_other_arrays_are_ours_on_either_side(convert):
+def test_operators_with_other_arrays_make_tensors_on_either_side(convert):
     values_x = np.array([[1.0, 2.0], [3.0, 4.0]])
     array = convert(np.array([[2.0, 1.0], [0.5, 3.0]]))
     for operate in (
