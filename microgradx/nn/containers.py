@@ -42,8 +42,9 @@ class Sequential(Module):
             setattr(self, str(i), layer)
 
     def forward(self, x: Any) -> Any:
-        for layer in self:
-            x = layer(x)
+        for name, layer in vars(self).items():  # a little faster than `for layer in self`
+            if name.isdecimal():
+                x = layer(x)
         return x
 
     def __iter__(self) -> Iterator[Module]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.engine import Tensor
-from microgradx.optim.optimizer import Optimizer, checked
+from microgradx.optim.optimizer import Optimizer, check_setting
 
 __all__ = ["Adam", "AdamW"]
 
@@ -56,9 +56,12 @@ class Adam(Optimizer):
         if np.shape(betas) != (2,):
             raise ValueError(f"betas must be two numbers, such as (0.9, 0.999), not {betas!r}")
         beta1, beta2 = betas
-        self.betas = checked("betas[0]", beta1, below=1), checked("betas[1]", beta2, below=1)
-        self.eps = checked("eps", eps)
-        self.weight_decay = checked("weight_decay", weight_decay)
+        self.betas = (
+            check_setting("betas[0]", beta1, below=1),
+            check_setting("betas[1]", beta2, below=1),
+        )
+        self.eps = check_setting("eps", eps)
+        self.weight_decay = check_setting("weight_decay", weight_decay)
 
     def update(self, w: Array, g: Array, state: dict[str, Any]) -> None:
         if self.weight_decay:

@@ -1,36 +1,38 @@
-"""Parameters side by side in one array, so that one update serves many.
+"""Small parameters in one flat array, so that one update serves them all.
 
-The ten or so functions of NumPy that an update calls take microseconds, on however few numbers.
-An optimiser whose update is elementwise therefore moves its small parameters into one array, of
-which theirs become views, keeps their state in such arrays too, and gives these to `update`, with
-the gradients, which are copied beside one another first. To copy large gradients would take longer
-than it saves, so large parameters are updated one by one, where they are.
+The ten or so NumPy calls of an update take microseconds each, however few numbers they change. An
+optimiser whose update is elementwise therefore moves its small parameters into one flat array, and
+their own arrays become views of it. Their state lies in such arrays too, and their gradients are
+copied into another. Copying a large gradient would take longer than it saves, so large parameters
+are updated one by one, where they are.
 """
 
 from __future__ import annotations
 
-import sys
+import itertools
+import operator
 from collections.abc import Iterable, Sequence
-from sys import getrefcount
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from microgradx.arrays.types import Array
+from microgradx.common.memory import is_unshared
 from microgradx.engine import Tensor
 from microgradx.graph.creation_order import creation_counter
 
-__all__ = ["FlatParameters", "flatten"]
+__all__ = ["FlatParameters", "flatten", "unflatten"]
 
-#: Of more numbers than this a gradient is not worth copying.
-SMALL = 8192
+#: Parameters of more numbers than this are updated one by one.
+MAX_SIZE = 8192
 
 
 class FlatParameters:
-    """Parameters whose arrays are views of one, `values`, in their order, and the state of all.
+    """Parameters whose arrays are, in their order, the views of one flat array, `values`.
 
-    `positions` are those that the parameters have in the optimiser. The arrays in `state` have the
-    shape of `values`; what the optimiser keeps for each parameter are views of them.
+    `positions` are the indices of the parameters in the optimiser. The arrays in `state` have the
+    shape of `values`; the state that the optimiser keeps for each parameter holds views of them.
     """
 
     def __init__(self, parameters: dict[int, Tensor], values: Array) -> None:
@@ -39,142 +41,140 @@ class FlatParameters:
         self.gradients = np.empty_like(values)
         self.state: dict[str, Any] = {}
         self._parameters = list(parameters.values())
-        places = views(self.gradients, self._parameters)
-        self._members = [
-            (p, p.array, place) for p, place in zip(self._parameters, places, strict=True)
-        ]
-        # What the optimiser's state for each parameter was last time.
-        self._published: list[dict[str, Any]] = [{} for _ in parameters]
+        arrays = [parameter.array for parameter in self._parameters]
+        gradients = unflatten(self.gradients, self._parameters)
+        self._members = list(zip(self._parameters, arrays, gradients, strict=True))
+        # The flat arrays of which the parameters' states hold views, and all that these states held
+        # when they were last the same as `state`.
+        self._viewed: dict[str, Array] = {}
+        self._entries: list[Any] = []
 
     def gather(self, states: list[dict[str, Any]]) -> bool:
-        """Copy the gradients beside one another, if all parameters can take this step together.
+        """Copy the gradients into `gradients`, and return whether one update can serve all.
 
-        They can if each has a gradient that fits and has its place in `values` still, and if what
-        the optimiser keeps for them agrees.
+        It can if each parameter has a gradient that fits and is still a view of `values`, and if
+        the states of the parameters agree.
         """
-        for parameter, array, place in self._members:
+        for parameter, array, gradient in self._members:
             g = parameter.grad
             if type(g) is not np.ndarray or g.shape != array.shape or parameter.array is not array:
                 return False
-            place[...] = g
-        return self._agrees(states)
+            gradient[...] = g
+        return self._has_state_of(states)
 
     def is_together(self, states: list[dict[str, Any]]) -> bool:
-        """Whether the parameters lie in `values` still, with states that agree, in `state`."""
-        return all(p.array is array for p, array, _ in self._members) and self._agrees(states)
-
-    def _agrees(self, states: list[dict[str, Any]]) -> bool:
-        return not (self.state or any(states)) or self._is_in_step(states) or self._join(states)
+        """Whether the parameters are still views of `values`, with states that agree."""
+        return all(p.array is array for p, array, _ in self._members) and self._has_state_of(states)
 
     def sync_state(self, states: list[dict[str, Any]]) -> None:
-        """After an update, tell of it the graphs that used the parameters, and their states."""
+        """After an update: mark the parameters as changed, and put the new state into `states`."""
         number = next(creation_counter)
         for parameter in self._parameters:
             parameter.sequence_number = number
         for name, value in self.state.items():
             parts = [value] * len(self.positions)
             if isinstance(value, np.ndarray):
-                if name in self._published[0]:  # as views, which know already
+                if self._viewed.get(name) is value:
                     continue
-                parts = views(value, self._parameters)
-            for position, published, part in zip(
-                self.positions, self._published, parts, strict=True
-            ):
-                states[position][name] = published[name] = part
+                self._viewed[name] = value
+                parts = unflatten(value, self._parameters)
+            for position, part in zip(self.positions, parts, strict=True):
+                states[position][name] = part
+        if self.state:
+            self._entries = self._read_entries(states)
 
-    def _is_in_step(self, states: list[dict[str, Any]]) -> bool:
-        """Whether the states of the parameters still are what was last published."""
-        for position, published in zip(self.positions, self._published, strict=True):
-            state = states[position]
-            if len(state) != len(published):
-                return False
-            for name, part in published.items():
-                if state.get(name) is not part:
-                    return False
-        return True
+    def _read_entries(self, states: list[dict[str, Any]]) -> list[Any]:
+        return [entry for position in self.positions for entry in states[position].values()]
 
-    def _join(self, states: list[dict[str, Any]]) -> bool:
-        """Take over states that somebody has set, if they can be those of parameters in step."""
+    def _has_state_of(self, states: list[dict[str, Any]]) -> bool:
+        """Whether `state` is what the parameters' states are, or can be made of them."""
+        if not (self.state or any(states)):
+            return True
+        entries = self._read_entries(states)
+        is_synced = len(entries) == len(self._entries)
+        return (is_synced and all(map(operator.is_, entries, self._entries))) or self._load(states)
+
+    def _load(self, states: list[dict[str, Any]]) -> bool:
+        """Make `state` of states that somebody has set; False if they do not agree."""
         own = [states[position] for position in self.positions]
-        joined: dict[str, Any] = {}
+        if any(state.keys() != own[0].keys() for state in own):
+            return False
+        loaded: dict[str, Any] = {}
         for name, first in own[0].items():
-            parts: list[Any] = [state.get(name) for state in own]
+            parts = [state[name] for state in own]
             if all(isinstance(part, np.ndarray) for part in parts):
-                joined[name] = np.concatenate([part.ravel() for part in parts])
+                loaded[name] = np.concatenate([part.ravel() for part in parts])
             elif any(isinstance(part, np.ndarray) or part != first for part in parts):
                 return False
             else:
-                joined[name] = first
-        if any(state.keys() != joined.keys() for state in own):
-            return False
-        self.state = joined
-        self._published = [{} for _ in own]
+                loaded[name] = first
+        self.state, self._viewed, self._entries = loaded, {}, []
         return True
 
 
-def views(values: Array, parameters: Iterable[Tensor]) -> list[Array]:
-    """The parts of an array that belong to the parameters, in their shapes."""
-    parts = []
-    start = 0
-    for parameter in parameters:
-        stop = start + parameter.size
-        parts.append(values[start:stop].reshape(parameter.shape))
-        start = stop
-    return parts
-
-
 def flatten(parameters: Sequence[Tensor]) -> list[FlatParameters]:
-    """Lay small parameters side by side, those of each dtype; what is not in the result is apart.
+    """Move the small parameters of each dtype into one flat array; the rest stay as they are.
 
-    Only arrays that nothing but their parameter refers to are moved, so nobody can be left with an
-    array that is no longer the parameter's. Those that lie side by side already, as another
-    optimiser laid them, stay.
+    An array that something else refers to is not moved: whoever holds it would be left with an
+    array that no longer is the parameter's. Parameters that are views of one array already, in
+    this order, as another optimiser has arranged them, are not moved either.
     """
-    found = []
+    groups = []
     for dtype in dict.fromkeys(parameter.dtype for parameter in parameters):
         small = {
             i: parameter
             for i, parameter in enumerate(parameters)
-            if parameter.dtype == dtype and 0 < parameter.size <= SMALL
+            if parameter.dtype == dtype and 0 < parameter.size <= MAX_SIZE
         }
-        values = _already(list(small.values()))
+        values = _find_flat_array(list(small.values()))
         if values is None:
             small = {i: parameter for i, parameter in small.items() if _is_movable(parameter)}
-            values = _moved(list(small.values())) if len(small) > 1 else None
+            values = _move(list(small.values())) if len(small) > 1 else None
         if values is not None:
-            found.append(FlatParameters(small, values))
-    return found
+            groups.append(FlatParameters(small, values))
+    return groups
+
+
+def unflatten(values: Array, parameters: Iterable[Tensor]) -> list[Array]:
+    """Views of a flat array, one for each parameter, in their shapes."""
+    views = []
+    start = 0
+    for parameter in parameters:
+        stop = start + parameter.size
+        views.append(values[start:stop].reshape(parameter.shape))
+        start = stop
+    return views
 
 
 def _is_movable(parameter: Tensor) -> bool:
-    array = parameter.array
-    # It may have one reference more than this variable's: the parameter's.
-    is_unshared = getrefcount(array) == (3 if sys.version_info < (3, 14) else 2)
-    return bool(is_unshared and array.flags.owndata and array.flags.writeable)
+    """Whether nothing but the parameter refers to its array."""
+    array, parameter.array = parameter.array, None
+    is_movable = is_unshared(array)
+    parameter.array = array
+    return is_movable
 
 
-def _moved(parameters: list[Tensor]) -> Array:
+def _move(parameters: list[Tensor]) -> Array:
     values = np.concatenate([parameter.array.ravel() for parameter in parameters])
-    for parameter, view in zip(parameters, views(values, parameters), strict=True):
+    for parameter, view in zip(parameters, unflatten(values, parameters), strict=True):
         parameter.array = view
     return values
 
 
-def _already(parameters: list[Tensor]) -> Array | None:
-    """The part of one array that the parameters' arrays are, in this order, if they are."""
-    base = parameters[0].array.base if len(parameters) > 1 else None
-    if base is None or base.ndim != 1 or not base.flags.carray or base.dtype != parameters[0].dtype:
+def _find_flat_array(parameters: list[Tensor]) -> Array | None:
+    """The flat array of which the parameters' arrays are the views, in this order, if there is one.
+
+    It may be part of a longer one.
+    """
+    arrays = [parameter.array for parameter in parameters]
+    base = arrays[0].base if len(arrays) > 1 else None
+    if not isinstance(base, np.ndarray) or base.ndim != 1 or base.dtype != arrays[0].dtype:
         return None
-    start = stop = _address(parameters[0].array)
-    for parameter in parameters:
-        array = parameter.array
-        if array.base is not base or not array.flags.carray or _address(array) != stop:
-            return None
-        stop += array.nbytes
-    first = (start - _address(base)) // base.itemsize
-    return base[first : first + (stop - start) // base.itemsize]
-
-
-def _address(array: Array) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+    if not base.flags.carray or any(a.base is not base or not a.flags.carray for a in arrays):
+        return None
+    bounds = [byte_bounds(array) for array in arrays]
+    if any(end != start for (_, end), (start, _) in itertools.pairwise(bounds)):
+        return None
+    offset, _ = byte_bounds(base)
+    first, stop = ((bound - offset) // base.itemsize for bound in (bounds[0][0], bounds[-1][1]))
+    return base[first:stop]

@@ -1,4 +1,4 @@
-"""What optimisers have in common: the parameters, a state for each, and the walk over them."""
+"""What optimisers share: the parameters, a state for each, and the loop over them."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ from microgradx.common.messages import describe
 from microgradx.engine import Tensor
 from microgradx.optim.flat_parameters import flatten
 
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "check_setting"]
 
 
 class Optimizer:
     """The base of optimisers: a subclass writes `update`, the rule for one parameter.
 
-    `params` are Tensors, or pairs of name and Tensor; a Tensor without a name takes that of its
-    pair. `lr`, the learning rate, may be set between steps. The arrays of the parameters are
-    changed in place, so several optimisers may share parameters, and `p.data = v` may come between
-    steps.
+    `params` are Tensors, or pairs of name and Tensor; a Tensor without a name takes the name in
+    its pair. `lr`, the learning rate, may be set between steps. Parameters are changed in place, so
+    several optimisers may share them, and `p.data = v` is allowed between steps.
 
-    A class whose `update` treats each number by itself may say so by `elementwise = True`. It is
-    then given all small parameters at once, in one array of which theirs become views (if nobody
-    else holds them), and takes less time. What a class says of itself, its subclasses say anew.
+    `elementwise = True` says that `update` treats each number by itself, so that it may be called
+    once for all small parameters: their arrays then become views of one flat array (unless
+    something else refers to them), and steps take less time. Without it, `update` is called for
+    each parameter. Subclasses inherit it, but one that overrides `update`, or another method of
+    the rule, must say it again.
 
     >>> import microgradx as mg
     >>> class SignDescent(mg.optim.Optimizer):
+    ...     elementwise = True
     ...     def update(self, w, g, state):
     ...         w -= self.lr * np.sign(g)
     >>> w = mg.Tensor([1.0, -3.0], requires_grad=True)
@@ -40,73 +42,72 @@ class Optimizer:
     >>> w.data
     array([ 0.5, -2.5])
 
-    Raises TypeError for what is no Tensor of a NumPy array, and ValueError for no Tensors at all,
-    one given twice, one that is not a leaf or requires no gradient, and for a negative `lr`.
+    Raises TypeError for anything but Tensors of NumPy arrays, and ValueError for no parameters, one
+    given twice, one that is not a leaf or does not require gradients, and for a negative `lr`.
     """
 
-    #: The names of its settings, which are attributes and arguments alike.
+    #: The names of the settings, which are both attributes and arguments.
     hyperparameters: tuple[str, ...] = ("lr",)
     #: What `update` keeps in the state of a parameter: arrays of its shape and dtype ...
     buffers: tuple[str, ...] = ()
     #: ... and integers.
     counters: tuple[str, ...] = ()
-    #: Whether the `update` of this very class treats each number by itself.
+    #: Whether `update` treats each number by itself.
     elementwise: bool = False
 
     def __init__(self, params: Iterable[Tensor] | Iterable[tuple[str, Tensor]], lr: float) -> None:
-        self.lr = checked("lr", lr)
-        self.params = _checked_parameters(params)
-        #: What is kept for each parameter, by its position: nothing until its first step.
+        self.lr = check_setting("lr", lr)
+        self.params = _check_parameters(params)
+        #: The state of each parameter, in their order: empty until its first step.
         self.state: list[dict[str, Any]] = [{} for _ in self.params]
         self._flatten()
 
     def _flatten(self) -> None:
-        is_elementwise = vars(type(self)).get("elementwise", False)
-        self.flat_parameters = flatten(self.params) if is_elementwise else []
-        laid = {position for several in self.flat_parameters for position in several.positions}
-        self._apart = [i for i in range(len(self.params)) if i not in laid]
+        self.flat_parameters = flatten(self.params) if _is_elementwise(type(self)) else []
+        flat = {position for group in self.flat_parameters for position in group.positions}
+        self._others = [i for i in range(len(self.params)) if i not in flat]
 
     def update(self, w: Array, g: Array, state: dict[str, Any]) -> None:
-        """Change the array `w` in place; its gradient `g`, of its dtype, must be left as it is."""
+        """Change the array `w` in place, but not its gradient `g`, which has the same dtype."""
         raise NotImplementedError(f"{type(self).__name__} has no update(self, w, g, state)")
 
     def step(self) -> None:
-        """Change each parameter that has a gradient. Graphs that used it are refused from now on.
+        """Update each parameter that has a gradient. `backward` then refuses graphs that used it.
 
         Raises ValueError, before anything is changed, for a gradient of another shape.
         """
-        self.lr = float(self.lr)  # which leaves float32 arrays float32, unlike a scalar of NumPy's
-        together, apart = [], self._apart
-        for several in self.flat_parameters:
-            if several.gather(self.state):
-                together.append(several)
+        self.lr = float(self.lr)  # a NumPy scalar would turn float32 into float64
+        together, one_by_one = [], self._others
+        for group in self.flat_parameters:
+            if group.gather(self.state):
+                together.append(group)
             else:
-                apart = apart + several.positions
-        gradients = {i: _gradient(self.params[i]) for i in apart}
-        for several in together:
-            self.update(several.values, several.gradients, several.state)
-            several.sync_state(self.state)
+                one_by_one = one_by_one + group.positions
+        gradients = {i: _read_gradient(self.params[i]) for i in one_by_one}
+        for group in together:
+            self.update(group.values, group.gradients, group.state)
+            group.sync_state(self.state)
         for i, gradient in gradients.items():
             if gradient is not None:
                 self.update(self.params[i].array, gradient, self.state[i])
                 self.params[i].mark_changed()
 
     def zero_grad(self) -> None:
-        """Forget the accumulated gradients of the parameters."""
+        """Set the gradients of the parameters to None."""
         for parameter in self.params:
             parameter.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of settings and state, as plain numbers and arrays, to go on from later."""
+        """A copy of settings and state, as plain numbers and arrays, for `load_state_dict`."""
         return {
             "hyperparameters": {name: getattr(self, name) for name in self.hyperparameters},
             "state": copy.deepcopy(self.state),
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave, for the same parameters in the same order.
+        """Restore what `state_dict` returned, for the same parameters in the same order.
 
-        Raises ValueError, before anything is changed, for what does not fit.
+        Raises ValueError, before anything is changed, for settings or states that do not fit.
         """
         settings, states = dict(state_dict["hyperparameters"]), state_dict["state"]
         if set(settings) != set(self.hyperparameters):
@@ -120,45 +121,47 @@ class Optimizer:
                 f"{len(self.params)}; make it for the parameters that it was saved with"
             )
         settings = vars(type(self)(self.params, **settings))  # which checks them
-        state = [self._fitting(*pair) for pair in zip(self.params, states, strict=True)]
+        state = [self._copy_state(*pair) for pair in zip(self.params, states, strict=True)]
         vars(self).update({name: settings[name] for name in self.hyperparameters}, state=state)
 
-    def _fitting(self, parameter: Tensor, state: Mapping[str, Any]) -> dict[str, Any]:
-        """A copy of the state of a parameter that was saved, if it can be one."""
+    def _copy_state(self, parameter: Tensor, state: Mapping[str, Any]) -> dict[str, Any]:
+        """A copy of the saved state of a parameter; raises ValueError if it does not fit."""
         names = {*self.buffers, *self.counters}
         if state and set(state) != names:
             raise ValueError(
                 f"the state of {describe(parameter)} has {', '.join(state)}, and "
                 f"{type(self).__name__} keeps {', '.join(sorted(names)) or 'none'}"
             )
-        fitting: dict[str, Any] = {}
+        copied: dict[str, Any] = {}
         for name, value in state.items():
             if name in self.counters:
-                fitting[name] = int(value)
+                copied[name] = int(value)
                 continue
-            fitting[name] = np.array(value, parameter.dtype)
-            if fitting[name].shape != parameter.shape:
+            copied[name] = np.array(value, parameter.dtype)
+            if copied[name].shape != parameter.shape:
                 raise ValueError(
-                    f"{name} has shape {fitting[name].shape}, and does not fit "
+                    f"{name} has shape {copied[name].shape}, and does not fit "
                     f"{describe(parameter)}; the shapes must be the same"
                 )
-        return fitting
+        return copied
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "flat_parameters": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # Parameters that were copied lie apart again.
         vars(self).update(state)
-        self._flatten()
+        self._flatten()  # copies of parameters have arrays of their own
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.hyperparameters)
         return f"{type(self).__name__}({settings})"
 
 
-def checked(name: str, value: Any, *, below: float = math.inf) -> float:
-    """A setting as a Python float, which leaves float32 arrays float32, if it is in [0, below)."""
+def check_setting(name: str, value: Any, *, below: float = math.inf) -> float:
+    """A setting as a Python float, which leaves float32 arrays float32.
+
+    Raises TypeError if it is not a number, and ValueError if it is not in [0, below).
+    """
     if not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be a number, not {value!r}")
     if not 0 <= value < below:
@@ -167,21 +170,32 @@ def checked(name: str, value: Any, *, below: float = math.inf) -> float:
     return float(value)
 
 
-def _gradient(parameter: Tensor) -> Array | None:
-    """The gradient of a parameter as an array of its dtype, if it has one and it fits."""
+def _is_elementwise(kind: type[Optimizer]) -> bool:
+    """Whether a class says so, or inherits it together with all methods of the rule."""
+    says: Any = next(cls for cls in kind.__mro__ if "elementwise" in vars(cls))
+    rule = {"update"} | {name for name in dir(says) if not hasattr(Optimizer, name)}
+    inherits = all(getattr(kind, name) is getattr(says, name) for name in rule)
+    return bool(says.elementwise and inherits)
+
+
+def _read_gradient(parameter: Tensor) -> Array | None:
+    """The gradient of a parameter as an array of its dtype, if there is one.
+
+    Raises ValueError if it has another shape.
+    """
     if parameter.grad is None:
         return None
     gradient = np.asarray(unwrap(parameter.grad), parameter.dtype)
     if gradient.shape != parameter.shape:
         raise ValueError(
             f"{describe(parameter)} has a gradient of shape {gradient.shape}; "
-            "they must be the same: set grad to None, and let backward() fill it"
+            "the shapes must be the same: set grad to None, and let backward() fill it"
         )
     return gradient
 
 
-def _checked_parameters(params: Any) -> list[Tensor]:
-    """The Tensors, once it is certain that an optimiser can train them."""
+def _check_parameters(params: Any) -> list[Tensor]:
+    """The Tensors of `params`; raises TypeError or ValueError if they cannot be trained."""
     if isinstance(params, Tensor) or not isinstance(params, Iterable):
         raise TypeError(
             f"params must be several Tensors, not {type(params).__name__}; "
@@ -200,8 +214,8 @@ def _checked_parameters(params: Any) -> list[Tensor]:
         at = f"parameter {position}, {describe(parameter)},"
         if parameter in positions:
             raise ValueError(
-                f"{at} was given before, at position {positions[parameter]}; give it once, as "
-                "twice would take two steps at a time"
+                f"{at} was given before, at position {positions[parameter]}; give it once, "
+                "or each step would change it twice"
             )
         if not parameter.is_leaf:
             raise ValueError(
@@ -221,7 +235,7 @@ def _checked_parameters(params: Any) -> list[Tensor]:
     if not positions:
         raise ValueError(
             "there are no parameters to train; a generator such as model.parameters() is empty "
-            "once it was used, and a parameter needs requires_grad=True"
+            "after its first use, and a parameter needs requires_grad=True"
         )
     for parameter, name in zip(positions, names, strict=True):
         parameter.name = parameter.name or name

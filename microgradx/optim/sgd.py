@@ -9,7 +9,7 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.engine import Tensor
-from microgradx.optim.optimizer import Optimizer, checked
+from microgradx.optim.optimizer import Optimizer, check_setting
 
 __all__ = ["SGD"]
 
@@ -55,9 +55,9 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, lr)
-        self.momentum = checked("momentum", momentum)
-        self.dampening = checked("dampening", dampening)
-        self.weight_decay = checked("weight_decay", weight_decay)
+        self.momentum = check_setting("momentum", momentum)
+        self.dampening = check_setting("dampening", dampening)
+        self.weight_decay = check_setting("weight_decay", weight_decay)
         self.nesterov = bool(nesterov)
         if nesterov and (momentum == 0 or dampening != 0):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Parameters that are updated together are as those that are updated one by one, to the bit."""
+"""Parameters that are updated together become, to the bit, what they become one by one."""
 
 import copy
 import pickle
@@ -6,10 +6,11 @@ import pickle
 import numpy as np
 import pytest
 
+import microgradx as mg
 from microgradx import Tensor, optim
-from microgradx.optim.flat_parameters import SMALL, flatten
+from microgradx.optim.flat_parameters import MAX_SIZE, flatten
 
-SHAPES = [(3, 4), (4,), (), (SMALL + 1,), (0, 2), (2, 1)]
+SHAPES = [(3, 4), (4,), (), (MAX_SIZE + 1,), (0, 2), (2, 1)]
 KINDS = [
     ("SGD", {"weight_decay": 0.1}),
     ("SGD", {"momentum": 0.9}),
@@ -30,7 +31,7 @@ def parameters_of(dtypes, seed=0):
 
 
 def one_by_one(kind):
-    """The same optimiser, but that its class does not say that it is elementwise."""
+    """The same optimiser, but its class says that it is not elementwise."""
 
     class OneByOne(getattr(optim, kind)):
         elementwise = False
@@ -57,30 +58,30 @@ def assert_same_state(optimizer, other):
             np.testing.assert_array_equal(state[name], expected[name], strict=True)
 
 
-# ---------------------------------------------------------------------------- how they lie
+# ---------------------------------------------------------------------------- the flat array
 
 
 def test_small_parameters_of_a_dtype_become_views_of_one_array():
     parameters = parameters_of([np.float32, np.float64])
     values = [p.data.copy() for p in parameters]
     optimizer = optim.SGD(parameters, 0.1)
-    assert [several.values.dtype for several in optimizer.flat_parameters] == [
+    assert [flat.values.dtype for flat in optimizer.flat_parameters] == [
         np.float32,
         np.float64,
     ]
-    for several in optimizer.flat_parameters:
-        assert len(several.positions) == len(SHAPES) - 2
+    for flat in optimizer.flat_parameters:
+        assert len(flat.positions) == len(SHAPES) - 2
         start = 0
-        for position in several.positions:
+        for position in flat.positions:
             array = parameters[position].data
             stop = start + array.size
-            assert np.shares_memory(array, several.values[start:stop])
+            assert np.shares_memory(array, flat.values[start:stop])
             start = stop
-        assert start == several.values.size
+        assert start == flat.values.size
     for p, value in zip(parameters, values, strict=True):
         assert p.data.flags.writeable
         assert p.data.tobytes() == value.tobytes()
-        assert (p.data.base is None) == (p.size > SMALL or p.size == 0)
+        assert (p.data.base is None) == (p.size > MAX_SIZE or p.size == 0)
 
 
 def test_many_parameters_are_one_update_and_state_is_views():
@@ -98,13 +99,13 @@ def test_many_parameters_are_one_update_and_state_is_views():
     for _ in range(2):
         set_gradients(parameters, np.random.default_rng(0))
         optimizer.step()
-    assert sizes == [12 + 4 + 1 + 2, SMALL + 1, 0] * 2
-    (several,) = optimizer.flat_parameters
-    assert np.shares_memory(optimizer.state[0]["m"], several.state["m"])
+    assert sizes == [12 + 4 + 1 + 2, MAX_SIZE + 1, 0] * 2
+    (flat,) = optimizer.flat_parameters
+    assert np.shares_memory(optimizer.state[0]["m"], flat.state["m"])
     assert [state["t"] for state in optimizer.state] == [2] * len(SHAPES)
 
 
-def test_a_class_must_say_of_its_own_update_that_it_is_elementwise():
+def test_a_class_that_overrides_the_rule_must_say_again_that_it_is_elementwise():
     class ByNorm(optim.SGD):
         def update(self, w, g, state):
             w -= self.lr * g / np.linalg.norm(g)
@@ -112,9 +113,6 @@ def test_a_class_must_say_of_its_own_update_that_it_is_elementwise():
     class ByNormOfAdam(optim.Adam):
         def descend(self, w, g, state):
             w -= self.lr * g / np.linalg.norm(g)
-
-    class Renamed(optim.SGD):
-        pass
 
     class OnlyUpdate(optim.Optimizer):
         def update(self, w, g, state):
@@ -126,17 +124,68 @@ def test_a_class_must_say_of_its_own_update_that_it_is_elementwise():
         kind([v, w], lr=1.0).step()
         np.testing.assert_allclose(v.data, [-0.6, -0.8])
         np.testing.assert_allclose(w.data, [-1.0])
-    assert not Renamed(parameters_of([np.float32]), 0.1).flat_parameters
-    Renamed.elementwise = True
+
+    class Mixin:
+        def update(self, w, g, state):
+            super().update(w, g, state)
+
+    class Mixed(Mixin, optim.SGD):
+        pass
+
+    assert not Mixed(parameters_of([np.float32]), 0.1).flat_parameters
+    Mixed.elementwise = True
+    assert Mixed(parameters_of([np.float32]), 0.1).flat_parameters
+
+
+def test_a_class_that_leaves_the_rule_alone_inherits_that_it_is_elementwise():
+    class Renamed(optim.SGD):
+        pass
+
+    class Logging(optim.Adam):
+        def __init__(self, params):
+            super().__init__(params, lr=0.1)
+            self.taken = 0
+
+        def step(self):
+            super().step()
+            self.log()
+
+        def log(self):
+            self.taken += 1
+
+    class Slower(Logging):
+        elementwise = False
+
     assert Renamed(parameters_of([np.float32]), 0.1).flat_parameters
+    assert Logging(parameters_of([np.float32])).flat_parameters
+    assert not Slower(parameters_of([np.float32])).flat_parameters
+
+
+def test_state_that_an_update_replaces_is_the_state_of_each_parameter():
+    class Momentum(optim.Optimizer):
+        elementwise = True
+        buffers = ("v",)
+
+        def update(self, w, g, state):
+            state["v"] = 0.9 * state.get("v", 0) + g
+            w -= self.lr * state["v"]
+
+    a, b = (Tensor(np.zeros(n), requires_grad=True) for n in (2, 3))
+    optimizer = Momentum([a, b], lr=1.0)
+    for _ in range(3):
+        a.grad, b.grad = np.ones(2), np.ones(3)
+        optimizer.step()
+    assert optimizer.flat_parameters
+    np.testing.assert_allclose(optimizer.state_dict()["state"][1]["v"], np.full(3, 2.71))
+    np.testing.assert_allclose(b.data, -np.full(3, 1 + 1.9 + 2.71))
 
 
 def test_an_array_that_others_hold_stays_where_it_is():
     held, a, b = (Tensor(np.ones(3), requires_grad=True) for _ in range(3))
     array, constant = held.data, a.detach()
     optimizer = optim.SGD([held, a, b, *parameters_of([np.float64])], 0.1)
-    (several,) = optimizer.flat_parameters
-    assert several.positions[0] == 2
+    (flat,) = optimizer.flat_parameters
+    assert flat.positions[0] == 2
     held.grad = a.grad = np.ones(3)
     optimizer.step()
     assert held.data is array
@@ -155,6 +204,8 @@ def test_a_shared_or_foreign_or_constant_array_is_not_moved():
     frozen.array.flags.writeable = False
     assert flatten([view, frozen, single]) == []
     assert np.shares_memory(view.data, whole)
+    a, b = (mg.as_tensor(np.frombuffer(bytearray(16))).requires_grad_() for _ in range(2))
+    assert flatten([a, b]) == []
 
 
 def test_another_optimiser_leaves_them_where_they_lie():
@@ -171,7 +222,7 @@ def test_another_optimiser_leaves_them_where_they_lie():
     assert unordered.flat_parameters == []
 
 
-# ---------------------------------------------------------------------------- and the same numbers
+# ---------------------------------------------------------------------------- the same numbers
 
 
 @every_kind
@@ -261,7 +312,7 @@ def test_a_graph_of_old_values_is_refused_and_one_of_new_values_is_not():
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
-def test_copies_lie_side_by_side_again_and_leave_the_original_alone(copied):
+def test_copies_are_flattened_again_and_leave_the_original_alone(copied):
     parameters = parameters_of([np.float32])
     optimizer = optim.Adam(parameters)
     set_gradients(parameters, np.random.default_rng(0))
@@ -280,22 +331,22 @@ def test_copies_lie_side_by_side_again_and_leave_the_original_alone(copied):
 
 
 def test_a_wrong_gradient_among_small_ones_is_refused_before_anything_changes():
-    a, b, large = (Tensor(np.ones(n), requires_grad=True) for n in (2, 3, SMALL + 1))
+    a, b, large = (Tensor(np.ones(n), requires_grad=True) for n in (2, 3, MAX_SIZE + 1))
     optimizer = optim.SGD([a, b, large], 0.1)
     a.grad, b.grad, large.grad = np.ones(2), np.ones(3), np.ones(1)
     with pytest.raises(ValueError, match=r"has a gradient of shape \(1,\)"):
         optimizer.step()
-    large.grad, b.grad = np.ones(SMALL + 1), np.ones(1)
+    large.grad, b.grad = np.ones(MAX_SIZE + 1), np.ones(1)
     with pytest.raises(ValueError, match=r"has a gradient of shape \(1,\)"):
         optimizer.step()
     assert all(np.all(p.data == 1) for p in (a, b, large))
 
 
-# ---------------------------------------------------------------------------- symbols
+# ---------------------------------------------------------------------------- tracing
 
 
 class Symbol:
-    """A number of which nothing is known but how it was computed: it can only be computed with."""
+    """A number whose value is not known: it can be computed with, and nothing else."""
 
     def __init__(self, value):
         self.value = value
