@@ -27,13 +27,7 @@ from microgradx.graph.scopes import scope
 from microgradx.ops import softmax as textbook
 from microgradx.ops.activations import softplus
 from microgradx.ops.reductions import sum
-from microgradx.ops.softmax import (
-    LogSoftmax,
-    LogSumExp,
-    Softmax,
-    SoftmaxCrossEntropy,
-    weigh_labels,
-)
+from microgradx.ops.softmax import LogSoftmax, LogSumExp, Softmax, SoftmaxCrossEntropy, weigh_labels
 
 __all__ = [
     "softmax",

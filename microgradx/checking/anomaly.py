@@ -268,11 +268,7 @@ _UNKNOWN_LOCATION = (
 
 
 def _anomaly_error(
-    what: str,
-    op: Op,
-    inputs: tuple[Tensor, ...],
-    location: CodeLocation | None,
-    cause: str | None,
+    what: str, op: Op, inputs: tuple[Tensor, ...], location: CodeLocation | None, cause: str | None
 ) -> AnomalyError:
     ranges = tuple(_value_range(i, x) for i, x in enumerate(inputs))
     where = str(location or _UNKNOWN_LOCATION).splitlines()

@@ -191,9 +191,7 @@ def _check_no_state(function: Callable[..., Any], arrays: list[Array]) -> str:
     others = [np.roll(a.ravel(), 1).reshape(a.shape) for a in arrays]
     expected = _values_and_gradients(function, _as_leaves(arrays))
     after = _values_and_gradients(
-        function,
-        _as_leaves(arrays),
-        before_backward=lambda: _accepts(function, others),
+        function, _as_leaves(arrays), before_backward=lambda: _accepts(function, others)
     )
     if _are_close(expected, after):
         return ""

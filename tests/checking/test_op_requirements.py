@@ -4,18 +4,9 @@ import numpy as np
 import pytest
 
 import microgradx as mg
+from tests.helpers import Cube
 
 X = np.array([[0.5, -1.2, 2.0], [1.5, 0.3, -0.7]])
-
-
-class Cube(mg.Op):
-    """A correct op, to be broken below."""
-
-    def forward(self, x):
-        return x**3
-
-    def backward(self, g, out, x):
-        return g * 3 * x**2
 
 
 def broken(forward=Cube.forward, backward=Cube.backward):
@@ -85,8 +76,7 @@ BROKEN = {
     ),
     "float64 constants": (
         broken(
-            forward=lambda self, x: x**3 * np.ones(1),
-            backward=lambda self, g, out, x: g * 3 * x**2,
+            forward=lambda self, x: x**3 * np.ones(1), backward=lambda self, g, out, x: g * 3 * x**2
         ),
         {"float32": "for float32 it returns float64; use Python numbers"},
     ),
@@ -131,8 +121,7 @@ def test_rules_wrong_only_for_one_way_of_broadcasting_are_caught(backward):
 
 def test_the_memory_layout_and_the_dtype_of_gradients_are_checked():
     in_memory = broken(
-        forward=lambda self, x: x.ravel("K").reshape(x.shape),
-        backward=lambda self, g, out, x: g,
+        forward=lambda self, x: x.ravel("K").reshape(x.shape), backward=lambda self, g, out, x: g
     )
     assert "x.T" in failures(in_memory, X)["not contiguous"]
     wide = broken(backward=lambda self, g, out, x: g * 3 * x**2 * np.ones(1))
