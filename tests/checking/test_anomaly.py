@@ -497,7 +497,11 @@ def test_the_line_is_inside_the_users_module():
 def test_the_line_is_outside_the_layers_of_the_package():
     net = mg.nn.Sequential(mg.nn.Linear(2, 2), mg.nn.Tanh())
     rows = np.array([[1.0, np.nan]])
-    error = reported(lambda: net(rows))
+    error = reported(
+        lambda: net(
+            rows,
+        )
+    )
     assert line_of(error) == "lambda: net("
     assert error.op.name == "linear"
     error = reported(lambda: mg.softmax(leaf([np.nan, 1.0]) * 1, fused=False))
