@@ -30,7 +30,7 @@ from microgradx.arrays.types import (
     unwrap,
 )
 from microgradx.common.memory import is_unshared
-from microgradx.common.messages import format_call, format_inputs, with_context
+from microgradx.common.messages import format_call, with_context
 from microgradx.graph import errors
 from microgradx.graph.conversion import Conversion
 from microgradx.graph.creation_order import creation_counter
@@ -155,7 +155,7 @@ class Op:
                 op: Any = self.for_this_call()
                 out = _make(op.forward_saving(*arrays), op, inputs)
         except (ValueError, TypeError, IndexError) as error:
-            raise with_context(error, f"{self!r} of {format_inputs(inputs)}") from error
+            raise with_context(error, repr(self), inputs) from error
         if watching := observers.get():
             for observer in watching:
                 observer.forward(self, inputs, out)
@@ -329,8 +329,7 @@ def sweep(
                         gradient = np.asarray(gradient)
                 gradients[x] = gradient
         except (ValueError, TypeError, IndexError) as error:
-            where = f"the backward of {op!r} of {format_inputs(inputs)}"
-            raise with_context(error, where) from error
+            raise with_context(error, f"the backward of {op!r}", inputs) from error
 
 
 def reverse_topological_order(*outputs: Tensor) -> list[Tensor]:

@@ -37,12 +37,33 @@ def format_inputs(inputs: tuple[Any, ...]) -> str:
     return " and ".join(f"{x.name or x.dtype} {x.shape}" for x in inputs)
 
 
-def with_context(error: Exception, where: str) -> Exception:
-    """An error of NumPy's again, of its kind, that also says which op met it, on which inputs."""
+class OperandError(ValueError):
+    """Operands that do not fit each other. In `reason`, {0}, {1} and so on stand for their names.
+
+    An operand without a name that can stand in an expression is called x, y or z, as in the
+    formulas of ops.
+    """
+
+    def __init__(self, op: str, operands: Sequence[Any], reason: str) -> None:
+        self.reason = reason
+        names = [getattr(x, "name", None) or "" for x in operands]
+        letters = (c for c in "xyzabcdefghijklmnopqrstuvw" if c not in names)
+        names = [name if name.isidentifier() else next(letters) for name in names]
+        shapes = [f"{name} {np.shape(x)}" for name, x in zip(names, operands, strict=True)]
+        super().__init__(f"{op} of {' and '.join(shapes)}: {reason.format(*names)}")
+
+    def __reduce__(self) -> Any:
+        return ValueError, self.args  # what a process sends to another
+
+
+def with_context(error: Exception, where: str, inputs: tuple[Any, ...]) -> Exception:
+    """An error again, of its kind, that also says which op raised it, and for which inputs."""
+    if isinstance(error, OperandError):
+        return OperandError(where, inputs, error.reason)
     kinds = (np.exceptions.AxisError, np.linalg.LinAlgError, IndexError, ValueError, TypeError)
     kind = next(kind for kind in kinds if isinstance(error, kind))
     remedy = "; a rule may not write into what it is given" if "read-only" in str(error) else ""
-    return kind(f"{where}: {error}{remedy}")
+    return kind(f"{where} of {format_inputs(inputs)}: {error}{remedy}")
 
 
 def format_call(name: str, instance: Any, unless_in: type) -> str:

@@ -18,6 +18,13 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from microgradx.arrays.dispatch import implements
 from microgradx.arrays.types import filled_vector
 from microgradx.engine import Op
+from microgradx.ops.shape_errors import (
+    einsum_error,
+    last_axes_error,
+    linear_error,
+    matmul_error,
+    vecdot_error,
+)
 
 __all__ = [
     "matmul",
@@ -66,7 +73,10 @@ class Matmul(Op):
     derivatives = (_matmul_by_x, _matmul_by_y)
 
     def forward(self, x, y):
-        return np.matmul(x, y)
+        try:
+            return np.matmul(x, y)
+        except ValueError as error:
+            raise matmul_error(error, x, y) from None
 
 
 matmul = implements(np.matmul, np.linalg.matmul)(Matmul())
@@ -87,13 +97,16 @@ class Linear(Op):
     )
 
     def forward(self, x, w, b):
-        if type(x) is not np.ndarray or x.ndim != 2:
-            return np.matmul(x, np.transpose(w)) + b
-        out = np.dot(x, w.T)
-        if out.dtype is not b.dtype:
-            return out + b
-        out += b
-        return out
+        try:
+            if type(x) is not np.ndarray or x.ndim != 2:
+                return np.matmul(x, np.transpose(w)) + b
+            out = np.dot(x, w.T)
+            if out.dtype is not b.dtype:
+                return out + b
+            out += b
+            return out
+        except ValueError as error:
+            raise linear_error(error, x, w, b) from None
 
 
 def _rows(x):
@@ -122,6 +135,8 @@ def dot(a: Any, b: Any) -> Any:
         return np.multiply(a, b)
     if np.ndim(b) == 1 or (np.ndim(a) <= 2 and np.ndim(b) == 2):
         return matmul(a, b)
+    if np.shape(a)[-1] != np.shape(b)[-2]:
+        raise last_axes_error("dot", a, b, -2)
     return tensordot(a, b, axes=(-1, -2))
 
 
@@ -144,6 +159,8 @@ def inner(a: Any, b: Any, /) -> Any:
     """
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return np.multiply(a, b)
+    if np.shape(a)[-1] != np.shape(b)[-1]:
+        raise last_axes_error("inner", a, b, -1)
     return tensordot(a, b, axes=(-1, -1))
 
 
@@ -184,7 +201,10 @@ class Vecdot(Op):
     )
 
     def forward(self, x, y):
-        return np.vecdot(x, y)
+        try:
+            return np.vecdot(x, y)
+        except ValueError as error:
+            raise vecdot_error(error, x, y) from None
 
 
 _vecdot = Vecdot()
@@ -326,7 +346,13 @@ class Einsum(Op):
         self.optimize = optimize
 
     def forward(self, *arrays):
-        return np.einsum(self.subscripts, *arrays, optimize=self.optimize)
+        try:
+            return np.einsum(self.subscripts, *arrays, optimize=self.optimize)
+        except ValueError as error:
+            if self.subscripts.count(",") + 1 != len(arrays):
+                raise
+            *terms, _, _ = self.spelled([np.ndim(x) for x in arrays])
+            raise einsum_error(error, self.subscripts, terms, arrays) from None
 
     @property
     def derivatives(self) -> tuple[Any, ...]:  # type: ignore[override]

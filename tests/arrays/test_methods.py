@@ -139,7 +139,7 @@ def test_operators_refuse_what_is_no_number(operate, other):
 def test_an_error_in_an_operator_names_it_and_both_shapes():
     with pytest.raises(ValueError, match=r"add of bias \(2,\) and float64 \(3,\)"):
         leaf([1.0, 2.0], name="bias") + np.ones(3)
-    with pytest.raises(ValueError, match=r"matmul of float64 \(3,\) and bias \(2,\)"):
+    with pytest.raises(ValueError, match=r"matmul of x \(3,\) and bias \(2,\)"):
         np.ones(3) @ leaf([1.0, 2.0], name="bias")
 
 
