@@ -218,25 +218,29 @@ def test_ratios_are_within_rounds(monkeypatch):
 
 
 def cases(**ratios):
-    names = {"ours": "microgradx", "hand": REFERENCE, "peer": "PyTorch"}
+    names = {"microgradx": "microgradx", "hand": REFERENCE, "peer": "PyTorch"}
     found = [Measurement(names[key], 1e-5, value, (value, value)) for key, value in ratios.items()]
     return {"W1, SGD": found}
 
 
 def test_targets_are_judged():
     target = Target("W1, SGD", "microgradx", 0.8)
-    assert target.verdict(cases(ours=0.8)) == "met"
-    assert target.verdict(cases(ours=1.0)) == "not met, 25% above"
+    assert target.verdict(cases(microgradx=0.8)) == "met"
+    assert target.verdict(cases(microgradx=1.0)) == "not met, 25% above"
     assert target.verdict(cases(peer=1.0)) == "not measured"
     assert target.verdict({"W1, SGD": [Measurement("microgradx", absent="why")]}) == "not measured"
     ahead = Target("W1, SGD", "microgradx", 1.0, than=("PyTorch", "JAX, jit"))
-    both = cases(ours=2.0, peer=4.0)
+    both = cases(microgradx=2.0, peer=4.0)
     both["W1, SGD"].append(Measurement("JAX, jit", 1e-5, 1.0))
     assert ahead.verdict(both) == "not met, 100% above"
-    assert ahead.verdict(cases(ours=2.0, peer=2.0)) == "met"
-    assert ahead.verdict(cases(ours=3.0, peer=2.0)) == "not met, 50% above"
-    assert ahead.verdict(cases(ours=3.0)) == "not measured"
-    assert Target("W1, SGD", "microgradx", 9.0, "µs").verdict(cases(ours=1.0)).startswith("not met")
+    assert ahead.verdict(cases(microgradx=2.0, peer=2.0)) == "met"
+    assert ahead.verdict(cases(microgradx=3.0, peer=2.0)) == "not met, 50% above"
+    assert ahead.verdict(cases(microgradx=3.0)) == "not measured"
+    assert (
+        Target("W1, SGD", "microgradx", 9.0, "µs")
+        .verdict(cases(microgradx=1.0))
+        .startswith("not met")
+    )
 
 
 def results(found):
@@ -249,7 +253,7 @@ def results(found):
 
 
 def test_the_report_shows_everything():
-    found = cases(hand=1.0, ours=2.5, peer=0.5)
+    found = cases(hand=1.0, microgradx=2.5, peer=0.5)
     found["W1, SGD"][2].quartiles = (0.25, 1.0)
     found["W1, SGD"].append(Measurement("MyGrad", absent="it is ill", failed=True))
     text = format_report(results(found))

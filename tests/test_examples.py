@@ -74,12 +74,12 @@ def random_program(generator):
 def test_the_tiny_engine_computes_the_gradients_of_the_package(seed):
     tiny = runpy.run_path(str(TINY))
     arrays, steps = random_program(np.random.default_rng(seed))
-    ours = [mg.Tensor(array, requires_grad=True) for array in arrays]
-    theirs = [tiny["Tensor"](array) for array in arrays]
-    for values, ops in ((ours, vars(mg)), (theirs, tiny)):
+    tensors = [mg.Tensor(array, requires_grad=True) for array in arrays]
+    tiny_tensors = [tiny["Tensor"](array) for array in arrays]
+    for values, ops in ((tensors, vars(mg)), (tiny_tensors, tiny)):
         for name, given in steps:
             values.append(ops[name](*(values[i] for i in given)))
-    (ours[-1] + ours[-2]).sum().backward()
-    tiny["add"](theirs[-1], theirs[-2]).backward()
-    for x, y in zip(ours[: len(arrays)], theirs, strict=False):
+    (tensors[-1] + tensors[-2]).sum().backward()
+    tiny["add"](tiny_tensors[-1], tiny_tensors[-2]).backward()
+    for x, y in zip(tensors[: len(arrays)], tiny_tensors, strict=False):
         np.testing.assert_allclose(y.grad, 0 if x.grad is None else x.grad, rtol=1e-10, atol=1e-12)

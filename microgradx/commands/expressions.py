@@ -11,7 +11,7 @@ import math
 import operator
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from keyword import iskeyword
@@ -21,6 +21,7 @@ import numpy as np
 
 from microgradx import functional
 from microgradx.arrays.methods import ArrayMethods
+from microgradx.common.nested import leaves_of
 from microgradx.engine import Op, Tensor
 from microgradx.ops import (
     activations,
@@ -368,7 +369,7 @@ class _Interpreter:
         value = self._value(node)
         if not isinstance(value, (tuple, list)):
             return value
-        if any(isinstance(element, Tensor) for element in _flatten(value)):
+        if any(isinstance(element, Tensor) for element in leaves_of(value)):
             raise self._error("several values; pick one by an index, or write stack([a, b])", node)
         return self._apply(self.source.start(node), np.array, value, float)
 
@@ -438,7 +439,7 @@ class _Interpreter:
 
     def _apply(self, position: Position, function: Any, /, *arguments: Any, **settings: Any) -> Any:
         """The value of a function, if neither its cost nor its size is out of bounds."""
-        given = _flatten([*arguments, *settings.values()])
+        given = leaves_of([*arguments, *settings.values()])
         try:
             size = math.prod(np.broadcast_shapes(*(np.shape(x) for x in given)))
         except ValueError:
@@ -448,7 +449,7 @@ class _Interpreter:
                 value = function(*arguments, **settings)
             except Exception as error:  # the arguments do not fit the function
                 raise self.source.error(str(error) or type(error).__name__, position) from error
-            size = max(map(np.size, _flatten(value)), default=0)
+            size = max(map(np.size, leaves_of(value)), default=0)
             if size <= MAX_ELEMENTS:
                 return value
         raise self.source.error(
@@ -478,12 +479,3 @@ def _suggest(name: str, known: Iterable[str]) -> str:
     """A question that suggests similar names; empty if there is none."""
     found = get_close_matches(SYNONYMS.get(name, name), sorted(known), cutoff=0.7)
     return f"did you mean {' or '.join(found)}?" if found else ""
-
-
-def _flatten(value: Any) -> Iterator[Any]:
-    """The items of lists and tuples, nested ones included; anything else by itself."""
-    if isinstance(value, (tuple, list)):
-        for item in value:
-            yield from _flatten(item)
-    else:
-        yield value

@@ -29,18 +29,10 @@ class Package(NamedTuple):
 
 
 PACKAGES = (
-    Package(
-        "pictures of graphs",
-        "pygraphviz",
-        "pygraphviz",
-        'pip install "microgradx[drawing]"',
-    ),
+    Package("pictures of graphs", "pygraphviz", "pygraphviz", 'pip install "microgradx[drawing]"'),
     Package("plots of trainings", "matplotlib", "matplotlib", 'pip install "microgradx[plots]"'),
     Package(
-        "digits, iris and other data",
-        "scikit-learn",
-        "sklearn",
-        'pip install "microgradx[data]"',
+        "digits, iris and other data", "scikit-learn", "sklearn", 'pip install "microgradx[data]"'
     ),
     Package("progress bars, tables of steps", "rich", "rich", 'pip install "microgradx[progress]"'),
     Package("arrays on many machines", "dask", "dask", 'pip install "dask[array]"'),

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.arrays.types import Array
 from microgradx.common.messages import InputError
 from microgradx.data import moons, spirals
 from microgradx.training.tables import Table, TableSchema, read_table
@@ -54,36 +53,20 @@ def _load_bundled(name: str) -> Table:
             'pip install "microgradx[data]", or use --data moons, which needs nothing'
         ) from None
     bunch: Any = getattr(datasets, f"load_{name}")()
-    shape = bunch.images.shape[1:] if name == "digits" else None
-    return _make_table(
-        bunch.data,
-        bunch.target,
-        [str(label) for label in bunch.target_names],
-        [str(feature) for feature in bunch.feature_names],
-        shape,
+    schema = TableSchema(
+        bunch.data.shape[1],
+        tuple(map(str, bunch.feature_names)),
+        image_shape=bunch.images.shape[1:] if name == "digits" else None,
     )
+    features, labels = bunch.data.astype(np.float64), bunch.target.astype(np.int64)
+    return Table(features, labels, tuple(map(str, bunch.target_names)), schema)
 
 
 def _make_toy(name: str, generator: np.random.Generator | None) -> Table:
+    names: tuple[str, ...]
     if name == "moons":
-        features, labels = moons(600, 0.2, generator)
-        names = ["upper", "lower"]
+        (features, labels), names = moons(600, 0.2, generator), ("upper", "lower")
     else:
         features, labels = spirals(900, 3, generator=generator)
-        names = ["first", "second", "third"]
-    return _make_table(features, labels, names, ["x", "y"], None)
-
-
-def _make_table(
-    features: Array,
-    labels: Array,
-    label_names: list[str],
-    feature_names: list[str],
-    image_shape: tuple[int, int] | None,
-) -> Table:
-    schema = TableSchema(
-        columns=features.shape[1], feature_names=tuple(feature_names), image_shape=image_shape
-    )
-    return Table(
-        np.asarray(features, np.float64), np.asarray(labels, np.int64), tuple(label_names), schema
-    )
+        names = ("first", "second", "third")
+    return Table(features, labels, names, TableSchema(2, ("x", "y")))

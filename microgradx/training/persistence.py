@@ -8,6 +8,7 @@ Weights, mean and scale are arrays; everything else is one JSON text. NumPy alon
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ VERSION = 1
 
 def save_classifier(classifier: Classifier, path: str | Path) -> None:
     """Write a classifier to a file. An existing file is replaced only once all is written."""
-    schema = classifier.schema
     description = {
         "format": FORMAT,
         "version": VERSION,
@@ -35,11 +35,7 @@ def save_classifier(classifier: Classifier, path: str | Path) -> None:
         "activation": classifier.activation,
         "temperature": classifier.temperature,
         "label_names": classifier.label_names,
-        "columns": schema.columns,
-        "feature_names": schema.feature_names,
-        "label": schema.label,
-        "label_position": schema.label_position,
-        "image_shape": schema.image_shape,
+        **asdict(classifier.schema),
     }
     arrays: dict[str, Any] = {
         "description": np.array(json.dumps(description)),
@@ -72,16 +68,13 @@ def load_classifier(path: str | Path) -> Classifier:
                 f"{path} was written by a newer microgradx, in version {description['version']} of "
                 f"the format, and this one reads up to {VERSION}; upgrade it"
             )
-        schema = TableSchema(
-            columns=description["columns"],
-            feature_names=_tuple(description["feature_names"]),
-            label=description["label"],
-            label_position=description["label_position"],
-            image_shape=_tuple(description["image_shape"]),
-        )
+        described = {field.name: description[field.name] for field in fields(TableSchema)}
+        for name in ("feature_names", "image_shape"):  # JSON has no tuples
+            if described[name] is not None:
+                described[name] = tuple(described[name])
         classifier = Classifier.from_architecture(
             StandardScaler(arrays["mean"], arrays["scale"]),
-            schema,
+            TableSchema(**described),
             tuple(description["label_names"]),
             hidden_sizes=tuple(description["hidden_sizes"]),
             activation=description["activation"],
@@ -101,7 +94,3 @@ def load_classifier(path: str | Path) -> Classifier:
             f"{path} is damaged, or not a model that python -m microgradx train wrote"
         ) from None
     return classifier
-
-
-def _tuple(values: Any) -> Any:
-    return None if values is None else tuple(values)

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from microgradx.training.loop import Epoch
 
-__all__ = ["Progress", "format_epoch", "show_progress"]
+__all__ = ["ProgressBar", "ProgressLines", "format_epoch", "show_progress"]
 
 
-class Progress(Protocol):
-    """Reports each batch and each epoch; used in a `with` statement."""
-
-    def batch(self) -> None: ...
-
-    def epoch(self, epoch: Epoch) -> None: ...
-
-    def __enter__(self) -> Progress: ...
-
-    def __exit__(self, *exception: Any) -> None: ...
-
-
-def show_progress(stream: TextIO, epochs: int, batches: int) -> Progress:
+def show_progress(stream: TextIO, epochs: int, batches: int) -> ProgressBar | ProgressLines:
     """A bar if `stream` is a terminal and rich is installed, else about ten lines.
 
-    `batches` is the number of batches in an epoch.
+    `batches` is the number of batches in an epoch. The result is used in a `with` statement; its
+    methods `batch` and `epoch` are called after each.
     """
     if stream.isatty():
         try:
