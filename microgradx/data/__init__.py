@@ -1,4 +1,4 @@
-"""Data: batches, splits, standardised columns, and toy data sets."""
+"""Data: batches, splits, standardisation, and toy data sets."""
 
 from microgradx.data.batching import Batches, batches
 from microgradx.data.scaling import StandardScaler

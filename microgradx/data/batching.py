@@ -1,4 +1,4 @@
-"""Rows of a data set, a few at a time."""
+"""Mini-batches: the rows of a data set, a few at a time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.common.randomness import as_generator
-from microgradx.data.rows import paired_rows
+from microgradx.data.rows import check_rows
 
 __all__ = ["Batches", "batches"]
 
 
 class Batches:
-    """What `batches` gives: the passes over a data set, with the number of batches as length."""
+    """What `batches` returns: each iteration is one pass; `len` is the number of batches."""
 
     def __init__(
         self,
@@ -56,21 +56,21 @@ def batches(
     shuffle: bool = True,
     drop_last: bool = False,
 ) -> Batches:
-    """Pairs of rows of X and what belongs to them in y, `batch_size` at a time.
+    """Pairs of arrays, `batch_size` rows of X and the same rows of y.
 
-    Each iteration is one pass over all rows, in an order of its own if they are shuffled. The
-    last batch is smaller if the rows do not come out even; `drop_last` leaves it out. Batches
-    have the dtypes of X and y, and are arrays; not shuffled, they are views.
+    Each iteration over the result is one pass over all rows, shuffled anew unless `shuffle=False`.
+    The last batch is smaller if `batch_size` does not divide the number of rows; `drop_last` leaves
+    it out. Batches have the dtypes of X and y; without shuffling they are views.
 
     >>> for X_batch, y_batch in batches([[1.0], [2.0], [3.0]], [1, 2, 3], 2, shuffle=False):
     ...     print(X_batch.tolist(), y_batch.tolist())
     [[1.0], [2.0]] [1, 2]
     [[3.0]] [3]
 
-    Raises ValueError for X and y of different lengths, for no rows, for a batch_size below 1,
-    and for one that with drop_last leaves no batch.
+    Raises ValueError for X and y of different lengths, for no rows, for a batch_size below 1, and
+    for one that leaves no batch with drop_last.
     """
-    X, y = paired_rows(X, y)
+    X, y = check_rows(X, y)
     rows, batch_size = len(X), operator.index(batch_size)
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
@@ -79,5 +79,5 @@ def batches(
             f"with drop_last, {rows} rows give no batch of {batch_size}; "
             "lower batch_size, or keep the last batch"
         )
-    as_generator(generator)  # refuses what is none now, and not at the first pass
+    as_generator(generator)  # raises here, not at the first pass, if it is not a generator
     return Batches(X, y, batch_size, generator, shuffle, drop_last)

@@ -1,4 +1,4 @@
-"""Data and what belongs to them, row by row."""
+"""The check that features and targets have the same rows."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 
 from microgradx.arrays.types import Array, unwrap
 
-__all__ = ["paired_rows"]
+__all__ = ["check_rows"]
 
 
-def paired_rows(X: Any, y: Any) -> tuple[Array, Array]:
-    """X and y as arrays, if they have the same number of rows, and any.
+def check_rows(X: Any, y: Any) -> tuple[Array, Array]:
+    """X and y as arrays; raises ValueError unless they have the same number of rows, at least one.
 
-    >>> X, y = paired_rows([[1.0, 2.0], [3.0, 4.0]], [0, 1])
+    >>> X, y = check_rows([[1.0, 2.0], [3.0, 4.0]], [0, 1])
     >>> X.shape, y.shape
     ((2, 2), (2,))
     """

@@ -1,11 +1,11 @@
-"""What layers compute, as functions, with PyTorch's names and arguments.
+"""Layers, activations and losses as functions, with PyTorch's names and arguments.
 
 >>> from microgradx.nn import functional as F
 >>> F.relu(np.array([-1.0, 2.0]))
 array([0., 2.])
 
-Arrays in, arrays out; a Tensor anywhere in, a Tensor out. Of the functions that `microgradx` has
-too, those are it: classes, for one, are along the last axis unless `axis` says otherwise.
+Arrays in, arrays out; a Tensor anywhere in, a Tensor out. A function that `microgradx` has too is
+the same one here, so classes are along the last axis unless `axis` says otherwise.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ Size = int | Sequence[int]
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
-    """x wᵀ + b: `input` (…, in), `weight` (out, in) and, if given, `bias` (out,) give (…, out).
+    """x wᵀ + b, of shape (…, out): `input` is (…, in), `weight` (out, in), `bias` (out,) or None.
 
-    Raises ValueError for lengths that do not fit.
+    Raises ValueError for shapes that do not fit.
 
     >>> linear([[1, 2]], [[1, 1], [1, -1]])
     array([[ 3, -1]])
@@ -117,15 +117,15 @@ def conv1d(
     dilation: Size = 1,
     groups: int = 1,
 ) -> Any:
-    """Slide weights along signals: `conv2d` with one spatial axis, which says the rest.
+    """Slide weights along signals: `conv2d` with one spatial axis; see there for the settings.
 
-    `input` has shape (N, C, L) or (C, L), `weight` (O, C / groups, K), `bias` (O,); the result
+    `input` has shape (N, C, L) or (C, L), `weight` (O, C / groups, K), `bias` (O,), and the result
     (N, O, M) or (O, M).
 
     >>> conv1d(np.array([[1.0, 3.0, 6.0, 10.0]]), np.array([[[-1.0, 1.0]]]))
     array([[2., 3., 4.]])
     """
-    return _convolved("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
+    return _convolve("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d(
@@ -143,17 +143,18 @@ def conv2d(
     `bias` (O,). The result is (N, O, P, Q) or (O, P, Q), with
     P = ⌊(H + 2 padding - dilation (K - 1) - 1) / stride⌋ + 1, and Q likewise.
 
-    stride: how far the window moves from one position to the next.
-    padding: how many zeros are put on either side; "same": so many that P = H and Q = W (at
-        stride 1; of an odd number, the one more comes after); "valid": none.
-    dilation: how far apart the elements are that the window sees.
-    groups: channels in and out are split into so many parts, each for itself.
+    stride: the distance from one position of the window to the next.
+    padding: the number of zeros added on each side; "same": as many as make P = H and Q = W (with
+        stride 1; if their total is odd, one more after than before); "valid": none.
+    dilation: the distance between the elements in a window.
+    groups: the number of parts into which channels in and out are split; each part is a convolution
+        of its own.
 
-    The first three may be pairs, for the two axes. In the terms of mathematics this is a
-    cross-correlation: the weights are not flipped.
+    The first three may be pairs, for the two axes. The weights are not flipped, so mathematics
+    calls this a cross-correlation.
 
     Raises ValueError for shapes and settings that do not fit, and TypeError for settings that are
-    no integers. Source: V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep
+    not integers. Source: V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep
     learning", 2016.
 
     >>> image = np.arange(9.0).reshape(1, 3, 3)
@@ -161,10 +162,10 @@ def conv2d(
     array([[[-4., -4.],
             [-4., -4.]]])
     """
-    return _convolved("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+    return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
-def _convolved(
+def _convolve(
     name: str,
     spatial: int,
     input: Any,
@@ -175,11 +176,11 @@ def _convolved(
     dilation: Size,
     groups: int,
 ) -> Any:
-    x, unbatched = _batched(name, spatial, input)
+    x, is_single = _add_batch_axis(name, spatial, input)
     w = as_floats(weight)
-    strides = _sizes(name, "stride", stride, spatial)
-    dilations = _sizes(name, "dilation", dilation, spatial)
-    (groups,) = _sizes(name, "groups", groups, 1)
+    strides = _check_sizes(name, "stride", stride, spatial)
+    dilations = _check_sizes(name, "dilation", dilation, spatial)
+    (groups,) = _check_sizes(name, "groups", groups, 1)
     if w.ndim != spatial + 2 or 0 in w.shape:
         raise ValueError(
             f"{name}: a weight of shape {w.shape}; it needs {spatial + 2} axes, (channels out, "
@@ -187,25 +188,25 @@ def _convolved(
         )
     if x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:
         raise ValueError(
-            f"{name}: an input of shape {_shape(x, unbatched)}, with {x.shape[1]} channels, and a "
-            f"weight of shape {w.shape} do not fit groups={groups}; the input needs "
-            f"{w.shape[1]} · {groups} = {w.shape[1] * groups} channels, and the weight a number "
-            f"of channels out that {groups} divides"
+            f"{name}: an input of shape {_drop_batch_axis(x.shape, is_single)}, with {x.shape[1]} "
+            f"channels, and a weight of shape {w.shape} do not fit groups={groups}; the input "
+            f"needs {w.shape[1]} · {groups} = {w.shape[1] * groups} channels, and the weight a "
+            f"number of channels out that {groups} divides"
         )
+    parameters = [w]
+    if bias is not None:
+        b = as_floats(bias)
+        if b.shape != w.shape[:1]:
+            raise ValueError(
+                f"{name}: a bias of shape {b.shape} for a weight of shape {w.shape}; it needs one "
+                f"number for each channel out: {w.shape[:1]}"
+            )
+        parameters.append(b)
     kernel = w.shape[2:]
-    op = Convolution(
-        kernel, strides, _padding(name, padding, kernel, strides, dilations), dilations, groups
+    widths = _padding_widths(name, padding, kernel, strides, dilations)
+    return _apply(
+        Convolution(kernel, strides, widths, dilations, groups), is_single, x, *parameters
     )
-    _check_room(op, x, unbatched)
-    if bias is None:
-        return _as_given(op(x, w), unbatched)
-    b = as_floats(bias)
-    if b.shape != w.shape[:1]:
-        raise ValueError(
-            f"{name}: a bias of shape {b.shape} for a weight of shape {w.shape}; it needs one "
-            f"number for each channel out: {w.shape[:1]}"
-        )
-    return _as_given(op(x, w, b), unbatched)
 
 
 # ---------------------------------------------------------------------------- pooling
@@ -219,29 +220,29 @@ def max_pool2d(
     dilation: Size = 1,
     ceil_mode: bool = False,
 ) -> Any:
-    """The largest element that a window sees at each of its positions, channel by channel.
+    """The largest element in a window at each of its positions, channel by channel.
 
-    `input` has shape (N, C, H, W) or (C, H, W); the result (N, C, P, Q) or (C, P, Q), with
+    `input` has shape (N, C, H, W) or (C, H, W), and the result (N, C, P, Q) or (C, P, Q), with
     P = ⌊(H + 2 padding - dilation (kernel_size - 1) - 1) / stride⌋ + 1, and Q likewise.
 
-    stride: how far the window moves; by default its size, so that nothing is seen twice.
-    padding: how much -inf, which never wins, is put on either side; at most half the window.
-    dilation: how far apart the elements are that the window sees.
-    ceil_mode: round P and Q up instead, so that the last window may stand over the edge; but it
-        must start within the image, or the padding before it.
+    stride: the distance from one position of the window to the next; by default the window's size,
+        so that windows do not overlap.
+    padding: the number of -inf, which never win, added on each side; at most half the window.
+    dilation: the distance between the elements in a window.
+    ceil_mode: whether to round P and Q up, so that the last window may reach beyond the edge; but
+        it must start within the image or the padding before it.
 
     All but the last may be pairs, for the two axes. Elements that tie share the gradient equally
-    (in PyTorch, the first receives all of it). A window with NaN gives NaN, and no gradient.
+    (in PyTorch, the first receives all of it). A window with NaN returns NaN, and no gradient.
     Raises ValueError for shapes and settings that do not fit, and TypeError for settings that are
-    no integers.
+    not integers.
 
     >>> max_pool2d(np.array([[[1.0, 2.0, 5.0, 6.0], [3.0, 4.0, 7.0, 8.0]]]), 2)
     array([[[4., 8.]]])
     """
-    x, unbatched = _batched("max_pool2d", 2, input)
-    op = MaxPool(*_pooling("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode))
-    _check_room(op, x, unbatched)
-    return _as_given(op(x), unbatched)
+    x, is_single = _add_batch_axis("max_pool2d", 2, input)
+    windows = _check_windows("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode)
+    return _apply(MaxPool(*windows), is_single, x)
 
 
 def avg_pool2d(
@@ -253,30 +254,28 @@ def avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
-    """The mean of what a window sees at each of its positions, channel by channel.
+    """The mean of the elements in a window at each of its positions, channel by channel.
 
-    Shapes, errors, `stride`, `padding` (here zeros) and `ceil_mode` are those of `max_pool2d`.
+    Shapes, errors, `stride`, `padding` (here zeros) and `ceil_mode` are as in `max_pool2d`.
 
-    count_include_pad: whether the zeros of the padding count as elements of the mean; what lies
-        beyond the padding, as may be with `ceil_mode`, never does.
-    divisor_override: what to divide the sum by instead.
+    count_include_pad: whether the zeros of the padding count as elements of the mean; what
+        `ceil_mode` adds beyond the padding never does.
+    divisor_override: the number by which to divide the sum instead.
 
     >>> avg_pool2d(np.array([[[1.0, 2.0, 5.0, 6.0], [3.0, 4.0, 7.0, 8.0]]]), 2)
     array([[[2.5, 6.5]]])
     """
-    x, unbatched = _batched("avg_pool2d", 2, input)
+    x, is_single = _add_batch_axis("avg_pool2d", 2, input)
     if divisor_override == 0:
         raise ValueError("avg_pool2d: divisor_override must not be 0; None divides by the count")
-    kernel, strides, widths, _ = _pooling(
+    kernel, strides, widths, _ = _check_windows(
         "avg_pool2d", x, kernel_size, stride, padding, 1, ceil_mode
     )
     counted = tuple((before, before) if count_include_pad else (0, 0) for before, _ in widths)
-    op = AveragePool(kernel, strides, widths, counted, divisor_override)
-    _check_room(op, x, unbatched)
-    return _as_given(op(x), unbatched)
+    return _apply(AveragePool(kernel, strides, widths, counted, divisor_override), is_single, x)
 
 
-def _pooling(
+def _check_windows(
     name: str,
     x: Any,
     kernel_size: Size,
@@ -285,18 +284,18 @@ def _pooling(
     dilation: Size,
     ceil_mode: bool,
 ) -> tuple[Sizes, Sizes, Padding, Sizes]:
-    """The settings of windows, with padding that reaches as far as the last of them."""
-    kernel = _sizes(name, "kernel_size", kernel_size, 2)
-    strides = kernel if stride is None else _sizes(name, "stride", stride, 2)
-    dilations = _sizes(name, "dilation", dilation, 2)
-    paddings = _sizes(name, "padding", padding, 2, least=0)
+    """The settings of a pooling op, with padding as far as the last window reaches."""
+    kernel = _check_sizes(name, "kernel_size", kernel_size, 2)
+    strides = kernel if stride is None else _check_sizes(name, "stride", stride, 2)
+    dilations = _check_sizes(name, "dilation", dilation, 2)
+    paddings = _check_sizes(name, "padding", padding, 2, least=0)
     widths = []
     for size, k, s, p, d in zip(x.shape[2:], kernel, strides, paddings, dilations, strict=True):
         extent = d * (k - 1) + 1
         if p > extent // 2:
             raise ValueError(
                 f"{name}: padding={paddings} is more than half of a window with kernel_size="
-                f"{kernel} and dilation={dilations}, so that some windows would see nothing else; "
+                f"{kernel} and dilation={dilations}, so some windows would hold nothing else; "
                 "make it smaller, or the kernel larger"
             )
         after = p
@@ -350,15 +349,15 @@ def batch_norm(
             "channels: (N, C) or (N, C, …)"
         )
     channels = x.shape[1:2]
-    weight, bias = _parameters("batch_norm", x, channels, weight, bias)
-    running = _running(x, running_mean, running_var, training)
+    weight, bias = _check_weight_and_bias("batch_norm", x, channels, weight, bias)
+    running = _check_running(x, running_mean, running_var, training)
     if not training:
-        # Copies: the graph must not see how training updates them later.
-        mean, variance = (_beside_channels(unwrap(each).astype(x.dtype), x) for each in running)
+        # Copies, as training may update the running statistics before this graph's backward.
+        mean, variance = (_align_channels(unwrap(each).astype(x.dtype), x) for each in running)
         out = (x - mean) / np.sqrt(variance + eps)
         if weight is not None:
-            out = out * _beside_channels(weight, x)
-        return out if bias is None else out + _beside_channels(bias, x)
+            out = out * _align_channels(weight, x)
+        return out if bias is None else out + _align_channels(bias, x)
     axes = (0, *range(2, x.ndim))
     n = math.prod(x.shape[axis] for axis in axes)
     if n < 2:
@@ -367,11 +366,11 @@ def batch_norm(
             "their variance needs at least 2; give a larger batch, or pass training=False"
         )
     op = Normalise(axes, (1,), eps)
-    op.saved = op.statistics(unwrap(x))  # computed once, for the running statistics too
-    out = _normalised(op, x, weight, bias)
+    op.saved = op.statistics(unwrap(x))  # once, for the running statistics too
+    out = _normalise(op, x, weight, bias)
     if running:
-        found = op.saved.mean.reshape(-1), op.saved.variance.reshape(-1) * (n / (n - 1))
-        _update(running, found, momentum)
+        batch = op.saved.mean.reshape(-1), op.saved.variance.reshape(-1) * (n / (n - 1))
+        _update_running(running, batch, momentum)
     return out
 
 
@@ -384,8 +383,8 @@ def layer_norm(
 ) -> Any:
     """(x - μ) / √(σ² + eps) · weight + bias, with mean and variance over the last axes.
 
-    `normalized_shape` is the shape of `input` along these axes, and that of `weight` and `bias`.
-    A row of equal numbers gives 0 (plus `bias`). Raises ValueError for shapes that do not fit.
+    `normalized_shape` is the shape of `input` along these axes, and of `weight` and `bias`. A row
+    of equal numbers becomes 0 (plus `bias`). Raises ValueError for shapes that do not fit.
     Source: J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", 2016.
 
     >>> layer_norm(np.array([[1.0, 3.0], [2.0, 2.0]]), 2).round(3)
@@ -393,18 +392,18 @@ def layer_norm(
            [ 0.,  0.]])
     """
     x = as_floats(input)
-    shape = _integers("layer_norm", "normalized_shape", normalized_shape)
+    shape = _check_integers("layer_norm", "normalized_shape", normalized_shape)
     if not shape or 0 in shape or x.shape[-len(shape) :] != shape:
         raise ValueError(
             f"layer_norm: an input of shape {x.shape} and normalized_shape={shape}; the latter "
             "must be the lengths of the input's last axes, at least one, and none of them 0"
         )
-    weight, bias = _parameters("layer_norm", x, shape, weight, bias)
+    weight, bias = _check_weight_and_bias("layer_norm", x, shape, weight, bias)
     axes = tuple(range(x.ndim - len(shape), x.ndim))
-    return _normalised(Normalise(axes, axes, eps), x, weight, bias)
+    return _normalise(Normalise(axes, axes, eps), x, weight, bias)
 
 
-def _normalised(op: Normalise, x: Any, weight: Any, bias: Any) -> Any:
+def _normalise(op: Normalise, x: Any, weight: Any, bias: Any) -> Any:
     if weight is None and bias is None:
         return op(x)
     if weight is None:
@@ -412,22 +411,22 @@ def _normalised(op: Normalise, x: Any, weight: Any, bias: Any) -> Any:
     return op(x, weight) if bias is None else op(x, weight, bias)
 
 
-def _parameters(
+def _check_weight_and_bias(
     name: str, x: Any, shape: tuple[int, ...], weight: Any, bias: Any
-) -> tuple[Any, Any]:
-    """Weight and bias as arrays or Tensors of floats, where they are given."""
+) -> list[Any]:
+    """Weight and bias as arrays or Tensors of floats, or None; raises ValueError for others."""
     parameters = [None if each is None else as_floats(each) for each in (weight, bias)]
-    for what, each in zip(("weight", "bias"), parameters, strict=True):
+    for argument, each in zip(("weight", "bias"), parameters, strict=True):
         if each is not None and each.shape != shape:
             raise ValueError(
-                f"{name}: a {what} of shape {each.shape} for an input of shape {x.shape}; it "
+                f"{name}: a {argument} of shape {each.shape} for an input of shape {x.shape}; it "
                 f"must have shape {shape}"
             )
-    return parameters[0], parameters[1]
+    return parameters
 
 
-def _running(x: Any, mean: Any, variance: Any, training: bool) -> tuple[Any, ...]:
-    """The running statistics, checked; none at all if there are none."""
+def _check_running(x: Any, mean: Any, variance: Any, training: bool) -> tuple[Any, ...]:
+    """The running statistics, () if there are none; raises ValueError or TypeError for others."""
     if training and mean is None and variance is None:
         return ()
     for name, each in (("running_mean", mean), ("running_var", variance)):
@@ -451,15 +450,15 @@ def _running(x: Any, mean: Any, variance: Any, training: bool) -> tuple[Any, ...
                 f"needs one number for each channel: {x.shape[1:2]}"
             )
         if training and not unwrap(each).flags.writeable:
-            raise ValueError(f"batch_norm: {name} is read-only, and is to be updated; copy it")
+            raise ValueError(f"batch_norm: {name} is read-only and cannot be updated; copy it")
     return mean, variance
 
 
-def _update(running: tuple[Any, ...], found: tuple[Any, ...], momentum: float) -> None:
-    """Both or none: nothing is written before both new values are known."""
+def _update_running(running: tuple[Any, ...], batch: tuple[Any, ...], momentum: float) -> None:
+    """Update both running statistics, or neither: an error comes before anything is written."""
     updated = [
         (1 - momentum) * unwrap(each) + momentum * new
-        for each, new in zip(running, found, strict=True)
+        for each, new in zip(running, batch, strict=True)
     ]
     for each, values in zip(running, updated, strict=True):
         np.copyto(unwrap(each), values, casting="same_kind")
@@ -467,8 +466,8 @@ def _update(running: tuple[Any, ...], found: tuple[Any, ...], momentum: float) -
             each.mark_changed()
 
 
-def _beside_channels(parameter: Any, x: Any) -> Any:
-    """(C,) in a shape that broadcasts to that of x, (N, C, …)."""
+def _align_channels(parameter: Any, x: Any) -> Any:
+    """(C,) as (C, 1, …), which broadcasts against x of shape (N, C, …)."""
     return reshape(parameter, (-1, *(1 for _ in x.shape[2:])))
 
 
@@ -478,8 +477,8 @@ _KERNEL_AXES = {1: "kernel length", 2: "kernel height, kernel width"}
 _SPATIAL_AXES = {1: "length", 2: "height, width"}
 
 
-def _batched(name: str, spatial: int, input: Any) -> tuple[Any, bool]:
-    """The input with a batch axis, and whether that is ours."""
+def _add_batch_axis(name: str, spatial: int, input: Any) -> tuple[Any, bool]:
+    """The input with a batch axis, and whether it had none."""
     x = as_floats(input)
     if x.ndim not in (spatial + 1, spatial + 2):
         raise ValueError(
@@ -487,21 +486,27 @@ def _batched(name: str, spatial: int, input: Any) -> tuple[Any, bool]:
             f"{spatial + 2}, (batch, channels, {_SPATIAL_AXES[spatial]}), or {spatial + 1} "
             "without the batch"
         )
-    unbatched = x.ndim == spatial + 1
-    return (expand_dims(x, 0) if unbatched else x), unbatched
+    is_single = x.ndim == spatial + 1
+    return (expand_dims(x, 0) if is_single else x), is_single
 
 
-def _as_given(out: Any, unbatched: bool) -> Any:
-    return reshape(out, out.shape[1:]) if unbatched else out
+def _drop_batch_axis(shape: tuple[int, ...], is_single: bool) -> tuple[int, ...]:
+    return shape[1:] if is_single else shape
 
 
-def _shape(x: Any, unbatched: bool) -> tuple[int, ...]:
-    """As the caller knows it."""
-    shape: tuple[int, ...] = x.shape
-    return shape[1:] if unbatched else shape
+def _apply(op: SlidingWindow, is_single: bool, x: Any, *parameters: Any) -> Any:
+    """The op's result, without the batch axis if the input had none."""
+    if 0 in x.shape[1:] or min(op.output_sizes(x.shape)) < 1:
+        raise ValueError(
+            f"{op.name}: an input of shape {_drop_batch_axis(x.shape, is_single)}, with padding "
+            f"{op.padding}, has no room for a window of size {op.kernel_size} with dilation "
+            f"{op.dilation}; give a larger input, more padding or a smaller kernel"
+        )
+    out = op(x, *parameters)
+    return reshape(out, out.shape[1:]) if is_single else out
 
 
-def _integers(name: str, argument: str, value: Size) -> tuple[int, ...]:
+def _check_integers(name: str, argument: str, value: Size) -> tuple[int, ...]:
     try:
         return tuple(map(operator.index, value if isinstance(value, Sequence) else [value]))
     except TypeError:
@@ -510,9 +515,9 @@ def _integers(name: str, argument: str, value: Size) -> tuple[int, ...]:
         ) from None
 
 
-def _sizes(name: str, argument: str, value: Size, spatial: int, least: int = 1) -> Sizes:
+def _check_sizes(name: str, argument: str, value: Size, spatial: int, least: int = 1) -> Sizes:
     """A setting as one integer for each spatial axis."""
-    sizes = _integers(name, argument, value)
+    sizes = _check_integers(name, argument, value)
     if len(sizes) == 1:
         sizes *= spatial
     if len(sizes) != spatial or min(sizes) < least:
@@ -523,9 +528,10 @@ def _sizes(name: str, argument: str, value: Size, spatial: int, least: int = 1) 
     return sizes
 
 
-def _padding(
+def _padding_widths(
     name: str, padding: Size | str, kernel: Sizes, stride: Sizes, dilation: Sizes
 ) -> Padding:
+    """The number of zeros before and after, for each spatial axis."""
     if padding == "same":
         if set(stride) != {1}:
             raise ValueError(
@@ -541,14 +547,5 @@ def _padding(
             f'{name}: padding={padding!r}; it is "same", "valid", an integer or one for each '
             "spatial axis"
         )
-    widths = _sizes(name, "padding", padding, len(kernel), least=0)
+    widths = _check_sizes(name, "padding", padding, len(kernel), least=0)
     return tuple((width, width) for width in widths)
-
-
-def _check_room(op: SlidingWindow, x: Any, unbatched: bool) -> None:
-    if 0 in x.shape[1:] or min(op.output_sizes(x.shape)) < 1:
-        raise ValueError(
-            f"{op.name}: an input of shape {_shape(x, unbatched)}, with padding {op.padding}, has "
-            f"no room for a window of size {op.kernel_size} with dilation {op.dilation}; give a "
-            "larger input, more padding or a smaller kernel"
-        )

@@ -1,13 +1,13 @@
-"""Random weights to start from, of a size at which signals neither fade nor grow on their way.
+"""Initial weights, random, of a variance that keeps signals from vanishing or exploding.
 
 Each function takes a shape: (out, in) for a linear layer, (out, in, …) for a convolution. fan_in
 is the number of inputs that an output sums over, fan_out the number of outputs that an input
-reaches. Numbers are drawn as float64 and then cast: a seed means the same weights in any dtype.
+reaches. Numbers are drawn as float64 and then cast, so a seed means the same weights in any dtype.
 
-He's suit layers before a relu, which lets half of its inputs through. Glorot's suit layers before
-tanh or sigmoid, and the last one. Sources: K. He et al., "Delving deep into rectifiers", 2015,
-equation 10; X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward
-neural networks", 2010, equations 12 and 16.
+He's initialisation is for layers before relu, which sets half of its inputs to 0; Glorot's for
+layers before tanh or sigmoid, and for the last layer. Sources: K. He et al., "Delving deep into
+rectifiers", 2015, equation 10; X. Glorot and Y. Bengio, "Understanding the difficulty of training
+deep feedforward neural networks", 2010, equations 12 and 16.
 """
 
 from __future__ import annotations

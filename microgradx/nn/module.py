@@ -1,7 +1,7 @@
-"""What layers and networks have in common: parameters that can be found, named, saved and loaded.
+"""Module, the base of layers and networks: finds, names, saves and loads parameters.
 
-Nothing is registered. A module is an ordinary object, and what belongs to it is read off its
-attributes when somebody asks.
+Nothing is registered. A module is an ordinary object, and its parameters and submodules are looked
+up in its attributes on each request.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ __all__ = ["Module", "named_members", "walk_members"]
 class Module:
     """A function with parameters. A subclass sets attributes and writes `forward`.
 
-    Its parameters are the leaf Tensors that require gradients among its attributes and those of
-    the modules among them, also in lists, tuples and dicts. They go in the order of assignment,
-    under dotted paths, and each comes once, however often it is used. A parameter without a name
-    of its own takes its path for one, for error messages and drawings to use.
+    Its parameters are the leaf Tensors that require gradients among its attributes and its
+    submodules' attributes, also inside lists, tuples and dicts. They are listed in the order of
+    assignment, under dotted paths, and each once, however often it is used. A parameter without a
+    name gets its path as name, which error messages and drawings show.
 
     >>> import microgradx as mg
     >>> class Line(mg.nn.Module):
@@ -46,7 +46,7 @@ class Module:
     ['slope', 'offset']
     """
 
-    #: Whether it is being trained or used: `Dropout`, for one, is active only in training.
+    #: True in training, False after `eval()`; `Dropout`, for example, is active only in training.
     training: bool = True
     #: How often an attribute of any module was set: what was made for a model may not fit any more.
     changes: int = 0
@@ -69,7 +69,7 @@ class Module:
         super().__setattr__(name, value)
         Module.changes += 1
         for path, member in walk_members(named_members(name, value)):
-            # A name that the path ends in was given in here, when less of the path was known.
+            # A name that is the end of this path was set here, when the module had no parent yet.
             if _is_parameter(member) and f".{path}".endswith(f".{member.name or path}"):
                 member.name = path
 
@@ -82,47 +82,47 @@ class Module:
                 yield path, member
 
     def parameters(self) -> Iterator[Tensor]:
-        """The Tensors to be trained. One that requires no gradient is not among them."""
+        """The leaf Tensors that require gradients, here and in all submodules."""
         return (parameter for _, parameter in self.named_parameters())
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
-        """Pairs of dotted path and module, first this one under the path ""."""
+        """Pairs of dotted path and module, beginning with this module, whose path is ""."""
         for path, member in walk_members([("", self)]):
             if isinstance(member, Module):
                 yield path, member
 
     def modules(self) -> Iterator[Module]:
-        """This module and all that are in it."""
+        """This module and all its submodules."""
         return (module for _, module in self.named_modules())
 
     def zero_grad(self) -> None:
-        """Forget the accumulated gradients of all parameters."""
+        """Set the gradients of all parameters to None."""
         for parameter in self.parameters():
             parameter.zero_grad()
 
-    # ------------------------------------------------------------------ training and use
+    # ------------------------------------------------------------------ training and evaluation
 
     def train(self, mode: bool = True) -> Self:
-        """Set `training`, here and in all modules inside; gives the module itself."""
+        """Set `training` here and in all submodules; returns the module itself."""
         for module in self.modules():
             module.training = bool(mode)
         return self
 
     def eval(self) -> Self:
-        """The same as `train(False)`: from now on the module is used and not trained."""
+        """The same as `train(False)`."""
         return self.train(False)
 
     # ------------------------------------------------------------------ saving and loading
 
     def state_dict(self) -> dict[str, Array]:
-        """A copy of the array of each leaf Tensor, trained or constant, under its path."""
+        """A copy of the array of each leaf Tensor, parameter or constant, under its path."""
         return {path: tensor.data.copy() for path, tensor in self._named_leaves()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Copy in what `state_dict` gave, also as arrays that were saved with np.savez.
+        """Copy in what `state_dict` returned, or `np.load` of a file that `np.savez` made of it.
 
-        It must fit exactly. If names are missing or unexpected, or shapes or kinds of numbers
-        differ, a ValueError says which, and nothing was changed.
+        Raises ValueError, which lists all differences, and changes nothing if names are missing or
+        unexpected, or if shapes or kinds of numbers differ.
         """
         if not isinstance(state, Mapping):
             raise TypeError(
@@ -152,10 +152,10 @@ class Module:
             if isinstance(member, Tensor) and member.is_leaf:
                 yield path, member
 
-    # ------------------------------------------------------------------ as text
+    # ------------------------------------------------------------------ representation
 
     def extra_repr(self) -> str:
-        """The settings that its repr shows between the parentheses."""
+        """The settings, as the module's repr shows them between parentheses."""
         return ""
 
     @reprlib.recursive_repr(fillvalue="…")
@@ -174,7 +174,7 @@ class Module:
 
 
 def named_members(path: str, value: Any) -> Iterator[tuple[str, Tensor | Module]]:
-    """The Tensors and modules that an attribute holds: itself, or inside lists, tuples, dicts."""
+    """The Tensors and modules in an attribute, also inside lists, tuples and dicts, with paths."""
     if isinstance(value, (Tensor, Module)):
         yield path, value
     elif isinstance(value, (list, tuple, dict)):
@@ -186,7 +186,7 @@ def named_members(path: str, value: Any) -> Iterator[tuple[str, Tensor | Module]
 def walk_members(
     members: Iterable[tuple[str, Tensor | Module]],
 ) -> Iterator[tuple[str, Any]]:
-    """The members, and all that is in those that are modules, each once, with their paths."""
+    """The members and, depth first, the members of the modules among them, each once."""
     seen: dict[int, Tensor | Module] = {}
     pending = list(members)[::-1]
     while pending:
@@ -196,12 +196,12 @@ def walk_members(
         seen[id(member)] = member
         yield path, member
         if isinstance(member, Module):
-            inside = [
+            inner_members = [
                 (f"{path}.{inner}" if path else inner, item)
                 for name, value in vars(member).items()
                 for inner, item in named_members(name, value)
             ]
-            pending.extend(reversed(inside))
+            pending.extend(reversed(inner_members))
 
 
 def _is_parameter(member: Any) -> bool:

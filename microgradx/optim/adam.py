@@ -1,4 +1,4 @@
-"""Adam and AdamW: steps scaled, for each weight, by how large its gradients have been."""
+"""Adam and AdamW: for each weight, steps divided by the size of its recent gradients."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["Adam", "AdamW"]
 
 
 class Adam(Optimizer):
-    """Adam, with weight decay added to the gradient: PyTorch's.
+    """Adam, with weight decay added to the gradient, as in PyTorch.
 
     With learning rate η, betas β₁ and β₂ and weight decay λ, at the t-th step of a parameter w:
 
         g = gradient + λ w
-        m = β₁ m + (1 - β₁) g        the mean of the gradients
-        v = β₂ v + (1 - β₂) g²       and of their squares, both from 0
+        m = β₁ m + (1 - β₁) g        the moving mean of the gradients, from 0
+        v = β₂ v + (1 - β₂) g²       the moving mean of their squares, from 0
         w = w - η m̂ / (√v̂ + ε)      with m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ)
 
-    Parameters whose `grad` is None stay as they are, and their t too. Source: D. P. Kingma and
+    A parameter whose `grad` is None stays as it is, and so does its t. Source: D. P. Kingma and
     J. Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1.
 
     >>> import microgradx as mg
@@ -35,8 +35,8 @@ class Adam(Optimizer):
     >>> w.data
     array([  0.9, -99.9])
 
-    Raises ValueError for settings that are negative or not finite, and for betas of 1 or more; for
-    parameters, as `Optimizer`.
+    Raises ValueError for settings that are negative or not finite, for betas of 1 or more, and for
+    parameters that `Optimizer` refuses.
     """
 
     hyperparameters = ("lr", "betas", "eps", "weight_decay")
@@ -69,7 +69,7 @@ class Adam(Optimizer):
         self.descend(w, g, state)
 
     def descend(self, w: Array, g: Array, state: dict[str, Any]) -> None:
-        """The step itself, without weight decay."""
+        """The update without weight decay."""
         if not state:
             state.update(t=0, m=np.zeros_like(w), v=np.zeros_like(w))
         state["t"] += 1
@@ -79,7 +79,7 @@ class Adam(Optimizer):
         m += (1 - beta1) * g
         v *= beta2
         v += (1 - beta2) * (g * g)
-        # η m̂ / (√v̂ + ε), with the corrections of m̂ and v̂ taken out of the arrays.
+        # η m̂ / (√v̂ + ε), with the corrections of m̂ and v̂ as factors outside the arrays.
         correction = (1 - beta2**t) ** 0.5
         step = np.sqrt(v)
         step += self.eps * correction
@@ -89,10 +89,11 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with weight decay beside the gradient and not in it: w shrinks by the factor 1 - η λ.
+    """Adam with decoupled weight decay: not added to the gradient; w is multiplied by 1 - η λ.
 
-    Arguments, but for the default of `weight_decay`, and errors are those of `Adam`. Source:
-    I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", 2019, in PyTorch's form.
+    Takes the arguments of `Adam` with another default of `weight_decay`, and raises its errors.
+    Source: I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", 2019, in PyTorch's
+    form.
 
     >>> import microgradx as mg
     >>> w = mg.Tensor([2.0], requires_grad=True)
@@ -101,6 +102,8 @@ class AdamW(Adam):
     >>> w.data
     array([1.9])
     """
+
+    elementwise = True
 
     def __init__(
         self,
@@ -111,8 +114,6 @@ class AdamW(Adam):
         weight_decay: float = 1e-2,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
-
-    elementwise = True
 
     def update(self, w: Array, g: Array, state: dict[str, Any]) -> None:
         w *= 1 - self.lr * self.weight_decay

@@ -13,12 +13,12 @@ from microgradx.optim.optimizer import Optimizer, check_setting
 
 __all__ = ["SGD"]
 
-#: So many numbers are subtracted at a time.
+#: The number of elements that are subtracted at a time.
 BLOCK = 1 << 15
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum (also Nesterov's) and weight decay: PyTorch's.
+    """Stochastic gradient descent with (Nesterov) momentum and weight decay, as in PyTorch.
 
     With learning rate η, momentum μ, dampening τ and weight decay λ, for each parameter w:
 
@@ -26,7 +26,7 @@ class SGD(Optimizer):
         v = g at the first step, then μ v + (1 - τ) g
         w = w - η v, or w - η (g + μ v) with nesterov
 
-    Parameters whose `grad` is None stay as they are. Source: I. Sutskever et al., "On the
+    A parameter whose `grad` is None stays as it is. Source: I. Sutskever et al., "On the
     importance of initialization and momentum in deep learning", 2013, in PyTorch's form.
 
     >>> import microgradx as mg
@@ -37,8 +37,8 @@ class SGD(Optimizer):
     >>> w.item()
     0.8
 
-    Raises ValueError for settings that are negative or not finite, and for nesterov without
-    momentum or with dampening; for parameters, as `Optimizer`.
+    Raises ValueError for settings that are negative or not finite, for nesterov without momentum
+    or with dampening, and for parameters that `Optimizer` refuses.
     """
 
     hyperparameters = ("lr", "momentum", "dampening", "nesterov", "weight_decay")
@@ -77,7 +77,7 @@ class SGD(Optimizer):
             v = state["velocity"]
             g = g + self.momentum * v if self.nesterov else v
         if type(w) is np.ndarray and w.size > BLOCK and w.flags.carray and g.flags.carray:
-            # Block by block the products stay in the cache, and need no memory to speak of.
+            # Block by block, the products stay in the cache and need little memory.
             w, g = w.reshape(-1), g.reshape(-1)
             for start in range(0, w.size, BLOCK):
                 w[start : start + BLOCK] -= self.lr * g[start : start + BLOCK]

@@ -8,30 +8,30 @@ from microgradx.data import StandardScaler
 
 def test_training_rows_get_mean_0_and_deviation_1(generator):
     X = generator.normal([5.0, -3.0, 1e6], [2.0, 1e-3, 1e3], (200, 3))
-    standardiser = StandardScaler()
-    assert standardiser.fit(X) is standardiser
-    Z = standardiser.transform(X)
+    scaler = StandardScaler()
+    assert scaler.fit(X) is scaler
+    Z = scaler.transform(X)
     assert np.allclose(Z.mean(axis=0), 0, atol=1e-9)
     assert np.allclose(Z.std(axis=0), 1)
-    assert np.allclose(standardiser.mean, X.mean(axis=0))
-    assert np.allclose(standardiser.scale, X.std(axis=0))
+    assert np.allclose(scaler.mean, X.mean(axis=0))
+    assert np.allclose(scaler.scale, X.std(axis=0))
 
 
 def test_other_rows_are_transformed_as_the_training_rows_were(generator):
     X, rows = generator.normal(size=(50, 2)), generator.normal(3, 2, (5, 2))
-    standardiser = StandardScaler().fit(X)
+    scaler = StandardScaler().fit(X)
     expected = (rows - X.mean(axis=0)) / X.std(axis=0)
-    assert np.allclose(standardiser.transform(rows), expected)
-    again = StandardScaler(standardiser.mean.tolist(), standardiser.scale)
-    assert np.array_equal(again.transform(rows), standardiser.transform(rows))
+    assert np.allclose(scaler.transform(rows), expected)
+    again = StandardScaler(scaler.mean.tolist(), scaler.scale)
+    assert np.array_equal(again.transform(rows), scaler.transform(rows))
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e10 / 3, -7.7])
 def test_a_constant_column_has_scale_1_even_if_its_mean_is_rounded(value):
     X = np.column_stack([np.full(11, value), np.arange(11)])
-    standardiser = StandardScaler().fit(X)
-    assert standardiser.scale[0] == 1
-    assert abs(standardiser.transform(X)[:, 0]).max() <= 1e-5
+    scaler = StandardScaler().fit(X)
+    assert scaler.scale[0] == 1
+    assert abs(scaler.transform(X)[:, 0]).max() <= 1e-5
 
 
 def test_a_column_whose_variance_underflows_has_scale_1():
@@ -47,17 +47,17 @@ def test_integers_and_float32_are_taken_and_give_float64():
 
 
 def test_what_cannot_be_standardised_is_refused():
-    standardiser = StandardScaler()
+    scaler = StandardScaler()
     with pytest.raises(ValueError, match=r"call fit\(X\) first"):
-        standardiser.transform([[1.0]])
+        scaler.transform([[1.0]])
     with pytest.raises(ValueError, match=r"X of shape \(2,\) must be a table"):
-        standardiser.fit([1.0, 2.0])
+        scaler.fit([1.0, 2.0])
     with pytest.raises(ValueError, match="has no rows"):
-        standardiser.fit(np.ones((0, 2)))
+        scaler.fit(np.ones((0, 2)))
     with pytest.raises(ValueError, match="X has nan in row 1, column 0; leave such rows out"):
-        standardiser.fit([[1.0, 2.0], [np.nan, np.inf]])
-    standardiser.fit([[1.0, 2.0], [3.0, 4.0]])
+        scaler.fit([[1.0, 2.0], [np.nan, np.inf]])
+    scaler.fit([[1.0, 2.0], [3.0, 4.0]])
     with pytest.raises(ValueError, match=r"has 3 columns, and the rows that were fitted had 2"):
-        standardiser.transform(np.ones((4, 3)))
+        scaler.transform(np.ones((4, 3)))
     with pytest.raises(ValueError, match="X has inf in row 0, column 1"):
-        standardiser.transform([[1.0, np.inf]])
+        scaler.transform([[1.0, np.inf]])

@@ -445,10 +445,10 @@ def train_on_spirals():
     mg.manual_seed(0)
     X, y = mg.data.spirals(300)
     X_train, X_test, y_train, y_test = mg.data.train_test_split(X, y)
-    standardiser = mg.data.StandardScaler().fit(X_train)
+    scaler = mg.data.StandardScaler().fit(X_train)
     net = nn.MLP(2, (32, 32), 3, dropout=0.02)
     optimizer = optim.Adam(net.parameters(), lr=0.01)
-    batches = mg.data.batches(standardiser.transform(X_train), y_train, 32)
+    batches = mg.data.batches(scaler.transform(X_train), y_train, 32)
     for _ in range(60):
         for X_batch, y_batch in batches:
             optimizer.zero_grad()
@@ -456,7 +456,7 @@ def train_on_spirals():
             optimizer.step()
     net.eval()
     with mg.no_grad():
-        predicted = net(standardiser.transform(X_test)).argmax(axis=1)
+        predicted = net(scaler.transform(X_test)).argmax(axis=1)
     return np.mean(predicted == y_test), net.state_dict()
 
 
