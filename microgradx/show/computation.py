@@ -1,4 +1,4 @@
-"""What a Tensor was computed from, as far as that is still known, and whether it has gradients."""
+"""What a Tensor was computed from, as far as its graph exists, and why it has no gradients."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from operator import attrgetter
 
 from microgradx.engine import Tensor
 
-__all__ = ["computation_of", "why_no_gradients"]
+__all__ = ["find_computation", "why_no_gradients"]
 
 
-def computation_of(output: Tensor) -> tuple[list[Tensor], set[Tensor]]:
-    """All results that go into the output, in order, and the leaves changed since their use."""
-    # The engine's own walk refuses graphs of the past. What is left of them can be shown.
+def find_computation(output: Tensor) -> tuple[list[Tensor], set[Tensor]]:
+    """All results that the output depends on, in order, and the leaves changed after use."""
+    # The engine's walk raises for released graphs and changed leaves; what is left can be shown.
     found = {output}
     unvisited = [output]
     while unvisited:
@@ -26,7 +26,7 @@ def computation_of(output: Tensor) -> tuple[list[Tensor], set[Tensor]]:
 
 
 def why_no_gradients(output: Tensor, name: str, results: list[Tensor], changed: set[Tensor]) -> str:
-    """Why there can be no gradients of the output; nothing if there can be."""
+    """Why the output has no gradients; empty if it has."""
     if not output.requires_grad:
         return f"no gradients: {name} does not require any"
     if changed:

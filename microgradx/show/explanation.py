@@ -1,4 +1,4 @@
-"""A computation and its backpropagation as a page to step through, forward and then backward."""
+"""A page that steps through a computation and its backpropagation."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ import numpy as np
 from microgradx.arrays.types import Array
 from microgradx.common.messages import callers_frame, describe
 from microgradx.engine import Tensor
+from microgradx.show.captions import Captions
+from microgradx.show.formulas.numbers_in_formula import format_number, substitute_numbers
 from microgradx.show.graphs.drawing import Drawing, draw
 from microgradx.show.graphs.graph import Graph
-from microgradx.show.graphs.names import names_of_all
+from microgradx.show.graphs.names import name_all
 from microgradx.show.graphs.summaries import FEW
-from microgradx.show.graphs.svg import inline
-from microgradx.show.narration import Narrator
-from microgradx.show.page_data import Content
-from microgradx.show.pages import Page, asset, page, page_path
-from microgradx.show.steps.numbers_in_formula import number, written
-from microgradx.show.steps.stepping import Steps, steps_of
+from microgradx.show.graphs.svg import inline_svg
+from microgradx.show.page_data import PageData
+from microgradx.show.pages import Page, check_page_path, read_asset, render_page
+from microgradx.show.steps.step_builder import Steps, steps_of
 from microgradx.show.steps.steps import Step
 
 __all__ = ["Explanation", "explain"]
 
-SCRIPTS = ("theme", "graph", "arrays", "written", "heatmaps", "bars", "journey", "finder")
+SCRIPTS = (
+    *("theme.js", "graph.js", "arrays.js", "numbers_in_formula.js", "heatmaps.js", "bars.js"),
+    *("graph_path.js", "search.js", "explanation.js"),
+)
 
 
 class Explanation(Page):
-    """The page that `explain` makes; `steps` is how many steps it shows."""
+    """The page that `explain` returns; `steps` is how many steps it shows."""
 
     def __init__(self, html: str, steps: int) -> None:
         super().__init__(html)
@@ -52,22 +55,22 @@ def explain(
 ) -> Explanation:
     """A page that steps through the computation of a Tensor, and back through its derivatives.
 
-    Beside the graph, each step forward shows an op's formula with its numbers in it, and each step
-    backward the chain rule: the gradient that arrives, times the local derivative, is what is
-    passed on, and what it adds up to where a Tensor is used several times. Any element of an array
-    can be chosen, to see how it arises. The page is one file, which needs no network; notebooks
-    show it in the cell. Nothing is written to any Tensor, and hooks are not run.
+    Beside the graph, each forward step shows the formula of an op with numbers, and each backward
+    step the chain rule: the upstream gradient times the local derivative, and the sum where a
+    Tensor is used several times. Any element of an array can be chosen, to see how it is computed.
+    The page is one file that needs no network; notebooks show it in the cell. Nothing is written to
+    any Tensor, and no hook runs.
 
-    path: a file, ending in .html, that the page is also saved to.
-    depth, expand, max_nodes: which of its calls the graph shows closed, as in `draw`.
-    max_steps: of more steps, those nearest to the output are shown, and the page says so.
+    path: a file, ending in .html, to save the page to as well.
+    depth, expand, max_nodes: which calls the graph shows as one node, as in `draw`.
+    max_steps: of more steps, the page shows the ones nearest to the output, and says so.
 
-    There are steps forward alone, and the page says why, if the Tensor is not a single number, if
-    a leaf was changed since it was used, or if the graph was freed.
+    There are forward steps only, and the page says why, if the Tensor is not a single number, if a
+    leaf was changed after use, or if the graph was released.
 
-    Raises TypeError for what is not a Tensor, ValueError for a Tensor that nothing was computed
-    for, a name that does not end in .html, and `max_steps` below 1, FileNotFoundError if there is
-    no such directory, and RenderingError without Graphviz.
+    Raises TypeError for anything but a Tensor; ValueError for a Tensor that was not computed from
+    anything, a name that does not end in .html, and `max_steps` below 1; FileNotFoundError if the
+    directory does not exist; RenderingError without Graphviz.
 
     >>> import microgradx as mg
     >>> w = mg.Tensor([1.0, -2.0], requires_grad=True)
@@ -76,8 +79,7 @@ def explain(
     """
     if not isinstance(tensor, Tensor):
         raise TypeError(
-            f"explain() shows how a Tensor was computed, and was given {type(tensor).__name__}; "
-            "give it the result of a computation on Tensors"
+            f"explain() needs the result of a computation on Tensors, not {type(tensor).__name__}"
         )
     if tensor.op is None:
         raise ValueError(
@@ -88,42 +90,42 @@ def explain(
     if max_steps < 1:
         raise ValueError(f"max_steps must be at least 1, not {max_steps}")
     if path is not None:
-        page_path(path)
+        check_page_path(path)
     frame = callers_frame()
-    with np.errstate(all="ignore"):  # what overflows is seen on the page
+    with np.errstate(all="ignore"):  # the page shows what overflows
         graph = draw(tensor, depth=depth, expand=expand, max_nodes=max_nodes).graph
         steps = steps_of(tensor, max_steps)
-        explanation = _explanation(steps, graph, names_of_all(steps.tensors, steps.output, frame))
+        explanation = _build_page(steps, graph, name_all(steps.tensors, steps.output, frame))
     if path is not None:
         explanation.save(path)
     return explanation
 
 
-def _explanation(steps: Steps, graph: Graph, names: dict[Tensor, str]) -> Explanation:
-    narrator = Narrator(steps.output, names)
-    # The picture uses the same names, also for Tensors that have none of their own.
+def _build_page(steps: Steps, graph: Graph, names: dict[Tensor, str]) -> Explanation:
+    captions = Captions(steps.output, names)
+    # The picture uses the same names, also for Tensors without a name of their own.
     boxes = {tensor: box._replace(name=names[tensor]) for tensor, box in graph.boxes.items()}
     picture = Drawing(replace(graph, boxes=boxes)).svg()
-    notes = list(_notes(steps))
+    notes = list(_write_notes(steps))
     title = f"{names[steps.output]}, step by step"
-    body = Template(asset("explanation.html")).substitute(
+    body = Template(read_asset("explanation.html")).substitute(
         title=html.escape(title),
         note=f'<p class="note">{html.escape(" ".join(notes))}</p>' if notes else "",
-        graph=inline(picture),
-        rows="\n".join(_row(step, narrator) for step in steps),
+        graph=inline_svg(picture),
+        rows="\n".join(_write_row(step, captions) for step in steps),
     )
-    text = page(
+    text = render_page(
         title,
         body,
         styles=["graph.css", "explanation.css"],
-        scripts=[f"{name}.js" for name in (*SCRIPTS, "explanation")],
-        data=Content(narrator, graph).of_all(steps),
+        scripts=SCRIPTS,
+        data=PageData(captions, graph).build(steps),
     )
     return Explanation(text, len(steps))
 
 
-def _notes(steps: Steps) -> Iterator[str]:
-    """What is missing, and why."""
+def _write_notes(steps: Steps) -> Iterator[str]:
+    """What the page leaves out, and why."""
     if steps.note:
         yield f"Forward steps only; {steps.note}."
     forward, backward = steps.left_out
@@ -137,45 +139,47 @@ def _notes(steps: Steps) -> Iterator[str]:
 # ---------------------------------------------------------------------------- the table of steps
 
 
-def _row(step: Step, narrator: Narrator) -> str:
-    """A step as a row of the table that there is without scripts, and on paper."""
+def _write_row(step: Step, captions: Captions) -> str:
+    """A step as a row of the table that is shown without scripts, and in print."""
     direction = "forward" if step.kind == "forward" else "backward"
     cells = [
         str(step.number),
         f'<span class="{direction}">{direction}</span>',
-        html.escape(narrator.title(step)),
+        html.escape(captions.title(step)),
         html.escape(step.formula),
-        html.escape(_numbers(step)),
-        html.escape(_summary(step.value)),
-        html.escape(_sum(step, narrator)),
+        html.escape(_write_numbers(step)),
+        html.escape(_summarize(step.value)),
+        html.escape(_write_sum(step, captions)),
     ]
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
-def _numbers(step: Step) -> str:
-    """The first element's formula, with the numbers in it."""
-    if step.how is None or step.value.size == 0:
+def _write_numbers(step: Step) -> str:
+    """The formula of the first element, with numbers."""
+    if step.derivation is None or step.value.size == 0:
         return ""
     first = (0,) * step.value.ndim
     which = f"{list(first)}: " if step.value.ndim else ""
-    sides = dict.fromkeys((written(step.how, first), number(step.value[first])))
+    sides = dict.fromkeys(
+        (substitute_numbers(step.derivation, first), format_number(step.value[first]))
+    )
     return which + " = ".join(sides)
 
 
-def _sum(step: Step, narrator: Narrator) -> str:
-    """What the gradient has become, where it is a sum of several contributions."""
+def _write_sum(step: Step, captions: Captions) -> str:
+    """The gradient so far, where it is a sum of several contributions."""
     if step.total is None or step.contributions < 2:
         return ""
-    return f"{narrator.contribution(step)}, in all {_summary(step.total)}"
+    return f"{captions.contribution(step)}, in all {_summarize(step.total)}"
 
 
-def _summary(array: Array) -> str:
-    """All elements of a vector of a few, and what lies between the least and the greatest."""
+def _summarize(array: Array) -> str:
+    """The elements of a short vector, or the shape and the range of an array."""
     if array.size == 1:
-        return number(array.item())
+        return format_number(array.item())
     if array.ndim == 1 and array.size <= FEW:
-        return f"[{', '.join(map(number, array))}]"
+        return f"[{', '.join(map(format_number, array))}]"
     shape = " × ".join(map(str, array.shape))
     if array.size == 0:
         return shape
-    return f"{shape}, from {number(array.min())} to {number(array.max())}"
+    return f"{shape}, from {format_number(array.min())} to {format_number(array.max())}"

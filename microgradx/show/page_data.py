@@ -1,4 +1,4 @@
-"""Steps as data for the scripts of a page: arrays, each once, and what to show where."""
+"""Steps as JSON data for the scripts of a page, with each array once."""
 
 from __future__ import annotations
 
@@ -11,192 +11,191 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.engine import Tensor
+from microgradx.show.captions import SIGNS, Captions, MathLabel, op_name
+from microgradx.show.formulas.derivations import Einsum, Formula, LinearCombination, input_letters
 from microgradx.show.graphs.graph import Graph
-from microgradx.show.narration import SIGNS, Narrator, Symbol, op_of
-from microgradx.show.steps.steps import (
-    Bars,
-    Formula,
-    Products,
-    Step,
-    Weighted,
-    axes_in_words,
-    letters,
-)
+from microgradx.show.steps.steps import Bars, Step, axes_in_words
 
-#: Arrays of more elements, in all or along an axis beside others, are large.
+#: An array with more elements, or a longer axis beside others, is cropped.
 LARGE, LONG = 4096, 128
 
-#: Of a large array the first elements are kept, so many in all and along an axis.
-IN_ALL, ALONG_AXIS = 1024, 32
+#: How many elements of it are kept, in all and along each axis.
+KEPT, KEPT_ALONG_AXIS = 1024, 32
 
-#: Of an op with more inputs, so many are shown.
-MOST_OPERANDS = 4
+#: How many operands of an op are shown.
+MAX_OPERANDS = 4
 
 # ---------------------------------------------------------------------------- arrays
 
 
 class Arrays:
-    """The arrays of a page, each once, however many steps show it."""
+    """The arrays of a page, each stored once, however many steps show it."""
 
     def __init__(self) -> None:
         self.table: list[dict[str, Any]] = []
-        self._places: dict[Any, int] = {}
+        self._positions: dict[Any, int] = {}
 
     def reference(self, array: Array, *, whole: bool = False) -> dict[str, Any]:
-        """What stands for an array in the page's data. A large one is cropped, if not `whole`."""
-        kept = array.shape if whole else cropped(array.shape)
+        """The reference to an array in the page's data. Large ones are cropped, unless `whole`."""
+        kept = array.shape if whole else crop_shape(array.shape)
         dtype = "float32" if array.dtype in (np.float32, np.float16) else "float64"
         part = array[tuple(map(slice, kept))].astype(np.dtype(dtype).newbyteorder("<"))
         entry: dict[str, Any] = {"dtype": dtype, "bytes": base64.b64encode(part.tobytes()).decode()}
         if kept != array.shape:
             entry["kept"] = kept
         key = tuple(entry.values())
-        if key not in self._places:
-            self._places[key] = len(self.table)
+        if key not in self._positions:
+            self._positions[key] = len(self.table)
             self.table.append(entry)
-        return {"array": self._places[key], "shape": array.shape}
+        return {"reference": self._positions[key], "shape": array.shape}
 
     def references(self, value: Any) -> Any:
-        """A value with all arrays in it replaced, as JSON can hold it."""
+        """A value with references instead of arrays, as JSON can hold it."""
         if isinstance(value, np.ndarray):
             return self.reference(value)
         if isinstance(value, dict):
             return {key: self.references(item) for key, item in value.items()}
         if isinstance(value, (tuple, list)):
             return [self.references(item) for item in value]
-        if isinstance(value, Weighted):
-            content = {"operand": value.operand, "bias": value.bias, **sparse(value.weights)}
-            return {"kind": "Weighted", **self.references(content)}
+        if isinstance(value, LinearCombination):
+            data = {
+                "operand": value.operand,
+                "bias": value.bias,
+                **sparse_weights(value.weights),
+            }
+            return {"kind": "LinearCombination", **self.references(data)}
         if is_dataclass(value):
             return {"kind": type(value).__name__, **self.references(vars(value))}
         return value
 
 
 def identity(array: Array) -> Any:
-    """The same for an array and for views that show all of it, in another shape, say."""
+    """Equal for an array and its views of all elements, in any shape."""
     return array.__array_interface__["data"][0], array.dtype, array.size
 
 
-def cropped(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """How many elements are kept along each axis."""
+def crop_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The number of elements kept along each axis."""
     if len(shape) < 2:
-        return tuple(length if length <= LARGE else IN_ALL for length in shape)
+        return tuple(length if length <= LARGE else KEPT for length in shape)
     if np.prod(shape) <= LARGE and max(shape) <= LONG:
         return shape
-    room = IN_ALL
+    room = KEPT
     kept: list[int] = []
-    for length in reversed(shape):  # the last axes, along which numbers lie side by side, first
-        kept.insert(0, max(1, min(length, room, ALONG_AXIS)))
+    for length in reversed(shape):  # the last axes first, as their elements are side by side
+        kept.insert(0, max(1, min(length, room, KEPT_ALONG_AXIS)))
         room //= kept[0]
     return tuple(kept)
 
 
-def sparse(weights: Array) -> dict[str, Any]:
-    """The weights that are not 0, one element of the result after the other, as far as kept."""
-    kept = cropped(weights.shape[1:])
+def sparse_weights(weights: Array) -> dict[str, Any]:
+    """The nonzero weights for each kept element of the result, in a compressed sparse format."""
+    kept = crop_shape(weights.shape[1:])
     columns = weights[(slice(None), *map(slice, kept))].reshape(len(weights), -1).T
     starts = np.cumsum([0, *np.count_nonzero(columns, axis=1)])
     starts = starts[starts <= LARGE][:LARGE]
     columns = columns[: len(starts) - 1]
-    places = np.nonzero(columns)[1]
-    return {"shape": kept, "starts": starts, "places": places, "weights": columns[columns != 0]}
+    positions = np.nonzero(columns)[1]
+    nonzero = columns[columns != 0]
+    return {"shape": kept, "starts": starts, "positions": positions, "weights": nonzero}
 
 
 # ---------------------------------------------------------------------------- steps
 
 
-class Content:
-    """What the page's scripts are given of each step."""
+class PageData:
+    """The data that the scripts of a page read."""
 
-    def __init__(self, narrator: Narrator, graph: Graph) -> None:
-        self.narrator = narrator
+    def __init__(self, captions: Captions, graph: Graph) -> None:
+        self.captions = captions
         self.graph = graph
         self.arrays = Arrays()
         self.totals: dict[Tensor, Array] = {}  # the gradients so far
 
-    def of_all(self, steps: Sequence[Step]) -> dict[str, Any]:
+    def build(self, steps: Sequence[Step]) -> dict[str, Any]:
         return {
-            "steps": [self.of(step) for step in steps],
-            "arrays": self.arrays.table,  # which is full by now
+            "steps": [self.step(step) for step in steps],
+            "arrays": self.arrays.table,  # complete only now
             "visits": self.visits(steps),
-            "found": self.found(steps),
+            "tensors": self.tensors(steps),
             "boxes": self.boxes(steps),
         }
 
-    def of(self, step: Step) -> dict[str, Any]:
-        narrator = self.narrator
-        content = {
+    def step(self, step: Step) -> dict[str, Any]:
+        captions = self.captions
+        data = {
             "kind": step.kind,
-            "title": narrator.title(step),
-            "equation": narrator.equation(step),
-            "sentence": narrator.sentence(step),
+            "title": captions.title(step),
+            "equation": captions.equation(step),
+            "sentence": captions.sentence(step),
             "formula": step.formula,
             "value": step.value,
-            "how": step.how,
+            "derivation": step.derivation,
             "local": step.local,
             "localFormula": step.local_formula,
-            "localHow": step.local_how,
+            "localDerivation": step.local_derivation,
             "row": [*self.operands(step), self.result(step)],
-            "contribution": narrator.contribution(step),
+            "contribution": captions.contribution(step),
             "sum": self.sum(step),
             "bars": step.bars and self.bars(step.bars),
             "nodes": self.nodes(step),
         }
-        return {key: self.arrays.references(value) for key, value in content.items()}
+        return {key: self.arrays.references(value) for key, value in data.items()}
 
     # ------------------------------------------------------------------ rows of arrays and signs
 
     def result(self, step: Step) -> dict[str, Any]:
         role = {"forward": "result", "backward": "passed on", "sum": "sum"}.get(step.kind, "")
-        return picture(step.value, self.narrator.result(step), role, hides=True)
+        return array_figure(step.value, self.captions.result(step), role, hides=True)
 
     def operands(self, step: Step) -> list[Any]:
-        """What the result is computed from, with the signs between, and the one behind."""
-        narrator, tensor = self.narrator, step.tensor
+        """What the result is computed from, with signs between, and one after them."""
+        captions, tensor = self.captions, step.tensor
         if step.kind == "seed":
             return []
         if step.kind == "sum":
             summed = sign("Σ", axes_in_words(step.axes))
-            return [picture(step.upstream, None, "passed on"), summed]
+            return [array_figure(step.upstream, None, "passed on"), summed]
         inputs = [
-            picture(np.asarray(x.data), narrator.name(x), letter)
-            for x, letter in zip(tensor.inputs, letters(len(tensor.inputs)), strict=True)
+            array_figure(np.asarray(x.data), captions.name(x), letter)
+            for x, letter in zip(tensor.inputs, input_letters(len(tensor.inputs)), strict=True)
         ]
         if step.kind == "forward":
-            op = op_of(step)
-            return joined(inputs, SIGNS.get(op, ""), "=" if op in SIGNS else "→")
-        upstream = picture(step.upstream, narrator.gradient(tensor), "upstream g")
+            op = op_name(step)
+            return join_figures(inputs, SIGNS.get(op, ""), "=" if op in SIGNS else "→")
+        upstream = array_figure(step.upstream, captions.gradient(tensor), "upstream g")
         if step.local is not None:
-            local = picture(step.local, narrator.local(step), "local derivative")
-            return joined([upstream, local], "·", "=")
-        if isinstance(step.how, Products):
-            out = picture(np.asarray(tensor.data), narrator.name(tensor), "out")
-            known = {identity(shown["of"]): shown for shown in (*inputs, out, upstream)}
+            local = array_figure(step.local, captions.local(step), "local derivative")
+            return join_figures([upstream, local], "·", "=")
+        if isinstance(step.derivation, Einsum):
+            out = array_figure(np.asarray(tensor.data), captions.name(tensor), "out")
+            known = {identity(figure["array"]): figure for figure in (*inputs, out, upstream)}
             factors = [
-                known.get(identity(array), picture(array, None, "")) for array in step.how.operands
+                known.get(identity(array), array_figure(array, None, ""))
+                for array in step.derivation.operands
             ]
-            return joined(factors, "·", "=")
-        return joined([upstream], "", "=")
+            return join_figures(factors, "·", "=")
+        return join_figures([upstream], "", "=")
 
     def sum(self, step: Step) -> dict[str, Any] | None:
-        """Where several contributions meet: what there was, this one, and both together."""
+        """The sum of several contributions: the gradient before, this one, and both together."""
         if step.contributions < 2 or step.contribution == 0:
             return None
         before = self.totals.get(step.receiver)
         self.totals[step.receiver] = step.total
-        this = picture(step.value, None, "this one", hides=True)
+        this = array_figure(step.value, None, "this one", hides=True)
         if before is None:
-            return {"row": [this], "how": None, "total": step.total}
+            return {"row": [this], "derivation": None, "total": step.total}
         is_last = step.contribution == step.contributions
-        total = picture(step.total, None, "all" if is_last else "so far", hides=True)
+        total = array_figure(step.total, None, "all" if is_last else "so far", hides=True)
         return {
-            "row": [picture(before, None, "before"), sign("+"), this, sign("="), total],
-            "how": Formula("{before} + {this}", {"before": before, "this": step.value}),
+            "row": [array_figure(before, None, "before"), sign("+"), this, sign("="), total],
+            "derivation": Formula("{before} + {this}", {"before": before, "this": step.value}),
             "total": step.total,
         }
 
     def bars(self, bars: Bars) -> dict[str, Any]:
-        """All that there is of each row, of as many rows as are not too much."""
+        """The bars of complete rows, of as many rows as are not too large."""
         rows, classes = bars.logits.shape
         kept = max(1, min(rows, LARGE // max(classes, 1)))
         return {
@@ -207,76 +206,76 @@ class Content:
     # ------------------------------------------------------------------ the graph
 
     def nodes(self, step: Step) -> list[str]:
-        """The nodes and arrows that a value or gradient passes, as far as they are drawn."""
+        """The nodes and arrows on the path of a value or gradient, as far as they are drawn."""
         graph, tensor = self.graph, step.tensor
-        box, call = graph.place_of(tensor), graph.place_of_op(tensor)
-        passed: list[str | None]
+        box, op_node = graph.node_of(tensor), graph.op_node_of(tensor)
+        path: list[str | None]
         if step.kind == "seed":
-            passed = [box]
+            path = [box]
         elif step.kind == "forward":
             arrows = [graph.arrow_into(tensor, i) for i in range(len(tensor.inputs))]
-            inputs = map(graph.place_of, tensor.inputs)
-            passed = [*inputs, *arrows, call, graph.arrow_from(tensor), box]
+            inputs = map(graph.node_of, tensor.inputs)
+            path = [*inputs, *arrows, op_node, graph.arrow_from(tensor), box]
         else:
             arrow = graph.arrow_into(tensor, step.position or 0)
-            passed = [box, graph.arrow_from(tensor), call, arrow, graph.place_of(step.receiver)]
-        return list(dict.fromkeys(filter(None, passed)))
+            path = [box, graph.arrow_from(tensor), op_node, arrow, graph.node_of(step.receiver)]
+        return list(dict.fromkeys(filter(None, path)))
 
     def visits(self, steps: Sequence[Step]) -> dict[str, list[int]]:
-        """The steps of each node: those of an op, and those that a Tensor receives something in."""
+        """The steps of each node: those of an op, and those in which a Tensor is a receiver."""
         visits: dict[str, list[int]] = {}
-        for place, step in enumerate(steps):
-            nodes = {self.graph.place_of(step.receiver)}
+        for position, step in enumerate(steps):
+            nodes = {self.graph.node_of(step.receiver)}
             if step.kind in ("forward", "backward"):
-                nodes.add(self.graph.place_of_op(step.tensor))
+                nodes.add(self.graph.op_node_of(step.tensor))
             for node in nodes:
-                visits.setdefault(node, []).append(place)
+                visits.setdefault(node, []).append(position)
         return visits
 
-    def found(self, steps: Sequence[Step]) -> list[dict[str, Any]]:
-        """What can be searched for: all Tensors, each with the first step that it takes part in."""
+    def tensors(self, steps: Sequence[Step]) -> list[dict[str, Any]]:
+        """All Tensors for the search, each with the first step that it takes part in."""
         first = {
-            tensor: place
-            for place, step in reversed(list(enumerate(steps)))
+            tensor: position
+            for position, step in reversed(list(enumerate(steps)))
             for tensor in (*step.tensor.inputs, step.tensor)
         }
-        names = self.narrator.names
+        names = self.captions.names
         return [
-            {"name": names[tensor], "op": tensor.op.name if tensor.op else "", "place": place}
-            for tensor, place in sorted(first.items(), key=lambda item: item[1])
+            {"name": names[tensor], "op": tensor.op.name if tensor.op else "", "position": position}
+            for tensor, position in sorted(first.items(), key=lambda item: item[1])
         ]
 
     def boxes(self, steps: Sequence[Step]) -> dict[str, dict[str, int]]:
-        """From which steps on the values and gradients of boxes are known."""
+        """The steps from which on the values and gradients of boxes are known."""
         boxes = self.graph.boxes
         known: dict[str, dict[str, int]] = {box.id: {} for box in boxes.values()}
         for box in boxes.values():
-            if box.gradient is not None:  # and if no step computes it, at the end
+            if box.gradient is not None:  # at the end, if no step computes it
                 known[box.id]["gradient"] = len(steps) - 1
-        for place, step in enumerate(steps):
+        for position, step in enumerate(steps):
             if step.receiver in boxes:
                 if step.kind == "forward":
-                    known[boxes[step.receiver].id]["value"] = place
+                    known[boxes[step.receiver].id]["value"] = position
                 elif step.contribution == step.contributions:
-                    known[boxes[step.receiver].id]["gradient"] = place
+                    known[boxes[step.receiver].id]["gradient"] = position
         return known
 
 
-def picture(
-    array: Array, symbol: Symbol | None, role: str, *, hides: bool = False
+def array_figure(
+    array: Array, label: MathLabel | None, role: str, *, hides: bool = False
 ) -> dict[str, Any]:
-    """An array to be shown, with what it is called and the part it plays. Predictions hide some."""
-    return {"of": array, "symbol": symbol, "role": role, **({"hides": True} if hides else {})}
+    """An array to show, with its label and role. `hides` if it is hidden while it is guessed."""
+    return {"array": array, "label": label, "role": role, **({"hides": True} if hides else {})}
 
 
-def joined(pictures: list[Any], between: str, behind: str) -> list[Any]:
-    """Pictures, of many the first ones, with signs between them, and one behind."""
+def join_figures(figures: list[Any], between: str, after: str) -> list[Any]:
+    """The first figures, with signs between them, and one after them."""
     parts: list[Any] = []
-    for shown in pictures[:MOST_OPERANDS]:
-        parts += [sign(between), shown] if between and parts else [shown]
-    if len(pictures) > MOST_OPERANDS:
-        parts.append(sign("…", f"{len(pictures) - MOST_OPERANDS} more"))
-    return [*parts, sign(behind)]
+    for figure in figures[:MAX_OPERANDS]:
+        parts += [sign(between), figure] if between and parts else [figure]
+    if len(figures) > MAX_OPERANDS:
+        parts.append(sign("…", f"{len(figures) - MAX_OPERANDS} more"))
+    return [*parts, sign(after)]
 
 
 def sign(text: str, below: str = "") -> dict[str, str]:

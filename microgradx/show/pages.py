@@ -1,6 +1,6 @@
-"""Pages of one file each: what they show, and the styles and scripts that show it, all inside.
+"""HTML pages of one file each, with their styles, scripts and data inside.
 
-A page asks nobody for anything: its policy forbids it to.
+A page requests nothing from the network: its content security policy forbids it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from microgradx.common.files import check_directory, replacing
 
-__all__ = ["Page", "asset", "page", "page_path"]
+__all__ = ["Page", "read_asset", "render_page", "check_page_path"]
 
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
@@ -23,7 +23,7 @@ _POLICY = (
 )
 
 
-def page(
+def render_page(
     title: str,
     body: str,
     *,
@@ -33,12 +33,12 @@ def page(
 ) -> str:
     """The text of an HTML file. `title` is text; `body` is markup.
 
-    `styles` and `scripts` are files of `show/assets`, after page.css and numbers.js, which every
-    page has. `data`, as JSON, is what scripts find in the element with the id "data".
+    `styles` and `scripts` are files in `show/assets`; every page has page.css and numbers.js too.
+    Scripts find `data`, as JSON, in the element with the id "data".
     """
-    style = "\n".join(asset(name) for name in ("page.css", *styles))
-    script = "\n".join(asset(name) for name in ("numbers.js", *scripts)) if scripts else ""
-    # In a script element nothing but "</" and "<!--" could be taken for markup.
+    style = "\n".join(read_asset(name) for name in ("page.css", *styles))
+    script = "\n".join(read_asset(name) for name in ("numbers.js", *scripts)) if scripts else ""
+    # In a script element, only "</" and "<!--" are markup.
     content = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace(
         "<", "\\u003c"
     )
@@ -64,13 +64,13 @@ def page(
     )
 
 
-def asset(name: str) -> str:
-    """The text of a file of `show/assets`."""
+def read_asset(name: str) -> str:
+    """The text of a file in `show/assets`."""
     return files("microgradx.show").joinpath("assets", name).read_text(encoding="utf-8").strip()
 
 
-def page_path(path: str | os.PathLike[str]) -> Path:
-    """Where a page can be saved; refused before any work, if it cannot."""
+def check_page_path(path: str | os.PathLike[str]) -> Path:
+    """`path` as a Path, if a page can be saved there. Raises before any work is done."""
     path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"a page cannot be saved as {path.name!r}; end the name with .html")
@@ -79,21 +79,21 @@ def page_path(path: str | os.PathLike[str]) -> Path:
 
 
 class Page:
-    """A page that stands for itself: `html` is its text, `save` writes it, notebooks show it."""
+    """A page: `html` is its text, `save` writes it to a file, notebooks show it."""
 
-    #: In pixels, of the frame in a notebook.
+    #: The height of the frame in a notebook, in pixels.
     height = 720
 
     def __init__(self, html: str) -> None:
         self.html = html
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page to a file whose name ends in .html; gives the path.
+        """Write the page to a file whose name ends in .html, and return its path.
 
-        The file is complete or, if anything fails, as it was before. Raises ValueError for
-        another ending, and FileNotFoundError if there is no such directory.
+        If anything fails, the file is as before. Raises ValueError for another extension, and
+        FileNotFoundError if the directory does not exist.
         """
-        path = page_path(path)
+        path = check_page_path(path)
         with replacing(path) as temporary:
             temporary.write_text(self.html, encoding="utf-8")
         return path
@@ -102,7 +102,7 @@ class Page:
         return f'<{type(self).__name__}; .save("page.html") writes it to a file>'
 
     def _repr_html_(self) -> str:
-        """What notebooks show. In a frame of its own, its scripts run, and touch nothing else."""
+        """What notebooks show: a frame, in which scripts run without access to the notebook."""
         return (
             f'<iframe srcdoc="{html.escape(self.html)}" sandbox="allow-scripts" '
             f'style="width: 100%; height: {self.height}px; border: 0" '

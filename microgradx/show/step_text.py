@@ -1,4 +1,4 @@
-"""The steps of a computation as text, the same in every run, and in colours on a terminal."""
+"""The steps of a computation as text: plain, in colours on a terminal, or as a table in HTML."""
 
 from __future__ import annotations
 
@@ -14,40 +14,46 @@ import numpy as np
 from microgradx.arrays.types import Array
 from microgradx.common.messages import callers_frame, describe
 from microgradx.engine import Tensor
-from microgradx.show.graphs.names import names_of_all
+from microgradx.show.captions import Captions
+from microgradx.show.formulas.derivations import Derivation, Formula, input_letters
+from microgradx.show.formulas.numbers_in_formula import (
+    append_number,
+    format_number,
+    substitute_numbers,
+)
+from microgradx.show.graphs.names import name_all
 from microgradx.show.graphs.summaries import FEW
-from microgradx.show.narration import Narrator
-from microgradx.show.steps.numbers_in_formula import number, placed, written
-from microgradx.show.steps.stepping import Steps, steps_of
-from microgradx.show.steps.steps import Formula, How, Step, letters
+from microgradx.show.steps.step_builder import Steps, steps_of
+from microgradx.show.steps.steps import Step
 
-__all__ = ["Trace", "steps"]
+__all__ = ["StepText", "steps"]
 
 LETTER = re.compile(r"(?<![A-Za-z_])(?:x\d*|y|z|out)(?![A-Za-z_\d])")
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e[-+]\d+)?")
 
-#: How many characters a line of text may have, as far as names and formulas let it.
+#: The length of a line of text, as far as names and formulas allow.
 WIDTH = 100
 
-#: How many the elements of an array may have in it.
-ROOM = 36
+#: The length of the elements of an array in it.
+ELEMENTS_WIDTH = 36
 
 
-def steps(tensor: Tensor, *, max_steps: int = 400) -> Trace:
+def steps(tensor: Tensor, *, max_steps: int = 400) -> StepText:
     """The computation of a Tensor and its backpropagation as text, a line for each step.
 
-    Forward, each line has the op and its result's name, the formula, and the numbers in it; back,
-    in the order that the engine takes, what arrives times the local derivative, sums over what was
-    broadcast, and the gradient so far of what is used several times. Of arrays, the numbers are
-    those of the first element. Nothing is written to any Tensor, and hooks are not run.
+    Forward, each line has the op and the name of its result, the formula, and the formula with
+    numbers. Backward, in the engine's order, each line has the gradient times the local derivative,
+    sums over broadcast axes, and the accumulated gradient of Tensors that are used several times.
+    For arrays, the numbers are those of the first element. Nothing is written to any Tensor, and
+    no hook runs.
 
-    `print(t.steps())` gives plain text, `t.steps().show()` colours on a terminal where rich is
-    installed; it is also a sequence of its steps. Of more than `max_steps`, those nearest to the
-    output are there. There are none back, and the text says why, if the Tensor is not a single
-    number, if a leaf was changed since it was used, or if the graph was freed.
+    `print(t.steps())` prints plain text; `t.steps().show()` prints in colours on a terminal if rich
+    is installed. The result is also a sequence of steps. Of more than `max_steps`, it has the ones
+    nearest to the output. It has no backward steps, and the text says why, if the Tensor is not a
+    single number, if a leaf was changed after use, or if the graph was released.
 
-    Raises TypeError for what is not a Tensor, ValueError for a Tensor that was not computed, or
-    not from anything that requires gradients, and for `max_steps` below 1.
+    Raises TypeError for anything but a Tensor; ValueError for a Tensor that was not computed from
+    anything that requires gradients, and for `max_steps` below 1.
 
     >>> import microgradx as mg
     >>> a, b = (mg.Tensor(x, requires_grad=True) for x in (2.0, -3.0))
@@ -60,7 +66,7 @@ def steps(tensor: Tensor, *, max_steps: int = 400) -> Trace:
     """
     if not isinstance(tensor, Tensor):
         raise TypeError(
-            f"steps() is for the result of a computation on Tensors, not {type(tensor).__name__}"
+            f"steps() needs the result of a computation on Tensors, not {type(tensor).__name__}"
         )
     if tensor.op is None:
         raise ValueError(
@@ -71,22 +77,22 @@ def steps(tensor: Tensor, *, max_steps: int = 400) -> Trace:
     if max_steps < 1:
         raise ValueError(f"max_steps must be at least 1, not {max_steps}")
     steps = steps_of(tensor, max_steps)
-    return Trace(steps, names_of_all(steps.tensors, steps.output, callers_frame()))
+    return StepText(steps, name_all(steps.tensors, steps.output, callers_frame()))
 
 
-# ---------------------------------------------------------------------------- the trace
+# ---------------------------------------------------------------------------- the result
 
 
-class Trace(Sequence[Step]):
-    """The steps of a computation, as a sequence and as text. Made by `trace`.
+class StepText(Sequence[Step]):
+    """The steps of a computation, as a sequence and as text. Returned by `Tensor.steps`.
 
-    `steps` has what they belong to besides: the Tensors in order, and what was left out.
+    `steps` also has the Tensors in order, and how many steps were left out.
     """
 
     def __init__(self, steps: Steps, names: dict[Tensor, str]) -> None:
         self.steps = steps
-        # Told at once, as arrays may be written to later.
-        self._sections = list(Teller(steps, names).sections())
+        # Rendered at once, because arrays may be written to later.
+        self._sections = list(TextRenderer(steps, names).sections())
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -114,18 +120,18 @@ class Trace(Sequence[Step]):
     def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
         for place, section in enumerate(self._sections):
             yield from ("",) * (place > 0)
-            yield from _for_terminals(section)
+            yield from _as_rich(section)
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
         return "".join(map(_as_html, self._sections))
 
 
-# ---------------------------------------------------------------------------- what it tells
+# ---------------------------------------------------------------------------- rows
 
 
 class Row(NamedTuple):
-    """A step, or how its contribution adds to others."""
+    """A step, or the sum of its contribution and the earlier ones."""
 
     number: str
     title: str
@@ -135,7 +141,7 @@ class Row(NamedTuple):
 
 
 class Section(NamedTuple):
-    """Steps in one direction, and how many more there are before and after."""
+    """Steps in one direction, and how many are left out before and after them."""
 
     title: str
     rows: list[Row]
@@ -143,13 +149,13 @@ class Section(NamedTuple):
     after: str = ""
 
 
-class Teller:
-    """Tells steps by the names of the Tensors."""
+class TextRenderer:
+    """Renders steps as rows of text, with the names of the Tensors."""
 
     def __init__(self, steps: Steps, names: dict[Tensor, str]) -> None:
         self.steps = steps
         self.names = names
-        self.narrator = Narrator(steps.output, names)
+        self.captions = Captions(steps.output, names)
 
     def sections(self) -> Iterator[Section]:
         forward = [self.step(step) for step in self.steps if step.kind == "forward"]
@@ -171,98 +177,106 @@ class Teller:
         yield Section(title, rows, after=f"… {after:,} more steps" if after else "")
 
     def step(self, step: Step) -> Row:
-        how = with_derivative(step) if step.local_how is not None else step.how
+        derivation = (
+            insert_local_formula(step) if step.local_derivation is not None else step.derivation
+        )
         return Row(
             str(step.number),
-            self.narrator.title(step),
+            self.captions.title(step),
             "" if step.kind in ("seed", "sum") else self.formula(step),
-            numbers(how, step.value),
-            result(step.value),
+            write_numbers(derivation, step.value),
+            summarize_result(step.value),
         )
 
     def contribution(self, step: Step, before: Array) -> Row:
-        """How what there was and what a step adds make what there is."""
+        """The gradient so far plus the contribution of a step."""
         assert step.total is not None
-        how = Formula("{before} + {this}", {"before": before, "this": step.value})
-        title = self.narrator.contribution(step)
-        return Row("", title, "", numbers(how, step.total), result(step.total))
+        derivation = Formula("{before} + {this}", {"before": before, "this": step.value})
+        title = self.captions.contribution(step)
+        return Row(
+            "", title, "", write_numbers(derivation, step.total), summarize_result(step.total)
+        )
 
     def formula(self, step: Step) -> str:
-        """A step's formula with names for the letters that stand for Tensors."""
+        """The formula of a step, with names for the letters of Tensors."""
         inputs = step.tensor.inputs
-        called = {**dict(zip(letters(len(inputs)), inputs, strict=True)), "out": step.tensor}
-        if step.kind == "forward" and isinstance(step.how, Formula):
-            return self.named(step.how, called)
-        if isinstance(step.local_how, Formula) and step.local_formula is not None:
-            return step.formula.replace(step.local_formula, self.named(step.local_how, called))
+        tensors = {**dict(zip(input_letters(len(inputs)), inputs, strict=True)), "out": step.tensor}
+        if step.kind == "forward" and isinstance(step.derivation, Formula):
+            return self.insert_names(step.derivation, tensors)
+        if isinstance(step.local_derivation, Formula) and step.local_formula is not None:
+            return step.formula.replace(
+                step.local_formula, self.insert_names(step.local_derivation, tensors)
+            )
         return LETTER.sub(
-            lambda match: self.names[called[match[0]]] if match[0] in called else match[0],
+            lambda match: self.names[tensors[match[0]]] if match[0] in tensors else match[0],
             step.formula,
         )
 
-    def named(self, formula: Formula, called: dict[str, Tensor]) -> str:
-        """A formula with names in its slots, but for operands that are no Tensors: p, say."""
+    def insert_names(self, formula: Formula, tensors: dict[str, Tensor]) -> str:
+        """A formula with names in its slots, except for operands that are not Tensors (p)."""
         text, *slots = re.split(r"\{(\w+)\}", formula.template)
         for slot, after in zip(slots[::2], slots[1::2], strict=True):
-            tensor = called.get(slot)
+            tensor = tensors.get(slot)
             if tensor is None or not np.may_share_memory(formula.operands[slot], tensor.data):
                 text += slot + after
             elif NUMBER.fullmatch(self.names[tensor]):
-                text = placed(text, float(self.names[tensor]), after) + after
+                text = append_number(text, float(self.names[tensor]), after) + after
             else:
                 text += self.names[tensor] + after
         return text
 
 
-def with_derivative(step: Step) -> How | None:
-    """What arrives times the local derivative as it is computed, and not as it came out."""
-    local = step.local_how
-    if not (isinstance(step.how, Formula) and isinstance(local, Formula)):
-        return step.how
+def insert_local_formula(step: Step) -> Derivation | None:
+    """g times the formula of the local derivative, instead of its value."""
+    local = step.local_derivation
+    if not (isinstance(step.derivation, Formula) and isinstance(local, Formula)):
+        return step.derivation
     is_factor = step.formula == f"g · {step.local_formula}"
     template = local.template if is_factor else f"({local.template})"
-    return Formula(f"{{g}} · {template}", {**local.operands, "g": step.how.operands["g"]})
+    return Formula(f"{{g}} · {template}", {**local.operands, "g": step.derivation.operands["g"]})
 
 
-def numbers(how: How | None, value: Array) -> str:
-    """The formula of the first element with the numbers in it; nothing if it is a number alone."""
-    if how is None or value.size == 0:
+def write_numbers(derivation: Derivation | None, value: Array) -> str:
+    """The formula of the first element with numbers; empty if it is a number alone."""
+    if derivation is None or value.size == 0:
         return ""
     index = (0,) * value.ndim
-    text, answer = written(how, index), number(value[index])
-    if text == answer:
+    text, value_text = substitute_numbers(derivation, index), format_number(value[index])
+    if text == value_text:
         return ""
-    return text if value.size == 1 else f"{list(index)}: {text} = {answer}"
+    return text if value.size == 1 else f"{list(index)}: {text} = {value_text}"
 
 
-def result(array: Array) -> str:
-    """A number, the elements of a small array, or between what those of a large one lie."""
+def summarize_result(array: Array) -> str:
+    """A number, the elements of a small array, or the range and mean of a large one."""
     if array.size == 1:
-        return f"= {number(array.item())}"
-    if array.size <= FEW and len(elements(array)) <= ROOM:
-        return f"= {elements(array)}"
+        return f"= {format_number(array.item())}"
+    if array.size <= FEW and len(write_elements(array)) <= ELEMENTS_WIDTH:
+        return f"= {write_elements(array)}"
     finite = array[np.isfinite(array)]
     parts = [str(array.shape)]
     if finite.size:
         mean = np.sum(finite / finite.size)  # divided first, so that a sum cannot overflow
-        least, greatest = number(finite.min()), number(finite.max())
+        least, greatest = format_number(finite.min()), format_number(finite.max())
         is_one = least == greatest
-        parts.append(f"all {least}" if is_one else f"{least} … {greatest}, mean {number(mean)}")
+        parts.append(
+            f"all {least}" if is_one else f"{least} … {greatest}, mean {format_number(mean)}"
+        )
     counts = (np.isnan(array).sum(), "NaN"), (np.isinf(array).sum(), "inf")
     return ", ".join([*parts, *(f"{count} {kind}" for count, kind in counts if count)])
 
 
-def elements(array: Array) -> str:
+def write_elements(array: Array) -> str:
     if array.ndim == 0:
-        return number(array)
-    return f"[{', '.join(map(elements, array))}]"
+        return format_number(array)
+    return f"[{', '.join(map(write_elements, array))}]"
 
 
-# ---------------------------------------------------------------------------- how it looks
+# ---------------------------------------------------------------------------- formats
 
 
 def _as_text(section: Section) -> str:
-    """Lines with columns. Numbers that need too much room beside stand below, or nowhere."""
+    """Lines in columns. Numbers that are too long go below their line, or are left out."""
     for room, widest in product((WIDTH, 44, 34, 26, 20, 14, 0), (44, 32, 24)):
         lines = list(_lines(section.rows, room, widest))
         if max(map(len, lines), default=0) <= WIDTH:
@@ -278,7 +292,7 @@ def _lines(rows: list[Row], room: int, widest: int) -> Iterator[str]:
     for row, shown in zip(rows, beside, strict=True):
         line = "  " + row.number.rjust(widths[0])
         for cell, start in zip(shown[1:], ends, strict=False):
-            if cell:  # where another is too long, it begins later
+            if cell:  # it starts later where another cell is too long
                 line = f"{line}  ".ljust(start + 2) + cell
         yield line
         below = " " * (ends[0] + 2) + row.numbers
@@ -286,9 +300,9 @@ def _lines(rows: list[Row], room: int, widest: int) -> Iterator[str]:
             yield below
 
 
-def _for_terminals(section: Section) -> Iterator[Any]:
+def _as_rich(section: Section) -> Iterator[Any]:
     from rich.table import Table
-    from rich.text import Text  # which takes no part of a name for markup
+    from rich.text import Text  # which does not interpret names as markup
 
     yield Text(section.title, "bold")
     if section.before:

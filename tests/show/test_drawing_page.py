@@ -4,8 +4,8 @@ import pytest
 
 import microgradx as mg
 from microgradx.show.graphs.palette import DARK, KINDS
-from microgradx.show.graphs.svg import inline
-from microgradx.show.pages import page
+from microgradx.show.graphs.svg import inline_svg
+from microgradx.show.pages import render_page
 
 HOSTILE = 'a|b{c}<script>&"\n&lt;\\N'
 
@@ -205,9 +205,10 @@ def test_the_picture_follows_the_size_of_the_window(drawn):
 
 
 def test_revealing_moves_no_more_than_it_must(drawing, open_page):
-    body = f'<main class="drawing"><div class="graph">{inline(drawing.svg())}</div></main>'
+    body = f'<main class="drawing"><div class="graph">{inline_svg(drawing.svg())}</div></main>'
     tab = open_page(
-        page("Graph", body, styles=["graph.css"], scripts=["graph.js"]), reduced_motion="reduce"
+        render_page("Graph", body, styles=["graph.css"], scripts=["graph.js"]),
+        reduced_motion="reduce",
     )
     tab.evaluate("window.view = zoomable(document.querySelector('.graph'))")
     whole = view(tab)

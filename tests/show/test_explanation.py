@@ -11,10 +11,10 @@ import pytest
 import microgradx as mg
 from microgradx.nn.functional import conv2d
 from microgradx.show.explanation import Explanation, explain
+from microgradx.show.formulas.derivations import Einsum, Formula, Gather, LinearCombination, Reduce
+from microgradx.show.formulas.numbers_in_formula import format_number, substitute_numbers
 from microgradx.show.page_data import Arrays
-from microgradx.show.steps.numbers_in_formula import number, written
-from microgradx.show.steps.stepping import steps_of
-from microgradx.show.steps.steps import Formula, Picked, Products, Reduced, Weighted
+from microgradx.show.steps.step_builder import steps_of
 from tests.helpers import leaf
 
 HOSTILE = "a|b{c}<script>failed()</script>&\"'\n\u202e</script><!--"
@@ -97,7 +97,7 @@ def test_every_step_shows_the_numbers_of_the_engine(generator, open_page):
         if step.kind == "forward":
             np.testing.assert_array_equal(value, step.tensor.data)
             continue
-        upstream = next(part["of"] for part in data["row"] if "of" in part)
+        upstream = next(part["array"] for part in data["row"] if "array" in part)
         if step.kind == "backward" and step.local is not None:
             g = np.reshape(upstream["values"], upstream["shape"])
             np.testing.assert_array_equal(g, step.tensor.grad)
@@ -115,11 +115,11 @@ def test_every_element_of_every_step_has_its_formula_in_numbers(generator, open_
     loss, _ = network(generator, dtype=dtype)
     tab = open_page(explain(loss).html)
     texts = tab.evaluate(
-        """() => steps.map((step, place) => {
-            show(place);
+        """() => steps.map((step, position) => {
+            show(position);
             return Array.from(step.value.values, (_, i) => {
-                choose(indexOf(step.value.shape, i));
-                return ["numbers", "answer", "local"].map((id) => at(id).textContent);
+                choose(unravelIndex(step.value.shape, i));
+                return ["numbers", "answer", "local"].map((id) => byId(id).textContent);
             });
         })"""
     )
@@ -127,17 +127,20 @@ def test_every_element_of_every_step_has_its_formula_in_numbers(generator, open_
         for index, (numbers, answer, local) in zip(
             np.ndindex(step.value.shape), of_elements, strict=True
         ):
-            assert answer == number(step.value[index])
-            formula = written(step.how, index)
+            assert answer == format_number(step.value[index])
+            formula = substitute_numbers(step.derivation, index)
             assert numbers == ("" if formula == answer else f"{formula} = ")
             if step.local is not None:
                 assert local.startswith(step.local_formula)
-                assert local.endswith(number(step.local[index]))
-                assert step.local_how is None or written(step.local_how, index) in local
+                assert local.endswith(format_number(step.local[index]))
+                assert (
+                    step.local_derivation is None
+                    or substitute_numbers(step.local_derivation, index) in local
+                )
 
 
-def how_of(kind, generator):
-    """Every way in which elements arise, with the shape of what arises."""
+def derivation_of(kind, generator):
+    """Derivations of every kind, with the shape of the result."""
 
     def array(*shape):
         return np.asarray(np.round(generator.normal(size=shape), 2))
@@ -156,17 +159,17 @@ def how_of(kind, generator):
             Formula("{x}²", {"x": np.array([1e-5, -1e99, 5e-324, np.inf, -np.inf, np.nan, -0.0])}),
             (7,),
         ),
-        "products": (Products("ij,jk->ik", (array(3, 40), array(40, 2)), array(2)), (3, 2)),
-        "outer": (Products("ij,kj->ik", (array(2, 1), array(3, 1))), (2, 3)),
-        "broadcast": (Products("ij,jk->ik", (array(1, 3), array(3, 2))), (1, 2)),
-        "diagonal": (Products("ii,j->", (array(3, 3), array(2))), ()),
-        "nothing": (Products("ij,jk->ik", (array(2, 0), array(0, 2))), (2, 2)),
-        "column": (Reduced(array(3, 4), (0,), "max(", ", ", ")"), (4,)),
-        "kept": (Reduced(array(20, 4), (0,), "√(", "² + ", "²)"), (1, 4)),
-        "summed": (Reduced(array(2, 3, 4), (0, 1), "", " + ", ""), (1, 4)),
-        "picked": (Picked((array(3), array(2, 2)), np.array([[0, -1], [6, 3]])), (2, 2)),
-        "weighted": (Weighted(array(2, 3), weights, array(2)), (2, 2)),
-        "many": (Weighted(array(40), array(40, 3)), (3,)),
+        "products": (Einsum("ij,jk->ik", (array(3, 40), array(40, 2)), array(2)), (3, 2)),
+        "outer": (Einsum("ij,kj->ik", (array(2, 1), array(3, 1))), (2, 3)),
+        "broadcast": (Einsum("ij,jk->ik", (array(1, 3), array(3, 2))), (1, 2)),
+        "diagonal": (Einsum("ii,j->", (array(3, 3), array(2))), ()),
+        "nothing": (Einsum("ij,jk->ik", (array(2, 0), array(0, 2))), (2, 2)),
+        "column": (Reduce(array(3, 4), (0,), "max(", ", ", ")"), (4,)),
+        "kept": (Reduce(array(20, 4), (0,), "√(", "² + ", "²)"), (1, 4)),
+        "summed": (Reduce(array(2, 3, 4), (0, 1), "", " + ", ""), (1, 4)),
+        "picked": (Gather((array(3), array(2, 2)), np.array([[0, -1], [6, 3]])), (2, 2)),
+        "weighted": (LinearCombination(array(2, 3), weights, array(2)), (2, 2)),
+        "many": (LinearCombination(array(40), array(40, 3)), (3,)),
     }[kind]
 
 
@@ -178,23 +181,23 @@ def how_of(kind, generator):
     ],
 )
 def test_scripts_write_as_python_does(kind, generator, open_page):
-    how, shape = how_of(kind, generator)
+    derivation, shape = derivation_of(kind, generator)
     arrays = Arrays()
-    data = {"how": arrays.references(how), "arrays": arrays.table}
+    data = {"derivation": arrays.references(derivation), "arrays": arrays.table}
     indices = list(np.ndindex(shape))
     texts = open_page(explain(scalar()).html).evaluate(
-        "([data, indices]) => indices.map((index) => written(inflated(data).how, index))",
+        "([data, all]) => all.map((one) => substituteNumbers(inflateData(data).derivation, one))",
         [data, [list(index) for index in indices]],
     )
-    assert texts == [written(how, index) for index in indices]
+    assert texts == [substitute_numbers(derivation, index) for index in indices]
 
 
-def test_what_is_said_of_steps(open_page):
+def test_captions_of_steps(open_page):
     tab = open_page(explain(scalar()).html)
     said = tab.evaluate(
-        """() => steps.map((_, place) => {
-            show(place);
-            return ["title", "equation", "sentence"].map((id) => at(id).textContent);
+        """() => steps.map((_, position) => {
+            show(position);
+            return ["title", "equation", "sentence"].map((id) => byId(id).textContent);
         })"""
     )
     assert [title for title, _, _ in said] == [
@@ -235,12 +238,12 @@ def test_what_was_broadcast_is_summed_in_a_step_of_its_own(generator, open_page)
     L = mg.sum((x + b) * x)
     tab = open_page(explain(L).html)
     (sum_step,) = (i for i, step in enumerate(steps_of(L)) if step.kind == "sum")
-    tab.evaluate("(place) => show(place)", sum_step)
+    tab.evaluate("(position) => show(position)", sum_step)
     assert tab.inner_text("#title") == "summed over axis 0 → b"
     assert tab.inner_text("#arrays .sign") == "Σ\naxis 0"
     column = x.data[:, 0]
-    formula = written(Reduced(x.data, (0,), "", " + ", ""), (0,))
-    assert shown(tab) == f"{formula} = {number(column.sum())}"
+    formula = substitute_numbers(Reduce(x.data, (0,), "", " + ", ""), (0,))
+    assert shown(tab) == f"{formula} = {format_number(column.sum())}"
 
 
 def test_bars_show_what_a_softmax_computes_on_the_way(open_page):
@@ -288,7 +291,7 @@ def framed(tab):
                 const holds = (box) =>
                     box.left < x && x < box.right && box.top < y && y < box.bottom;
                 return boxes.some(holds);
-            }).map((cell) => Number(cell.dataset.place));
+            }).map((cell) => Number(cell.dataset.position));
         })"""
     )
 
@@ -298,7 +301,10 @@ def test_a_click_on_an_element_shows_how_it_arises(generator, open_page):
     tab = open_page(explain(mg.sum(x @ w)).html)
     tab.locator("#arrays .heat").nth(2).locator("td").nth(3).click()
     assert tab.inner_text("#element") == "element [1, 1]"
-    terms = [f"{number(a)} · {number(b)}" for a, b in zip(x.data[1], w.data[:, 1], strict=True)]
+    terms = [
+        f"{format_number(a)} · {format_number(b)}"
+        for a, b in zip(x.data[1], w.data[:, 1], strict=True)
+    ]
     plain = re.sub(r"\((-[\d.]+)\)", r"\1", shown(tab))
     assert plain.startswith(" + ".join(terms))
     assert framed(tab) == [[3, 4, 5], [1, 3, 5], [3]]
@@ -382,7 +388,7 @@ def test_a_link_to_a_step(open_page):
     assert tab.evaluate("location.hash") == "#step=5"
     entries = tab.evaluate("history.length")
     tab.evaluate("location.hash = '#step=2'")
-    tab.wait_for_function("at('where').textContent.startsWith('Step 2')")
+    tab.wait_for_function("byId('where').textContent.startsWith('Step 2')")
     tab.keyboard.press("End")
     assert tab.evaluate("history.length") == entries + 1  # steps leave no entries
     for odd, expected in (("#step=99", 9), ("#step=0", 1), ("#step=x", 1), ("#other", 1)):
@@ -428,16 +434,16 @@ def test_the_way_of_values_and_gradients_is_marked(open_page):
         marked = set(
             tab.eval_on_selector_all(".graph .now", "(found) => found.map(({ id }) => id)")
         )
-        box, call = graph.place_of(step.tensor), graph.place_of_op(step.tensor)
+        box, call = graph.node_of(step.tensor), graph.op_node_of(step.tensor)
         if step.kind == "forward":
-            inputs = [graph.place_of(x) for x in step.tensor.inputs]
+            inputs = [graph.node_of(x) for x in step.tensor.inputs]
             arrows = [graph.arrow_into(step.tensor, i) for i in range(len(inputs))]
             assert marked == {*inputs, *arrows, call, graph.arrow_from(step.tensor), box}
         elif step.kind == "seed":
             assert marked == {box}
         else:
             arrows = {graph.arrow_from(step.tensor), graph.arrow_into(step.tensor, step.position)}
-            assert marked == {box, call, *arrows, graph.place_of(step.receiver)}
+            assert marked == {box, call, *arrows, graph.node_of(step.receiver)}
             # Heads of arrows are at the end that the gradient goes to.
             (head,) = tab.locator(f"#{graph.arrow_from(step.tensor)} .against").all()
             style = head.evaluate("(path) => ({ ...getComputedStyle(path) })")
@@ -473,7 +479,7 @@ def test_a_click_on_a_node_goes_to_its_steps(open_page):
     graph = mg.draw(L).graph
     (d,) = (t for t in graph.boxes if t.name == "d")
     tab = open_page(explain(L).html)
-    for node, expected in ((graph.place_of(d), [6, 1]), (graph.place_of_op(d), [8, 9, 1])):
+    for node, expected in ((graph.node_of(d), [6, 1]), (graph.op_node_of(d), [8, 9, 1])):
         for place_after in expected:
             tab.locator(f"#{node} text").first.click()
             assert place(tab) == place_after
@@ -629,9 +635,11 @@ def test_without_scripts_the_graph_and_all_steps_can_be_read(generator, open_pag
     ]
     for row, step in zip(rows, steps, strict=True):
         first = (0,) * step.value.ndim
-        sides = dict.fromkeys([written(step.how, first), number(step.value[first])])
+        sides = dict.fromkeys(
+            [substitute_numbers(step.derivation, first), format_number(step.value[first])]
+        )
         assert row[4].removeprefix(f"{list(first)}: ") == " = ".join(sides)
-        assert step.value.size > 1 or row[5] == number(step.value.item())
+        assert step.value.size > 1 or row[5] == format_number(step.value.item())
     for kind, least in ((".node", 14), (".edge", 13)):
         drawn = tab.locator(f".graph {kind}")
         assert drawn.count() >= least
@@ -668,9 +676,9 @@ def test_nothing_overflows(width, generator, open_page):
     loss, _ = network(generator, sizes=(64, 32, 10), rows=16)
     tab = open_page(explain(loss).html, width=width)
     wide = tab.evaluate(
-        """() => steps.map((_, place) => {
-            show(place);
-            const { scrollWidth, clientWidth } = at("step");
+        """() => steps.map((_, position) => {
+            show(position);
+            const { scrollWidth, clientWidth } = byId("step");
             return [document.documentElement.scrollWidth <= innerWidth, scrollWidth <= clientWidth];
         })"""
     )
@@ -696,7 +704,7 @@ def test_things_stay_in_their_places(width, generator, open_page):
         """() => steps.filter(({ bars }) => !bars).map((step) => {
             show(steps.indexOf(step));
             const parts = ["where", "equation", "sentence", "formula", "element", "arrays"];
-            return parts.map((id) => at(id).getBoundingClientRect().top);
+            return parts.map((id) => byId(id).getBoundingClientRect().top);
         })"""
     )
     assert places == [places[0]] * len(places)
@@ -752,7 +760,7 @@ def test_large_arrays_are_cropped(generator, open_page):
     explanation = explain(L)
     assert len(explanation.html.encode()) < 300_000
     tab = open_page(explanation.html)
-    shapes = tab.locator("#arrays .picture > small:nth-of-type(2)").all_inner_texts()
+    shapes = tab.locator("#arrays .array > small:nth-of-type(2)").all_inner_texts()
     assert shapes == [
         "the first 32 × 32 of 60 × 300",
         "the first 32 × 32 of 300 × 70",
@@ -760,7 +768,10 @@ def test_large_arrays_are_cropped(generator, open_page):
     ]
     tab.evaluate("choose([31, 31])")
     step = steps_of(L)[0]
-    assert shown(tab) == f"{written(step.how, (31, 31))} = {number(step.value[31, 31])}"
+    assert (
+        shown(tab)
+        == f"{substitute_numbers(step.derivation, (31, 31))} = {format_number(step.value[31, 31])}"
+    )
     assert "… 284 more" in shown(tab)
 
 
@@ -773,9 +784,10 @@ def test_images_lie_beside_and_below_one_another(generator, open_page):
     table = tab.locator("#arrays .heat").first
     assert table.locator("tr").count() == 2 * 4
     assert table.locator("tr").first.locator("td").count() == 3 * 5
-    places = table.evaluate("(table) => [...table.rows[5].cells].map((cell) => cell.dataset.place)")
+    row = "(table) => [...table.rows[5].cells].map((cell) => cell.dataset.position)"
+    positions = table.evaluate(row)
     expected = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)[1, :, 1].ravel()
-    assert [int(i) for i in places] == expected.tolist()
+    assert [int(i) for i in positions] == expected.tolist()
 
 
 def test_a_long_computation_is_limited_and_the_page_says_so(open_page):
@@ -834,7 +846,7 @@ def test_names_are_those_of_variables_and_else_numbers(open_page):
     v1 = mg.sum(mg.tanh(doubled))
     tab = open_page(explain(v1).html)
     equations = tab.evaluate(
-        "steps.slice(0, 3).map((step, place) => (show(place), at('equation').textContent))"
+        "steps.slice(0, 3).map((step, position) => (show(position), byId('equation').textContent))"
     )
     assert equations == ["doubled = weight · 2", "v2 = tanh(doubled)", "v1 = sum(v2)"]
     boxes = "".join(tab.locator(".graph .node text").all_text_contents())
@@ -875,7 +887,9 @@ def test_a_bad_path_is_refused_before_any_work(tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_explained():
-    with pytest.raises(TypeError, match="was given ndarray; give it the result"):
+    with pytest.raises(
+        TypeError, match=r"explain\(\) needs the result of a computation on Tensors, not ndarray"
+    ):
         explain(np.ones(3))
     with pytest.raises(
         ValueError, match=r"Tensor 'x' \(float64, shape \(\)\) .* nothing to explain"

@@ -9,7 +9,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from microgradx.show.pages import Page, asset, page
+from microgradx.show.pages import Page, read_asset, render_page
 
 HOSTILE = (
     "</title></script><script>document.title = 'broken out'</script>"
@@ -21,14 +21,14 @@ HOSTILE = (
 
 
 def test_a_title_is_text(open_page):
-    tab = open_page(page(HOSTILE, "<p>body</p>"))
+    tab = open_page(render_page(HOSTILE, "<p>body</p>"))
     assert tab.title() == HOSTILE
     assert tab.text_content("body").strip() == "body"
 
 
 def test_data_arrive_as_they_are(open_page):
     data = {"text": HOSTILE, "numbers": [1, -0.1, 1e300], "letters": "äöü 😀 \u2028"}
-    tab = open_page(page("data", "", scripts=["softmax_numbers.js"], data=data))
+    tab = open_page(render_page("data", "", scripts=["softmax_numbers.js"], data=data))
     assert tab.title() == "data"
     assert json.loads(tab.text_content("#data")) == data
 
@@ -36,11 +36,11 @@ def test_data_arrive_as_they_are(open_page):
 @pytest.mark.parametrize("number", [math.nan, math.inf])
 def test_data_are_json_that_browsers_can_read(number):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        page("data", "", scripts=["softmax_numbers.js"], data=[number])
+        render_page("data", "", scripts=["softmax_numbers.js"], data=[number])
 
 
 def test_a_page_without_scripts_has_none():
-    assert "<script" not in page("title", "<p>body</p>")
+    assert "<script" not in render_page("title", "<p>body</p>")
 
 
 def test_assets_cannot_end_their_elements():
@@ -48,7 +48,7 @@ def test_assets_cannot_end_their_elements():
     assert {"page.css", "numbers.js"} <= {*names}
     for name in names:
         if name.endswith((".css", ".js")):
-            assert not re.search("</(script|style)|<!--", asset(name), re.IGNORECASE), name
+            assert not re.search("</(script|style)|<!--", read_asset(name), re.IGNORECASE), name
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_policy_forbids_to_ask_for_anything(chromium, tmp_path, asking):
     """Not by `open_page`, which fails a test for what is provoked here."""
     path = tmp_path / "page.html"
     path.write_text(
-        page("title", '<form action="https://nowhere.invalid/"></form>'), encoding="utf-8"
+        render_page("title", '<form action="https://nowhere.invalid/"></form>'), encoding="utf-8"
     )
     context = chromium.new_context()
     tab = context.new_page()
@@ -87,7 +87,7 @@ def test_the_policy_forbids_to_ask_for_anything(chromium, tmp_path, asking):
 
 
 def test_a_page_is_saved_as_it_is(tmp_path):
-    content = page("ä 😀", "<p>body</p>")
+    content = render_page("ä 😀", "<p>body</p>")
     path = Page(content).save(str(tmp_path / "page.html"))
     assert path == tmp_path / "page.html"
     assert path.read_bytes() == content.encode("utf-8")
@@ -130,7 +130,7 @@ def test_in_a_notebook_a_page_runs_in_a_frame_of_its_own(open_page):
         height = 123
 
     body = '<button id="theme">&quot;&amp;amp;</button>'
-    shown = Counter(page("inner", body, scripts=["theme.js"]))._repr_html_()
+    shown = Counter(render_page("inner", body, scripts=["theme.js"]))._repr_html_()
     tab = open_page(f"<!doctype html><title>outer</title>{shown}")
     assert tab.locator("iframe").bounding_box()["height"] == 123
     assert tab.get_attribute("iframe", "title") == "Counter"
@@ -181,15 +181,15 @@ def numbers(generator):
 
 def test_numbers_are_written_as_python_writes_them(open_page, generator):
     values = numbers(generator)
-    tab = open_page(page("numbers", "", scripts=["softmax_numbers.js"]))
-    written = tab.evaluate("values => values.map(value => formatted(value))", values)
+    tab = open_page(render_page("numbers", "", scripts=["softmax_numbers.js"]))
+    written = tab.evaluate("values => values.map(value => formatNumber(value))", values)
     assert written == [f"{value + 0.0:.4g}" for value in values]  # -0.0 + 0.0 is 0.0
-    longer = tab.evaluate("values => values.map(value => formatted(value, 6))", values)
+    longer = tab.evaluate("values => values.map(value => formatNumber(value, 6))", values)
     assert longer == [f"{value + 0.0:.6g}" for value in values]
     values = [value for value in values if 1e-4 <= abs(value) < 1e4]
-    fixed = tab.evaluate("values => values.map(value => fixed(value, 4))", values)
+    fixed = tab.evaluate("values => values.map(value => formatFixed(value, 4))", values)
     assert fixed == [f"{value:.4f}" for value in values]
-    assert tab.evaluate("formatted(NaN)") == "NaN"
+    assert tab.evaluate("formatNumber(NaN)") == "NaN"
 
 
 def test_ties_are_among_the_numbers(generator):
@@ -199,8 +199,10 @@ def test_ties_are_among_the_numbers(generator):
 
 
 def test_the_colour_of_a_heat_map(open_page):
-    tab = open_page(page("heat", "", scripts=["softmax_numbers.js"]))
-    heat = tab.evaluate("[heat(-1, 2), heat(5, 2), heat(0, 0), heat(NaN, 1), heat(-Infinity, 1)]")
+    tab = open_page(render_page("heat", "", scripts=["softmax_numbers.js"]))
+    heat = tab.evaluate(
+        "[[-1, 2], [5, 2], [0, 0], [NaN, 1], [-Infinity, 1]].map((pair) => heatColour(...pair))"
+    )
     assert heat == [
         "color-mix(in oklab, var(--negative) 50%, var(--zero))",
         "color-mix(in oklab, var(--positive) 100%, var(--zero))",

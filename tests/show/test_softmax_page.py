@@ -171,12 +171,12 @@ def test_numbers_are_those_of_the_engine(open_page, generator):
         z = mg.Tensor(case["logits"], requires_grad=True)
         y, temperature, smoothing = case["target"], case["temperature"], case["smoothing"]
         label = int(np.argmax(y)) if max(y) == 1 else y
-        cooled = z / temperature
-        loss = mg.cross_entropy(cooled, label, label_smoothing=smoothing)
-        difference, gradient = mg.autograd.grad(loss, [cooled, z])
+        scaled = z / temperature
+        loss = mg.cross_entropy(scaled, label, label_smoothing=smoothing)
+        difference, gradient = mg.autograd.grad(loss, [scaled, z])
         p = mg.softmax(z.data, temperature=temperature)
         soft = np.asarray(answer["y"]) * (np.asarray(answer["y"]) < 1)  # in p - y they may cancel
-        assert_close(answer["cooled"], cooled.data, 0, case)
+        assert_close(answer["scaled"], scaled.data, 0, case)
         assert_close(answer["p"], p, 0, case)
         assert_close(answer["loss"], loss.data, 0, case)
         assert_close(answer["differences"], difference, soft, case)
@@ -202,8 +202,8 @@ def test_numbers_are_exact_at_any_temperature(open_page, generator):
             loss = -mpmath.fsum(
                 share * mpmath.log(q) for share, q in zip(y, p, strict=True) if share
             )
-            mass = mpmath.fsum(y)
-            difference = [float(mass * q - share) for share, q in zip(y, p, strict=True)]
+            target_sum = mpmath.fsum(y)
+            difference = [float(target_sum * q - share) for share, q in zip(y, p, strict=True)]
             assert_close(answer["y"], [float(share) for share in y], 1, case)
             assert_close(answer["p"], [float(q) for q in p], 0, case, rtol=1e-12)
             assert_close(answer["loss"], float(loss), 0, case, rtol=1e-12)
@@ -220,7 +220,7 @@ def test_float32_is_that_of_numpy(open_page, generator):
             case["temperature"] = 1.0
     made.append({"logits": [88.722, 88.723, 0.0], "target": [1, 0, 0], "temperature": 1.0})
     tab = open_page(explain_softmax([1.0, 2.0], 0).html)
-    answers = tab.evaluate("cases => cases.map(case_ => inFloat32(case_, case_.target))", made)
+    answers = tab.evaluate("cases => cases.map(one => computeInFloat32(one, one.target))", made)
     assert math.isfinite(answers[-1]["naive"]["exponentials"][0])
     assert answers[-1]["naive"]["exponentials"][1] == math.inf
     seen = set()

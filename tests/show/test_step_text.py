@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import microgradx as mg
-from microgradx.show.step_text import WIDTH, Trace, steps
+from microgradx.show.step_text import WIDTH, StepText, steps
 from tests.helpers import leaf
 
 
@@ -198,7 +198,7 @@ def test_why_there_is_no_way_back_is_said():
 def test_it_is_a_sequence_of_its_steps():
     x = leaf(2.0)
     told = steps(x * x)
-    assert isinstance(told, Trace)
+    assert isinstance(told, StepText)
     assert [step.kind for step in told] == ["forward", "seed", "backward", "backward"]
     assert told[-1].total == 4
     assert list(told[:2]) == [told[0], told[1]]
@@ -216,7 +216,7 @@ def test_the_text_does_not_change_with_the_tensors():
 
 def test_bad_arguments_are_refused():
     with pytest.raises(
-        TypeError, match=r"steps\(\) is for the result of a computation on Tensors, not"
+        TypeError, match=r"steps\(\) needs the result of a computation on Tensors, not"
     ):
         steps(np.eye(2))
     with pytest.raises(ValueError, match=r"Tensor 'w' .* was not computed from anything"):

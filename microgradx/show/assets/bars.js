@@ -1,10 +1,10 @@
-// What a softmax computes on the way, for one row of logits, as bars that line up by class.
+// The intermediate values of a softmax for one row of logits, as bars aligned by class.
 
 "use strict";
 
-const mostClasses = 20;
+const maxClasses = 20;
 
-// The last column, p - y, is left out where it is to be guessed.
+// The last column, p - y, is left out while it has to be guessed.
 function barChart(bars, row, isHidden) {
   const { logits, exponentials, sums, probabilities, targets, differences } = bars;
   const classes = Array.from({ length: logits.kept[1] }, (_, i) => i);
@@ -13,12 +13,12 @@ function barChart(bars, row, isHidden) {
   const columns = [
     { title: "logit z", values: rowOf(logits), signed: true },
     { title: "exp(z − max)", values: rowOf(exponentials), total: sums.values[row] },
-    { title: "p = exp / sum", values: p, total: total(p) },
+    { title: "p = exp / sum", values: p, total: totalOf(p) },
   ];
-  if (targets) columns.push({ title: "label y", values: y, total: total(y), hollow: true });
+  if (targets) columns.push({ title: "label y", values: y, total: totalOf(y), hollow: true });
   if (differences && !isHidden) {
     const values = rowOf(differences);
-    columns.push({ title: "p − y", values, total: total(values), signed: true });
+    columns.push({ title: "p − y", values, total: totalOf(values), signed: true });
   }
 
   const table = element("table", "bars");
@@ -35,7 +35,7 @@ function barChart(bars, row, isHidden) {
     const made = line(body, `class ${i}`, cells);
     made.classList.toggle("labelled", Boolean(y) && y[i] === Math.max(...y));
   }
-  const cell = ({ total }) => element("td", "", total === undefined ? "" : formatted(total));
+  const cell = ({ total }) => element("td", "", total === undefined ? "" : formatNumber(total));
   line(table.createTFoot(), "sum", columns.map(cell));
   const all = logits.shape[1];
   if (shown.length < all) {
@@ -51,17 +51,17 @@ function barCell({ values, signed, hollow }, i) {
   bar.classList.toggle("signed", Boolean(signed));
   bar.classList.toggle("negative", values[i] < 0);
   bar.classList.toggle("hollow", Boolean(hollow));
-  return element("td", "", element("span", "value", formatted(values[i], 3)), bar);
+  return element("td", "", element("span", "value", formatNumber(values[i], 3)), bar);
 }
 
-// What is left over by rounding is 0.
-function total(values) {
+// A sum; 0 up to rounding.
+function totalOf(values) {
   return Math.abs(sum(values)) < 1e-6 ? 0 : sum(values);
 }
 
-// The classes, in their order; of many, the most probable and the right ones.
+// The classes in order; of many, the most probable and the labels.
 function mostProbable(p, y) {
   const weight = (i) => Math.max(p[i], y ? y[i] : 0);
   const classes = [...p.keys()].sort((i, j) => weight(j) - weight(i));
-  return classes.slice(0, mostClasses).sort((i, j) => i - j);
+  return classes.slice(0, maxClasses).sort((i, j) => i - j);
 }

@@ -1,4 +1,4 @@
-// The page of a drawing alone.
+// The page of a drawing.
 
 "use strict";
 

@@ -1,41 +1,41 @@
-// Steps through a computation: forward, and then backward, in the order that the engine takes.
+// Steps through a computation: forward, then backward, in the engine's order.
 
 "use strict";
 
 const root = document.documentElement;
 root.classList.add("interactive");
 
-const at = (id) => document.getElementById(id);
-const panel = at("step");
-const { steps, visits, found, boxes } = inflated(JSON.parse(at("data").textContent));
+const byId = (id) => document.getElementById(id);
+const panel = byId("step");
+const { steps, visits, tensors, boxes } = inflateData(JSON.parse(byId("data").textContent));
 const graph = document.querySelector(".graph");
-const travel = journeyIn(graph, boxes);
+const showPath = trackPath(graph, boxes);
 const hasSums = steps.some(({ sum }) => sum);
 
-let current = 0; // a place in `steps`
+let current = 0; // the position in `steps`
 let step = steps[0];
-let chosen = []; // the index of an element of what the step gives
+let chosen = []; // the index of the chosen element of the step's value
 
 // ---------------------------------------------------------------------- going to a step
 
-function show(place) {
-  current = Math.max(0, Math.min(steps.length - 1, place));
+function show(position) {
+  current = Math.max(0, Math.min(steps.length - 1, position));
   step = steps[current];
   const { kept } = step.value;
   if (chosen.length !== kept.length || !isKept(step.value, chosen)) chosen = kept.map(() => 0);
   const direction = step.kind === "forward" ? "forward" : "backward";
   root.dataset.direction = direction;
-  at("where").textContent = `Step ${current + 1} of ${steps.length} · ${direction}`;
-  at("title").textContent = step.title;
-  at("equation").replaceChildren(element("span", "", ...step.equation.map(typeset)));
-  at("formula").textContent = step.formula;
-  at("guess").value = "";
-  at("verdict").textContent = "";
-  at("scrubber").value = current + 1;
-  at("scrubber").setAttribute("aria-valuetext", `${current + 1}, ${direction}, ${step.title}`);
-  at("back").disabled = current === 0;
-  at("on").disabled = current === steps.length - 1;
-  // A page in a notebook's frame has no address that could be linked to.
+  byId("where").textContent = `Step ${current + 1} of ${steps.length} · ${direction}`;
+  byId("title").textContent = step.title;
+  byId("equation").replaceChildren(element("span", "", ...step.equation.map(typesetLabel)));
+  byId("formula").textContent = step.formula;
+  byId("guess").value = "";
+  byId("verdict").textContent = "";
+  byId("scrubber").value = current + 1;
+  byId("scrubber").setAttribute("aria-valuetext", `${current + 1}, ${direction}, ${step.title}`);
+  byId("back").disabled = current === 0;
+  byId("on").disabled = current === steps.length - 1;
+  // In the frame of a notebook, a page has no address to link to.
   if (location.protocol !== "about:") history.replaceState(null, "", `#step=${current + 1}`);
   draw();
   announce();
@@ -46,69 +46,71 @@ function showLinked() {
   show(linked ? Number(linked[1]) - 1 : 0);
 }
 
-// What changes with the size of the window, or when numbers are hidden, too.
+// Also called when the window is resized, and when numbers are hidden or shown.
 function draw() {
-  at("sentence").textContent = step.sentence;
+  byId("sentence").textContent = step.sentence;
   drawNumbers();
   drawArrays();
   drawBars();
   drawOutlines();
-  travel(step.nodes, current, isHidden());
+  showPath(step.nodes, current, isHidden());
 }
 
-// What a screen reader says of a step.
+// What a screen reader reads aloud.
 function announce() {
-  const text = (id) => at(id).textContent;
+  const text = (id) => byId(id).textContent;
   const numbers = `${text("element")}: ${text("numbers")}${text("answer")}`;
   const said = [text("where"), text("sentence"), numbers, text("verdict"), text("contribution")];
-  at("announcement").textContent = said.filter(Boolean).join(" ");
+  byId("announcement").textContent = said.filter(Boolean).join(" ");
 }
 
 // ---------------------------------------------------------------------- numbers
 
-// The formulas, with the numbers of the chosen element in them.
+// The formulas with the numbers of the chosen element.
 function drawNumbers() {
-  const { how, value, local, localFormula, localHow, contribution, sum } = step;
+  const { derivation, value, local, localFormula, localDerivation, contribution, sum } = step;
   const isEmpty = value.values.length === 0;
-  const numbers = how && !isEmpty ? written(how, chosen) : "";
+  const numbers = derivation && !isEmpty ? substituteNumbers(derivation, chosen) : "";
   const result = isEmpty ? "" : numberAt(value, chosen);
-  at("element").textContent = isEmpty ? "no elements" : `element ${indexText(chosen)}`;
-  if (!chosen.length) at("element").textContent = "in numbers";
-  at("numbers").textContent = numbers && numbers !== result ? `${numbers} = ` : "";
-  at("answer").textContent = isHidden() ? "" : result;
-  at("question").hidden = !isHidden();
-  at("local-label").hidden = !local;
-  at("local").textContent = "";
+  byId("element").textContent = isEmpty ? "no elements" : `element ${formatIndex(chosen)}`;
+  if (!chosen.length) byId("element").textContent = "in numbers";
+  byId("numbers").textContent = numbers && numbers !== result ? `${numbers} = ` : "";
+  byId("answer").textContent = isHidden() ? "" : result;
+  byId("question").hidden = !isHidden();
+  byId("local-label").hidden = !local;
+  byId("local").textContent = "";
   if (local) {
-    const filled = isEmpty ? [] : [localHow && written(localHow, chosen), numberAt(local, chosen)];
-    at("local").textContent = equation(localFormula, ...filled);
+    const inNumbers = localDerivation && !isEmpty && substituteNumbers(localDerivation, chosen);
+    byId("local").textContent = equation(localFormula, inNumbers, !isEmpty && numberAt(local, chosen));
   }
-  at("contribution").textContent = contribution;
-  at("contribution").classList.toggle("quiet", !sum);
+  byId("contribution").textContent = contribution;
+  byId("contribution").classList.toggle("quiet", !sum);
   if (sum && !isEmpty && !isHidden()) {
-    const total = equation(sum.how && written(sum.how, chosen), numberAt(sum.total, chosen));
-    at("contribution").textContent += `: ${total}`;
+    const inNumbers = sum.derivation && substituteNumbers(sum.derivation, chosen);
+    const total = equation(inNumbers, numberAt(sum.total, chosen));
+    byId("contribution").textContent += `: ${total}`;
   }
 }
 
-// Sides of an equation, but for those that there are not, or that say the same as another.
+// An equation of all sides that are not empty and differ.
 function equation(...sides) {
   return [...new Set(sides.filter(Boolean))].join(" = ");
 }
 
 function numberAt(array, index) {
-  return number(elementAt(array, index));
+  return formatElement(elementAt(array, index));
 }
 
-function indexText(index) {
+function formatIndex(index) {
   return index.length ? `[${index.join(", ")}]` : "";
 }
 
-// Room for the longest sentence, and for the longest formula with numbers (but where there are
-// bars, which need it), so that what is below stays in its place.
+// Reserves room for the longest sentence and the longest formula with numbers (except above bars,
+// which need the room), so that nothing below moves.
 function reserveLines() {
   const longest = (texts) => texts.reduce((one, two) => (one.length < two.length ? two : one));
-  const first = ({ how, value }) => (how ? written(how, value.kept.map(() => 0)) : "");
+  const first = ({ derivation, value }) =>
+    derivation ? substituteNumbers(derivation, value.kept.map(() => 0)) : "";
   const numbers = `${longest(steps.map(first))} = -1.234e-05`;
   root.dataset.formulas = numbers.length > 150 ? "long" : "short";
   reserve("sentence", longest(steps.map(({ sentence }) => sentence)));
@@ -118,8 +120,8 @@ function reserveLines() {
 function reserve(id, text) {
   const property = `--reserved-for-${id}`;
   root.style.removeProperty(property);
-  at(id).textContent = text;
-  const { height } = at(id).closest("p, dd").getBoundingClientRect();
+  byId(id).textContent = text;
+  const { height } = byId(id).closest("p, dd").getBoundingClientRect();
   root.style.setProperty(property, `${height}px`);
 }
 
@@ -127,28 +129,28 @@ function reserve(id, text) {
 
 function drawArrays() {
   panel.classList.toggle("with-bars", Boolean(step.bars));
-  const classes = step.bars ? Math.min(step.bars.logits.kept[1], mostClasses) : 0;
+  const classes = step.bars ? Math.min(step.bars.logits.kept[1], maxClasses) : 0;
   const below = classes ? 19 * (classes + 4) : hasSums ? 150 : 0;
-  const around = at("arrays").offsetTop + 130; // what stands above the cells, and right below
+  const around = byId("arrays").offsetTop + 130; // the height above the cells, and just below
   const height = Math.max(80, panel.clientHeight - around - below);
-  drawRow(at("arrays"), step.row, height, { isHidden: isHidden() });
-  drawRow(at("sum"), step.sum ? step.sum.row : [], 75, { alike: true, isHidden: isHidden() });
-  at("arrays").querySelector(".picture:last-child .heat").tabIndex = 0; // the result
+  drawRow(byId("arrays"), step.row, height, { isHidden: isHidden() });
+  drawRow(byId("sum"), step.sum ? step.sum.row : [], 75, { alike: true, isHidden: isHidden() });
+  byId("arrays").querySelector(".array:last-child .heat").tabIndex = 0; // the result
 }
 
-// Frames around the chosen element, and around those that it comes from.
+// Outlines the chosen element, and the elements that it is computed from.
 function drawOutlines() {
-  const from = step.how ? sources[step.how.kind](step.how, chosen) : [];
+  const from = step.derivation ? sources[step.derivation.kind](step.derivation, chosen) : [];
   const result = [step.value, [chosen]];
-  const added = step.sum ? step.sum.row.filter(({ of }) => of).map(({ of }) => [of, [chosen]]) : [];
+  const added = step.sum ? step.sum.row.filter(({ array }) => array).map(({ array }) => [array, [chosen]]) : [];
   const rows = { arrays: [...from, result], sum: added };
   for (const [id, pairs] of Object.entries(rows)) {
-    for (const map of at(id).querySelectorAll(".heat")) {
-      // An array that is there twice takes part twice, each time with other elements.
+    for (const map of byId(id).querySelectorAll(".heat")) {
+      // An array that appears twice is an operand twice, each time with other elements.
       const pair = pairs.findIndex(([{ values }]) => values === map.array.values);
       const [[array, indices]] = pair < 0 ? [[map.array, []]] : pairs.splice(pair, 1);
       const kept = indices.filter((index) => isKept(array, index));
-      outline(map, new Set(kept.map((index) => placeOf(array.kept, index))));
+      outlineCells(map, new Set(kept.map((index) => ravelIndex(array.kept, index))));
     }
   }
 }
@@ -160,15 +162,15 @@ function choose(index) {
   announce();
 }
 
-// Which element of which array a target of an event is, if any.
+// The array and index of the element under the target of an event, if any.
 function elementUnder(target) {
   const cell = target.closest(".heat td");
   if (!cell) return null;
   const { array } = cell.closest(".heat");
-  return { cell, array, index: indexOf(array.kept, Number(cell.dataset.place)) };
+  return { cell, array, index: unravelIndex(array.kept, Number(cell.dataset.position)) };
 }
 
-// The elements of arrays beside the result, too, if these have its shape.
+// Elements of other arrays can be chosen too, if these have the shape of the result.
 panel.addEventListener("click", ({ target }) => {
   const meant = elementUnder(target);
   if (meant && meant.array.kept.join() === step.value.kept.join()) choose(meant.index);
@@ -179,10 +181,10 @@ panel.addEventListener("pointerover", ({ target }) => {
   const meant = elementUnder(target);
   if (!meant) return;
   const { cell, array, index } = meant;
-  cell.title = `${indexText(index)} ${numberAt(array, index)}`.trim();
+  cell.title = `${formatIndex(index)} ${numberAt(array, index)}`.trim();
 });
 
-// A click is not to move the focus to a heat map, where the arrow keys choose elements.
+// A click must not move the focus to a heat map, where the arrow keys choose elements.
 panel.addEventListener("mousedown", (event) => {
   if (event.target.closest(".heat")) event.preventDefault();
 });
@@ -192,7 +194,7 @@ panel.addEventListener("keydown", (event) => {
   const ways = { ArrowLeft: [1, -1], ArrowRight: [1, 1], ArrowUp: [2, -1], ArrowDown: [2, 1] };
   const [fromLast, way] = ways[event.key] ?? [];
   if (!way) return;
-  event.preventDefault(); // which also keeps it from being a step
+  event.preventDefault(); // so the key does not change the step
   const next = chosen.map((i, axis) => (axis === chosen.length - fromLast ? i + way : i));
   if (next.every((i) => i >= 0) && isKept(step.value, next)) choose(next);
 });
@@ -200,23 +202,23 @@ panel.addEventListener("keydown", (event) => {
 // ---------------------------------------------------------------------- bars
 
 function drawBars() {
-  at("bars").hidden = !step.bars;
+  byId("bars").hidden = !step.bars;
   if (!step.bars) return;
   const rows = step.bars.logits.kept[0];
-  at("row-picker").hidden = rows === 1;
-  at("row").max = rows - 1;
-  const row = Math.max(0, Math.min(rows - 1, Math.round(at("row").value)));
-  at("chart").replaceChildren(barChart(step.bars, row, isHidden()));
+  byId("row-picker").hidden = rows === 1;
+  byId("row").max = rows - 1;
+  const row = Math.max(0, Math.min(rows - 1, Math.round(byId("row").value)));
+  byId("chart").replaceChildren(barChart(step.bars, row, isHidden()));
 }
 
-at("row").addEventListener("input", drawBars);
+byId("row").addEventListener("input", drawBars);
 
 // ---------------------------------------------------------------------- predicting
 
 let isPredicting = false;
-const guessed = new Set(); // places of steps
+const guessed = new Set(); // positions of steps
 
-// Whether the current step's result is still to be guessed.
+// Whether the result of the current step has yet to be guessed.
 function isHidden() {
   const canGuess = ["backward", "sum"].includes(step.kind) && step.value.values.length > 0;
   return isPredicting && canGuess && !guessed.has(current);
@@ -224,35 +226,35 @@ function isHidden() {
 
 function predict() {
   isPredicting = !isPredicting;
-  at("predict").setAttribute("aria-pressed", isPredicting);
+  byId("predict").setAttribute("aria-pressed", isPredicting);
   show(current);
-  if (isHidden()) at("guess").focus();
+  if (isHidden()) byId("guess").focus();
 }
 
-function verdictOn(guess, truth) {
+function judgeGuess(guess, truth) {
   const [error, size] = [Math.abs(guess - truth), Math.abs(truth)];
   if (error <= 0.01 * size || Object.is(guess, truth)) return "right";
   if (error <= 0.1 * size) return "close";
   return Math.abs(guess + truth) <= 0.1 * size ? "right but for the sign" : "not quite";
 }
 
-at("question").addEventListener("submit", (event) => {
+byId("question").addEventListener("submit", (event) => {
   event.preventDefault();
-  const typed = at("guess").value.trim().replace(",", ".").replace("−", "-");
+  const typed = byId("guess").value.trim().replace(",", ".").replace("−", "-");
   const guess = Number(typed);
-  if (typed === "" || Number.isNaN(guess)) return at("guess").select();
+  if (typed === "" || Number.isNaN(guess)) return byId("guess").select();
   guessed.add(current);
   show(current);
-  const verdict = verdictOn(guess, elementAt(step.value, chosen));
-  at("verdict").textContent = `${verdict}: you said ${typed}`;
+  const verdict = judgeGuess(guess, elementAt(step.value, chosen));
+  byId("verdict").textContent = `${verdict}: you said ${typed}`;
   announce();
 });
 
-at("predict").addEventListener("click", predict);
+byId("predict").addEventListener("click", predict);
 
 // ---------------------------------------------------------------------- playing
 
-let timer = 0; // while it plays
+let timer = 0; // not 0 while playing
 
 function play() {
   if (current === steps.length - 1) show(0);
@@ -265,7 +267,7 @@ function schedule() {
     show(current + 1);
     if (current === steps.length - 1 || isHidden()) pause();
     else schedule();
-  }, 2000 / at("speed").value);
+  }, 2000 / byId("speed").value);
   drawPlay();
 }
 
@@ -276,24 +278,24 @@ function pause() {
 }
 
 function drawPlay() {
-  at("play").textContent = timer ? "❚❚" : "▶";
-  at("play").setAttribute("aria-label", timer ? "Pause" : "Play");
+  byId("play").textContent = timer ? "❚❚" : "▶";
+  byId("play").setAttribute("aria-label", timer ? "Pause" : "Play");
 }
 
 // ---------------------------------------------------------------------- controls
 
-function go(place) {
+function goTo(position) {
   pause();
-  show(place);
+  show(position);
 }
 
 const keys = {
-  ArrowLeft: () => go(current - 1),
-  ArrowRight: () => go(current + 1),
-  Home: () => go(0),
-  End: () => go(steps.length - 1),
+  ArrowLeft: () => goTo(current - 1),
+  ArrowRight: () => goTo(current + 1),
+  Home: () => goTo(0),
+  End: () => goTo(steps.length - 1),
   " ": () => (timer ? pause() : play()),
-  "/": () => at("search").focus(),
+  "/": () => byId("search").focus(),
   p: predict,
   d: switchTheme,
 };
@@ -306,23 +308,23 @@ document.addEventListener("keydown", (event) => {
   keys[event.key]();
 });
 
-at("scrubber").max = steps.length;
-at("scrubber").addEventListener("input", () => go(at("scrubber").value - 1));
-at("back").addEventListener("click", () => go(current - 1));
-at("on").addEventListener("click", () => go(current + 1));
-at("play").addEventListener("click", keys[" "]);
-at("speed").addEventListener("change", () => timer && schedule());
-finder(at("search"), at("found"), found, go);
+byId("scrubber").max = steps.length;
+byId("scrubber").addEventListener("input", () => goTo(byId("scrubber").value - 1));
+byId("back").addEventListener("click", () => goTo(current - 1));
+byId("on").addEventListener("click", () => goTo(current + 1));
+byId("play").addEventListener("click", keys[" "]);
+byId("speed").addEventListener("change", () => timer && schedule());
+addSearch(byId("search"), byId("found"), tensors, goTo);
 
-// A click on a node goes to the first of its steps, and further clicks to the next ones.
+// A click on a node goes to its first step, further clicks to the next ones.
 graph.addEventListener("click", ({ target }) => {
-  const places = visits[target.closest(".node")?.id];
-  if (places) go(places[(places.indexOf(current) + 1) % places.length]);
+  const positions = visits[target.closest(".node")?.id];
+  if (positions) goTo(positions[(positions.indexOf(current) + 1) % positions.length]);
 });
 
 const forward = steps.filter(({ kind }) => kind === "forward").length;
 root.style.setProperty("--forward-share", forward / steps.length);
-at("backward").hidden = forward === steps.length;
+byId("backward").hidden = forward === steps.length;
 addEventListener("hashchange", showLinked);
 addEventListener("resize", () => {
   reserveLines();

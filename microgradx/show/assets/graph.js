@@ -1,10 +1,10 @@
-// Zoom and pan of a graph's picture: by wheel, drag, pinch, keys and buttons.
+// Zoom and pan of the picture of a graph, by wheel, drag, pinch, keys and buttons.
 
 "use strict";
 
-// Makes the <svg> inside `container` fill it, and movable. Gives `fit()`, which shows everything,
-// and `reveal(elements)`, which moves the picture so that they are seen, if they are not already.
-// The picture is moved by its viewBox, so that it is sharp at any size.
+// Lets the <svg> inside `container` fill it, and be moved. Returns `fit()`, which shows everything,
+// and `reveal(elements)`, which moves the picture until they are visible. The viewBox is moved, so
+// the picture is sharp at any size.
 function zoomable(container) {
   const svg = container.querySelector("svg");
   const { x, y, width, height } = svg.viewBox.baseVal;
@@ -12,8 +12,8 @@ function zoomable(container) {
   const natural = 4 / 3; // Graphviz measures in points
   const margin = 12; // in pixels, around what is fitted or revealed
 
-  let view = { x: 0, y: 0, scale: natural }; // what is in the middle, and pixels per unit
-  let fitted = true; // until the reader moves it, the picture follows the size of its place
+  let view = { x: 0, y: 0, scale: natural }; // the centre, and pixels per unit
+  let fitted = true; // until the reader moves it, the picture follows the size of its container
   let frame = 0;
 
   // ---------------------------------------------------------------------- showing a view
@@ -62,10 +62,10 @@ function zoomable(container) {
   }
 
   function reveal(elements, least = 0) {
-    const place = container.getBoundingClientRect();
+    const bounds = container.getBoundingClientRect();
     const boxes = Array.from(elements, (element) => element.getBoundingClientRect());
     if (!boxes.length) return;
-    const middle = { x: place.left + place.width / 2, y: place.top + place.height / 2 };
+    const middle = { x: bounds.left + bounds.width / 2, y: bounds.top + bounds.height / 2 };
     const part = {
       left: view.x + (Math.min(...boxes.map((box) => box.left)) - middle.x) / view.scale,
       top: view.y + (Math.min(...boxes.map((box) => box.top)) - middle.y) / view.scale,
@@ -73,7 +73,7 @@ function zoomable(container) {
       bottom: view.y + (Math.max(...boxes.map((box) => box.bottom)) - middle.y) / view.scale,
     };
     const scale = scaleFor(part, Math.max(view.scale, least));
-    // As little as brings the part inside.
+    // The smallest move that brings the part inside.
     const nearest = (centre, low, high, length) => {
       const reach = (length / 2 - margin) / scale;
       return Math.min(low + reach, Math.max(high - reach, centre));
@@ -90,22 +90,22 @@ function zoomable(container) {
 
   // ---------------------------------------------------------------------- moving it
 
-  // Changes the scale by a factor; what is at a point of the window stays there.
-  function zoomed(factor, clientX, clientY) {
-    const place = container.getBoundingClientRect();
+  // The view scaled by a factor around a point of the window, which stays where it is.
+  function zoomAt(factor, clientX, clientY) {
+    const bounds = container.getBoundingClientRect();
     const scale = Math.min(40, Math.max(0.02, view.scale * factor));
     const shift = 1 / view.scale - 1 / scale;
     return {
-      x: view.x + (clientX - place.left - place.width / 2) * shift,
-      y: view.y + (clientY - place.top - place.height / 2) * shift,
+      x: view.x + (clientX - bounds.left - bounds.width / 2) * shift,
+      y: view.y + (clientY - bounds.top - bounds.height / 2) * shift,
       scale,
     };
   }
 
-  function zoomInTheMiddle(factor) {
-    const place = container.getBoundingClientRect();
+  function zoomAtCentre(factor) {
+    const bounds = container.getBoundingClientRect();
     fitted = false;
-    glide(zoomed(factor, place.left + place.width / 2, place.top + place.height / 2));
+    glide(zoomAt(factor, bounds.left + bounds.width / 2, bounds.top + bounds.height / 2));
   }
 
   container.addEventListener(
@@ -115,16 +115,16 @@ function zoomable(container) {
       const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
       // A pinch on a touch pad arrives as a wheel with Ctrl, in small steps.
       const speed = event.ctrlKey ? 0.01 : 0.0015;
-      jump(zoomed(Math.exp(-event.deltaY * lines * speed), event.clientX, event.clientY));
+      jump(zoomAt(Math.exp(-event.deltaY * lines * speed), event.clientX, event.clientY));
     },
     { passive: false },
   );
 
-  // One pointer drags; of two, the middle drags and the distance zooms.
+  // One pointer drags; with two, their midpoint drags and their distance zooms.
   const pointers = new Map();
   let dragging = false;
 
-  function grip() {
+  function gesture() {
     const points = [...pointers.values()];
     const mean = (key) => points.reduce((sum, point) => sum + point[key], 0) / points.length;
     const [first, second] = points;
@@ -144,12 +144,12 @@ function zoomable(container) {
     const after = { x: event.clientX, y: event.clientY };
     if (!dragging && Math.hypot(after.x - before.x, after.y - before.y) < 4) return;
     dragging = true;
-    // Not before it is a drag: a captured pointer's click would not reach the node under it.
+    // Not before it is a drag: the click of a captured pointer does not reach the node under it.
     container.setPointerCapture(event.pointerId);
-    const held = grip();
+    const held = gesture();
     pointers.set(event.pointerId, after);
-    const now = grip();
-    const next = zoomed(now.spread / held.spread, held.x, held.y);
+    const now = gesture();
+    const next = zoomAt(now.spread / held.spread, held.x, held.y);
     next.x -= (now.x - held.x) / next.scale;
     next.y -= (now.y - held.y) / next.scale;
     jump(next);
@@ -163,7 +163,7 @@ function zoomable(container) {
     });
   }
 
-  // A click is not to move the focus here, where the arrow keys pan; the Tab key does.
+  // A click must not move the focus here, where the arrow keys pan; the Tab key does.
   container.addEventListener("mousedown", (event) => {
     if (event.target.closest("button, a, input")) return;
     event.preventDefault();
@@ -175,7 +175,7 @@ function zoomable(container) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest("input, select, textarea")) return;
     if (event.key === "0") fit();
-    else if (event.key in keys) zoomInTheMiddle(keys[event.key]);
+    else if (event.key in keys) zoomAtCentre(keys[event.key]);
     else return;
     event.preventDefault();
   });
@@ -191,7 +191,7 @@ function zoomable(container) {
     jump({ ...view, x: view.x + way[0] / view.scale, y: view.y + way[1] / view.scale });
   });
 
-  // ---------------------------------------------------------------------- its place on the page
+  // ---------------------------------------------------------------------- the container
 
   function button(text, label, act) {
     const made = document.createElement("button");
@@ -206,14 +206,14 @@ function zoomable(container) {
   const buttons = document.createElement("div");
   buttons.className = "zoom";
   buttons.append(
-    button("+", "Zoom in (key +)", () => zoomInTheMiddle(1.25)),
-    button("−", "Zoom out (key −)", () => zoomInTheMiddle(0.8)),
+    button("+", "Zoom in (key +)", () => zoomAtCentre(1.25)),
+    button("−", "Zoom out (key −)", () => zoomAtCentre(0.8)),
     button("⤢", "Show everything (key 0)", fit),
   );
   container.append(buttons);
   container.classList.add("zoomable");
   container.tabIndex = 0;
-  // A viewBox of our own decides; width and height would too.
+  // Only the viewBox decides the size.
   svg.removeAttribute("width");
   svg.removeAttribute("height");
 

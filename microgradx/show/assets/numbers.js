@@ -2,12 +2,12 @@
 
 "use strict";
 
-// What Python's format(value, ".4g") writes: four significant digits, without trailing zeros.
-function formatted(value, digits = 4) {
+// As Python's format(value, ".4g"): four significant digits, without trailing zeros.
+function formatNumber(value, digits = 4) {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
   if (value === 0) return "0";
-  const [mantissa, exponent] = rounded(value, digits).split("e");
+  const [mantissa, exponent] = roundDigits(value, digits).split("e");
   const power = Number(exponent);
   const trimmed = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
   if (power < -4 || power >= digits) {
@@ -17,15 +17,15 @@ function formatted(value, digits = 4) {
   return trimmed(Number(`${mantissa}e${exponent}`).toFixed(digits - 1 - power));
 }
 
-// What format(value, ".4f") writes, of a value that is not less than 0.0001 and not huge.
-function fixed(value, decimals) {
+// As Python's format(value, ".4f"), for values of at least 0.0001 that are not huge.
+function formatFixed(value, decimals) {
   const power = Number(value.toExponential().split("e")[1]);
-  return Number(rounded(value, power + 1 + decimals)).toFixed(decimals);
+  return Number(roundDigits(value, power + 1 + decimals)).toFixed(decimals);
 }
 
-// So many significant digits, as m.mmme±x. A tie goes to the even digit, as in Python;
-// JavaScript rounds it up.
-function rounded(value, digits) {
+// Rounded to a number of significant digits, as m.mmme±x. Ties go to the even digit, as in Python;
+// JavaScript rounds them up.
+function roundDigits(value, digits) {
   const [mantissa, exponent] = value.toExponential(digits - 1).split("e");
   const beyond = value.toExponential(60).split("e")[0].replace(/\D/g, "").slice(digits);
   const last = Number(mantissa.at(-1));
@@ -34,7 +34,7 @@ function rounded(value, digits) {
 }
 
 // The colour of a value where `largest` has the strongest one.
-function heat(value, largest) {
+function heatColour(value, largest) {
   if (!Number.isFinite(value)) return "var(--alarm)";
   if (!largest) return "var(--zero)";
   const share = Math.round(100 * Math.min(1, Math.abs(value) / largest));

@@ -2,12 +2,12 @@
 
 "use strict";
 
-const MOST = 20; // classes
+const MAX_CLASSES = 20;
 
 // ---------------------------------------------------------------------------- states and links
 
-// What is typed: "-inf", a comma and a typographic minus are understood.
-function number(text) {
+// A typed number; "-inf", a decimal comma and a typographic minus are understood.
+function parseNumber(text) {
   const plain = text.trim().replace("−", "-").replace(",", ".");
   if (/^-(inf|infinity|∞)$/i.test(plain)) return -Infinity;
   return plain === "" ? NaN : Number(plain);
@@ -15,10 +15,10 @@ function number(text) {
 
 const oneHot = (label, classes) => Array.from({ length: classes }, (_, i) => Number(i === label));
 
-// The state that a link's fragment, without its #, makes of another one; null if none.
-function followed(fragment, state) {
+// Another state changed by the fragment of a link, without its #; null if that is not valid.
+function parseFragment(fragment, state) {
   const given = Object.fromEntries(fragment.split("&").map((part) => part.split("=")));
-  const numbers = (key) => decodeURIComponent(given[key]).split(",").map(number);
+  const numbers = (key) => decodeURIComponent(given[key]).split(",").map(parseNumber);
   const next = { ...state };
   try {
     if ("z" in given) next.logits = numbers("z");
@@ -35,7 +35,7 @@ function followed(fragment, state) {
     }
     if ("names" in given) next.names = given.names.split(",").map(decodeURIComponent);
   } catch {
-    return null; // a % that encodes nothing
+    return null; // an invalid % escape
   }
   return isValid(next) ? next : null;
 }
@@ -43,7 +43,7 @@ function followed(fragment, state) {
 function isValid({ logits, target, temperature, smoothing, names }) {
   const classes = logits.length;
   return (
-    classes >= 2 && classes <= MOST && target.length === classes && names.length === classes &&
+    classes >= 2 && classes <= MAX_CLASSES && target.length === classes && names.length === classes &&
     logits.every((z) => z < Infinity) && logits.some(Number.isFinite) &&
     target.every((y) => y >= 0) && Math.abs(sum(target) - 1) <= 0.01 &&
     temperature > 0 && temperature < Infinity && smoothing >= 0 && smoothing <= 1
@@ -51,7 +51,7 @@ function isValid({ logits, target, temperature, smoothing, names }) {
 }
 
 // The fragment of a link to a state.
-function fragment({ logits, target, temperature, smoothing, names }) {
+function formatFragment({ logits, target, temperature, smoothing, names }) {
   const label = target.indexOf(1);
   const y = label >= 0 && sum(target) === 1 ? [label] : target;
   const z = logits.map((logit) => (logit === -Infinity ? "-inf" : logit));
@@ -67,30 +67,30 @@ const examples = {
   }),
   ignorant: ({ logits }) => ({ logits: logits.map(() => 0), temperature: 1 }),
   wrong: ({ logits, target }) => ({
-    logits: oneHot((rightOf(target) + 1) % logits.length, logits.length).map((y) => 4.5 * y),
+    logits: oneHot((rightClass(target) + 1) % logits.length, logits.length).map((y) => 4.5 * y),
     temperature: 1,
   }),
   overflow: ({ logits }) => ({ logits: logits.map((z) => z + 100) }),
   underflow: ({ logits }) => ({ logits: logits.map((z) => z - 110) }),
   vanishing: ({ logits, target }) => ({
-    logits: logits.map((z, i) => (i === rightOf(target) ? z - 110 : z)),
+    logits: logits.map((z, i) => (i === rightClass(target) ? z - 110 : z)),
   }),
 };
 
-const rightOf = (target) => target.indexOf(Math.max(...target));
+const rightClass = (target) => target.indexOf(Math.max(...target));
 
-// ---------------------------------------------------------------------------- what is shown
+// ---------------------------------------------------------------------------- texts
 
-// The texts and variables of each class and of the whole, by the names that the layout asks for.
-function shown(state) {
+// The texts and variables of each class and of the whole page, by their names in the template.
+function describeState(state) {
   const { logits, target, temperature, smoothing, names } = state;
   const exact = crossEntropy(state);
-  const { naive, shifted } = inFloat32(state, exact.y);
-  const right = rightOf(target);
+  const { naive, shifted } = computeInFloat32(state, exact.y);
+  const right = rightClass(target);
   const classes = names.map((name, i) => {
     const values = {
       z: logits[i],
-      cooled: exact.cooled[i],
+      scaled: exact.scaled[i],
       shifted: exact.shifted[i],
       exponential: exact.exponentials[i],
       p: exact.p[i],
@@ -108,78 +108,78 @@ function shown(state) {
     const { exponential, p, y, surprise, difference } = values;
     const gradient = difference / Math.max(1, temperature);
     return {
-      texts: { ...mapped(values, written), z: typed(logits[i]), name },
+      texts: { ...mapValues(values, formatComputed), z: formatTyped(logits[i]), name },
       variables: { exponential, p, y, surprise, difference, gradient, right: Number(i === right) },
     };
   });
   const rows = classes.map(({ texts }) => texts);
-  const largest = written(Math.max(...exact.cooled));
+  const largest = formatComputed(Math.max(...exact.scaled));
   const ignorance = Math.log(names.length);
   return {
     classes,
     texts: {
       ...rows[right],
-      T: typed(temperature),
-      smoothing: typed(smoothing),
+      T: formatTyped(temperature),
+      smoothing: formatTyped(smoothing),
       C: String(names.length),
-      lnC: written(ignorance),
+      lnC: formatComputed(ignorance),
       largest,
       subtrahend: largest.startsWith("-") ? `(${largest})` : largest,
-      sumE: written(exact.total),
-      sumY: typed(exact.mass),
-      sumLoss: written(exact.loss),
-      sumNaiveE: written(naive.total),
-      sumNaiveLoss: written(naive.loss),
-      sumShiftedE: written(shifted.total),
-      sumShiftedLoss: written(shifted.loss),
-      termsOfE: added(rows.map(({ exponential }) => exponential)),
-      termsOfLoss: added(rows.filter(({ y }) => y !== "0").map(({ y, surprise }) => `${y} · ${surprise}`)),
+      sumE: formatComputed(exact.total),
+      sumY: formatTyped(exact.targetSum),
+      sumLoss: formatComputed(exact.loss),
+      sumNaiveE: formatComputed(naive.total),
+      sumNaiveLoss: formatComputed(naive.loss),
+      sumShiftedE: formatComputed(shifted.total),
+      sumShiftedLoss: formatComputed(shifted.loss),
+      termsOfE: abbreviateSum(rows.map(({ exponential }) => exponential)),
+      termsOfLoss: abbreviateSum(rows.filter(({ y }) => y !== "0").map(({ y, surprise }) => `${y} · ${surprise}`)),
     },
     variables: { ...classes[right].variables, loss: exact.loss, ignorance },
-    verdict: verdict(naive, shifted),
+    verdict: chooseRemark(naive, shifted),
   };
 }
 
-// A computed number with four decimals, so that nothing moves while it changes; without them if it
-// is whole, and with four significant digits if it is very large or small.
-function written(value) {
+// A computed number with four decimals, so that nothing moves while it changes; a whole number
+// without, and a very large or small one with four significant digits.
+function formatComputed(value) {
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e4) return String(value + 0);
-  return size >= 1e-4 && size < 1e4 ? fixed(value, 4) : formatted(value);
+  return size >= 1e-4 && size < 1e4 ? formatFixed(value, 4) : formatNumber(value);
 }
 
-const typed = (value) => formatted(value, 6);
+const formatTyped = (value) => formatNumber(value, 6);
 
-const mapped = (values, change) =>
+const mapValues = (values, change) =>
   Object.fromEntries(Object.entries(values).map(([key, value]) => [key, change(value)]));
 
-// A sum, of which many terms are left out.
-const added = (terms) => (terms.length <= 4 ? terms : [...terms.slice(0, 3), "…"]).join(" + ");
+// A sum; the middle of many terms is left out.
+const abbreviateSum = (terms) => (terms.length <= 4 ? terms : [...terms.slice(0, 3), "…"]).join(" + ");
 
-// What became of the formula as written, in float32: which of the layout's remarks fits.
-function verdict(naive, shifted) {
+// How the unshifted formula fares in float32: which of the template's remarks applies.
+function chooseRemark(naive, shifted) {
   if (naive.total === Infinity) return "overflow";
   if (naive.total === 0) return "underflow";
   if (naive.loss === Infinity && shifted.loss !== Infinity) return "vanished";
   return Math.abs(naive.loss - shifted.loss) > 1e-3 * (1 + shifted.loss) ? "coarse" : "agree";
 }
 
-// A whole number in a column of numbers with four decimals.
-const aligned = (text) => (/^-?\d+$/.test(text) ? text.padEnd(text.length + 5) : text);
+// A whole number, padded for a column of numbers with four decimals.
+const padWhole = (text) => (/^-?\d+$/.test(text) ? text.padEnd(text.length + 5) : text);
 
-function write(element, { texts, variables }) {
-  for (const place of element.querySelectorAll("[data-text]")) {
-    const text = texts[place.dataset.text];
-    place.textContent = place.matches(".number:not(.static)") ? aligned(text) : text;
-    if (place.matches(".name")) place.title = text;
-    else place.classList.toggle("alarm", text === "NaN" || text === "inf");
+function fillTexts(element, { texts, variables }) {
+  for (const target of element.querySelectorAll("[data-text]")) {
+    const text = texts[target.dataset.text];
+    target.textContent = target.matches(".number:not(.static)") ? padWhole(text) : text;
+    if (target.matches(".name")) target.title = text;
+    else target.classList.toggle("alarm", text === "NaN" || text === "inf");
   }
   for (const [key, value] of Object.entries(variables)) {
-    element.style.setProperty(`--${key}`, Math.min(value, 1e9)); // style sheets know no infinity
+    element.style.setProperty(`--${key}`, Math.min(value, 1e9)); // CSS has no infinity
   }
 }
 
-// As many copies of the first child as there are classes.
+// Copies the first child until there are `count` children.
 function repeat(container, count) {
   while (container.children.length > count) container.lastElementChild.remove();
   while (container.children.length < count) {
@@ -193,19 +193,19 @@ function repeat(container, count) {
 function start() {
   const byId = (id) => document.getElementById(id);
   const page = document.querySelector(".softmax");
-  const initial = followed(JSON.parse(byId("data").textContent), {});
+  const initial = parseFragment(JSON.parse(byId("data").textContent), {});
   let state = initial;
-  let reach = 10; // of the sliders, from its negative
+  let reach = 10; // the sliders go from -reach to reach
   let pause = 0;
 
-  // `source` is what the reader is changing: nothing writes to it meanwhile.
+  // `source` is the input that the reader is changing, which is not written to meanwhile.
   function show(source) {
-    const { classes, texts, variables, verdict } = shown(state);
-    write(page, { texts, variables });
+    const { classes, texts, variables, verdict } = describeState(state);
+    fillTexts(page, { texts, variables });
     page.dataset.verdict = verdict;
-    page.dataset.mass = texts.sumY;
+    page.dataset.targetSum = texts.sumY;
     for (const id of ["classes", "float32", "dots"]) {
-      repeat(byId(id), classes.length).forEach((row, i) => write(row, classes[i]));
+      repeat(byId(id), classes.length).forEach((row, i) => fillTexts(row, classes[i]));
     }
     const set = (input, value) => {
       if (input === source) return;
@@ -221,15 +221,15 @@ function start() {
       slider.min = -reach;
       slider.max = reach;
       slider.ariaLabel = field.ariaLabel = `logit of ${name}`;
-      slider.ariaValueText = typed(state.logits[i]);
+      slider.ariaValueText = formatTyped(state.logits[i]);
       set(slider, Math.max(-reach, state.logits[i]));
-      set(field, typed(state.logits[i]));
+      set(field, formatTyped(state.logits[i]));
     });
     set(byId("temperature-slider"), Math.log10(state.temperature));
     byId("temperature-slider").ariaValueText = texts.T;
-    set(byId("temperature"), typed(state.temperature));
+    set(byId("temperature"), formatTyped(state.temperature));
     set(byId("smoothing-slider"), state.smoothing);
-    set(byId("smoothing"), typed(state.smoothing));
+    set(byId("smoothing"), formatTyped(state.smoothing));
   }
 
   function change(part, source) {
@@ -240,16 +240,16 @@ function start() {
     show(source);
   }
 
-  // When a change is complete, what was typed is written in full. When nothing more follows, the
-  // address links to it, and screen readers say the result: both take only so much.
+  // After a change, typed numbers are written in full. After a pause, the address links to the
+  // state, and screen readers say the result: neither can follow every change.
   function settle() {
     show();
     clearTimeout(pause);
     pause = setTimeout(() => {
-      const { name, p, sumLoss } = shown(state).texts;
+      const { name, p, sumLoss } = describeState(state).texts;
       byId("announcement").textContent = `probability of ${name}: ${p}; loss: ${sumLoss}`;
       const here = location.href.split("#")[0];
-      history.replaceState(null, "", state === initial ? here : `${here}#${fragment(state)}`);
+      history.replaceState(null, "", state === initial ? here : `${here}#${formatFragment(state)}`);
     }, 300);
   }
 
@@ -262,13 +262,13 @@ function start() {
   byId("classes").addEventListener("input", ({ target: input }) => {
     const i = [...byId("classes").children].indexOf(input.closest("tr"));
     if (input.type === "radio") return change({ target: oneHot(i, state.names.length) });
-    change({ logits: state.logits.with(i, number(input.value)) }, input);
+    change({ logits: state.logits.with(i, parseNumber(input.value)) }, input);
   });
   const settings = {
     "temperature-slider": (text) => ({ temperature: Number((10 ** text).toPrecision(2)) }),
-    temperature: (text) => ({ temperature: number(text) }),
+    temperature: (text) => ({ temperature: parseNumber(text) }),
     "smoothing-slider": (text) => ({ smoothing: Number(text) }),
-    smoothing: (text) => ({ smoothing: number(text) }),
+    smoothing: (text) => ({ smoothing: parseNumber(text) }),
   };
   for (const [id, part] of Object.entries(settings)) {
     byId(id).addEventListener("input", ({ target: input }) => change(part(input.value), input));
@@ -278,7 +278,7 @@ function start() {
     button.addEventListener("click", () => load({ ...state, ...examples[button.dataset.example](state) }));
   }
   byId("reset").addEventListener("click", () => load(initial));
-  const follow = (url) => load(followed(new URL(url).hash.slice(1), initial) ?? initial);
+  const follow = (url) => load(parseFragment(new URL(url).hash.slice(1), initial) ?? initial);
   addEventListener("hashchange", ({ newURL }) => follow(newURL));
   page.classList.add("live");
   follow(location.href);

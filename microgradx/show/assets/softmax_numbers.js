@@ -1,15 +1,15 @@
-// Softmax and cross-entropy of one row of logits: as exact as the engine's, and in float32.
+// Softmax and cross-entropy of one row of logits: as accurate as the engine's, and in float32.
 
 "use strict";
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 
-// All that is on the way from logits to the loss and its gradient; `target` holds probabilities.
+// All values from the logits to the loss and its gradient; `target` holds probabilities.
 //
-// Logits are shifted before they are divided, so that neither this nor an exponential overflows.
-// What the subtraction rounds off is added back to the first order. The exponential of the largest
-// logit is 1, and kept apart from the sum of the others, which may be too small to count beside
-// it: of a model that is nearly certain, they are the loss and the gradient.
+// Logits are shifted before they are divided, so that neither the quotient nor an exponential
+// overflows. The rounding error of the subtraction is added back to first order. The exponential of
+// the largest logit is 1, and not part of the sum of the others, which may be too small to change
+// it: when the model is nearly certain, the others are the loss and the gradient.
 function crossEntropy({ logits, target, temperature, smoothing }) {
   const largest = Math.max(...logits);
   const top = logits.indexOf(largest);
@@ -28,21 +28,21 @@ function crossEntropy({ logits, target, temperature, smoothing }) {
 
   const y = target.map((share) => share * (1 - smoothing) + smoothing / target.length);
   const losses = y.map((share, i) => (share === 0 ? 0 : share * surprises[i]));
-  const mass = sum(y); // 1, but for the rounding of whoever gave the probabilities
-  const differences = y.map((share, i) => mass * p[i] - share);
-  // Where both are nearly 1, their difference is that of what they leave to the others.
-  if (y[top] > mass / 2) {
-    differences[top] = sum(y.filter((_, i) => i !== top)) - (mass * others) / total;
+  const targetSum = sum(y); // 1 up to rounding
+  const differences = y.map((share, i) => targetSum * p[i] - share);
+  // Where both are nearly 1, compute their difference from the other classes.
+  if (y[top] > targetSum / 2) {
+    differences[top] = sum(y.filter((_, i) => i !== top)) - (targetSum * others) / total;
   }
   return {
-    cooled: logits.map((z) => z / temperature),
+    scaled: logits.map((z) => z / temperature),
     shifted,
     exponentials,
     total,
     p,
     surprises,
     y,
-    mass,
+    targetSum,
     losses,
     loss: sum(losses),
     differences,
@@ -50,16 +50,16 @@ function crossEntropy({ logits, target, temperature, smoothing }) {
   };
 }
 
-// The same in float32, by the formula as it is written and by the shifted one: each operation is
-// rounded, as arrays of float32 do.
-function inFloat32({ logits, temperature }, y) {
+// The same in float32, by the textbook formula and by the shifted one: each operation is rounded,
+// as for float32 arrays.
+function computeInFloat32({ logits, temperature }, y) {
   const round = Math.fround;
   const add = (values) => values.reduce((total, value) => round(total + value), 0);
   const z = logits.map((logit) => round(round(logit) / round(temperature)));
   const largest = Math.max(...z);
   const labels = y.map(round);
 
-  function way(exponents, lossOf) {
+  function computeBy(exponents, lossOf) {
     const exponentials = exponents.map((x) => round(Math.exp(x)));
     const total = add(exponentials);
     const p = exponentials.map((e) => round(e / total));
@@ -68,7 +68,7 @@ function inFloat32({ logits, temperature }, y) {
   }
   const shifted = z.map((x) => round(x - largest));
   return {
-    naive: way(z, (i, p) => -round(Math.log(p[i]))),
-    shifted: way(shifted, (i, _, total) => round(round(Math.log(total)) - shifted[i])),
+    naive: computeBy(z, (i, p) => -round(Math.log(p[i]))),
+    shifted: computeBy(shifted, (i, _, total) => round(round(Math.log(total)) - shifted[i])),
   };
 }

@@ -1,9 +1,9 @@
-// Light and dark: what the reader chose, and else what the system prefers.
+// Light and dark: the reader's choice, or else the system's preference.
 
 "use strict";
 
-// Kept where the browser allows it, which in a notebook's frame it does not.
-function remembered(theme) {
+// Stored if the browser allows it; in the frame of a notebook it does not.
+function storedTheme(theme) {
   try {
     if (theme) localStorage.setItem("theme", theme);
     return localStorage.getItem("theme");
@@ -16,8 +16,8 @@ function switchTheme() {
   const { dataset } = document.documentElement;
   const preferred = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   dataset.theme = (dataset.theme ?? preferred) === "dark" ? "light" : "dark";
-  remembered(dataset.theme);
+  storedTheme(dataset.theme);
 }
 
-if (remembered()) document.documentElement.dataset.theme = remembered();
+if (storedTheme()) document.documentElement.dataset.theme = storedTheme();
 document.getElementById("theme").addEventListener("click", switchTheme);

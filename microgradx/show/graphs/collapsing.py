@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Literal, NamedTuple
 
 from microgradx.engine import Op, Tensor
-from microgradx.show.graphs.frames import Frame, Frames, is_parameter
+from microgradx.show.graphs.clusters import Cluster, Clusters, is_parameter
 
 #: A shorter run of ops takes as little room drawn as it takes described.
 SHORTEST_CHAIN = 3
@@ -25,11 +25,11 @@ class Computation(NamedTuple):
     results: list[Tensor]
     #: The leaves that it was applied to, as opposed to what functions and modules bring along.
     given: Collection[Tensor]
-    frames: Frames
+    clusters: Clusters
 
 
 @dataclass(eq=False, slots=True)
-class Call:
+class OpNode:
     """One node between Tensors: an op, or several ops of which no more is drawn."""
 
     kind: Literal["op", "block", "chain"]
@@ -37,7 +37,7 @@ class Call:
     #: The results of its ops, in the order of the computation.
     members: Sequence[Tensor]
     #: What it is drawn in.
-    frame: Frame | None
+    cluster: Cluster | None
     #: Whether a module was called.
     is_module: bool = False
     #: How many calls in a row, all alike, are drawn as this one.
@@ -52,200 +52,209 @@ class Call:
     sources: int = 0
     #: How many other calls use what it gives, and the last of them.
     users: int = 0
-    user: Call | None = None
+    user: OpNode | None = None
 
 
-class Layout:
+class Partition:
     """The calls that a computation is drawn as, and how many nodes that makes."""
 
     def __init__(
-        self, computation: Computation, closed: Mapping[Frame | None, Frame], calls: Iterable[Call]
+        self,
+        computation: Computation,
+        closed: Mapping[Cluster | None, Cluster],
+        op_nodes: Iterable[OpNode],
     ) -> None:
         self.computation = computation
         self.closed = closed
         #: In the order of the computation.
-        self.calls = sorted(calls, key=lambda call: call.members[-1].sequence_number)
+        self.op_nodes = sorted(op_nodes, key=lambda node: node.members[-1].sequence_number)
         #: The calls, and the boxes of Tensors between them.
         self.nodes = self._connect()
 
     def _connect(self) -> int:
         """Find what the calls take, give, and keep to themselves; gives the number of nodes."""
-        maker: dict[Tensor, Call] = {}
-        for call in self.calls:
-            call.users = 0
-            for result in call.members:
-                maker[result] = call
+        maker: dict[Tensor, OpNode] = {}
+        for node in self.op_nodes:
+            node.users = 0
+            for result in node.members:
+                maker[result] = node
         given = {self.computation.output}
-        only_user: dict[Tensor, Call | None] = {}  # of each leaf, if there is one alone
-        for call in self.calls:
-            if call.kind == "op":
-                call.inputs = call.members[0].inputs
+        only_user: dict[Tensor, OpNode | None] = {}  # of each leaf, if there is one alone
+        for node in self.op_nodes:
+            if node.kind == "op":
+                node.inputs = node.members[0].inputs
             else:
-                taken = dict.fromkeys(x for member in call.members for x in member.inputs)
-                call.inputs = [x for x in taken if maker.get(x) is not call]
+                taken = dict.fromkeys(x for member in node.members for x in member.inputs)
+                node.inputs = [x for x in taken if maker.get(x) is not node]
             sources = set()
-            for x in call.inputs:
+            for x in node.inputs:
                 if x.op is None:
-                    only_user[x] = call if only_user.get(x, call) is call else None
+                    only_user[x] = node if only_user.get(x, node) is node else None
                 else:
                     given.add(x)
                     sources.add(maker[x])
-            call.sources = len(sources)
+            node.sources = len(sources)
             for source in sources:
                 source.users += 1
-                source.user = call
-        nodes = len(self.calls) + len(given) + len(only_user)
-        for call in self.calls:
-            if call.kind == "op":
-                call.outputs = call.members
+                source.user = node
+        nodes = len(self.op_nodes) + len(given) + len(only_user)
+        for node in self.op_nodes:
+            if node.kind == "op":
+                node.outputs = node.members
             else:
-                call.outputs = [result for result in call.members if result in given]
+                node.outputs = [result for result in node.members if result in given]
                 hidden = {
                     x: None
-                    for x in call.inputs
-                    if only_user.get(x) is call and self._keeps(call, x)
+                    for x in node.inputs
+                    if only_user.get(x) is node and self._keeps(node, x)
                 }
-                call.inputs = [x for x in call.inputs if x not in hidden]
-                call.hidden = list(hidden)
+                node.inputs = [x for x in node.inputs if x not in hidden]
+                node.hidden = list(hidden)
                 nodes -= len(hidden)
         return nodes
 
-    def _keeps(self, call: Call, leaf: Tensor) -> bool:
+    def _keeps(self, node: OpNode, leaf: Tensor) -> bool:
         """Whether a leaf that is used by this call alone is hidden in it."""
         if leaf in self.computation.given:
             return False
-        if self.computation.frames.innermost[leaf] in self.closed:
+        if self.computation.clusters.innermost[leaf] in self.closed:
             return True
-        if call.kind == "block":
-            return call.is_module and is_parameter(leaf)
+        if node.kind == "block":
+            return node.is_module and is_parameter(leaf)
         # A chain is about what its first op takes, unless that is just a number.
-        is_first = any(x is leaf for x in call.members[0].inputs)
+        is_first = any(x is leaf for x in node.members[0].inputs)
         return not (is_first and (leaf.requires_grad or leaf.ndim))
 
-    def runs(self, follows: Callable[[Call, Call], bool]) -> list[list[Call]]:
+    def runs(self, follows: Callable[[OpNode, OpNode], bool]) -> list[list[OpNode]]:
         """The runs of calls in which each is used by the next alone, which `follows` it."""
-        ending_with: dict[Call, list[Call]] = {}
-        for call in self.calls:
-            user = call.user
-            if user is None or call.users > 1 or user.frame is not call.frame:
+        ending_with: dict[OpNode, list[OpNode]] = {}
+        for node in self.op_nodes:
+            user = node.user
+            if user is None or node.users > 1 or user.cluster is not node.cluster:
                 continue
-            if user not in ending_with and follows(call, user):
-                run = ending_with.pop(call, [call])
+            if user not in ending_with and follows(node, user):
+                run = ending_with.pop(node, [node])
                 run.append(user)
                 ending_with[user] = run
         return list(ending_with.values())
 
-    def joined(self, kind: Literal["block", "chain"], runs: Iterable[list[Call]]) -> Layout:
+    def join(self, kind: Literal["block", "chain"], runs: Iterable[list[OpNode]]) -> Partition:
         """With each of these runs as one call."""
-        calls = dict.fromkeys(self.calls)
+        op_nodes = dict.fromkeys(self.op_nodes)
         for run in runs:
-            for call in run:
-                del calls[call]
-            members = [result for call in run for result in call.members]
+            for node in run:
+                del op_nodes[node]
+            members = [result for node in run for result in node.members]
             first = run[0]
             if kind == "block":
-                joined = Call(kind, first.name, members, first.frame, first.is_module, len(run))
+                node = OpNode(kind, first.name, members, first.cluster, first.is_module, len(run))
             else:
-                joined = Call(kind, pattern([call.name for call in run]), members, first.frame)
-            calls[joined] = None
-        return Layout(self.computation, self.closed, calls)
+                node = OpNode(
+                    kind, describe_chain([node.name for node in run]), members, first.cluster
+                )
+            op_nodes[node] = None
+        return Partition(self.computation, self.closed, op_nodes)
 
 
 # ---------------------------------------------------------------------------- closing and joining
 
 
-def collapsed(
+def collapse(
     computation: Computation, depth: int | None, expand: Collection[str], max_nodes: int
-) -> tuple[Layout, bool]:
+) -> tuple[Partition, bool]:
     """Calls nested deeper than `depth` closed, but for those in `expand`, and like ones joined.
 
     If that makes more than `max_nodes` nodes, calls are closed from the deepest up, and then chains
     become one node each, the longest first. There may still be more. Also gives whether more calls
     were closed than `depth` says.
     """
-    frames = computation.frames
-    deepest = max((frame.depth + 1 for frame in frames.calls), default=0)
+    clusters = computation.clusters
+    deepest = max((cluster.depth + 1 for cluster in clusters.drawn), default=0)
     wanted = deepest if depth is None else min(depth, deepest)
-    ops_in = Counter(frames.innermost[result] for result in computation.results)
+    ops_in = Counter(clusters.innermost[result] for result in computation.results)
 
     @lru_cache
-    def layout_at(depth: int) -> Layout:
-        closed = _closed(frames.calls, depth, expand)
-        layout = Layout(computation, closed, _ops_and_blocks(computation, closed))
-        repetitions = layout.runs(_repeats)
-        return layout.joined("block", repetitions) if repetitions else layout
+    def partition_at(depth: int) -> Partition:
+        closed = outermost_closed(clusters.drawn, depth, expand)
+        partition = Partition(computation, closed, ops_and_blocks(computation, closed))
+        repetitions = partition.runs(repeats)
+        return partition.join("block", repetitions) if repetitions else partition
 
     def is_too_large(depth: int) -> bool:
-        closed = _closed(frames.calls, depth, expand)
-        open_ops = sum(ops for frame, ops in ops_in.items() if frame not in closed)
-        return open_ops > max_nodes or layout_at(depth).nodes > max_nodes
+        closed = outermost_closed(clusters.drawn, depth, expand)
+        open_ops = sum(ops for cluster, ops in ops_in.items() if cluster not in closed)
+        return open_ops > max_nodes or partition_at(depth).nodes > max_nodes
 
     reached = max(0, bisect_left(range(wanted + 1), True, key=is_too_large) - 1)
-    layout = layout_at(reached)
-    if layout.nodes > max_nodes:
-        chains = [run for run in layout.runs(_continues) if len(run) >= SHORTEST_CHAIN]
+    partition = partition_at(reached)
+    if partition.nodes > max_nodes:
+        chains = [run for run in partition.runs(continues) if len(run) >= SHORTEST_CHAIN]
         chains.sort(key=len, reverse=True)
         # Each call of a chain but the last goes, and what it gives.
         saved = accumulate(2 * (len(chain) - 1) for chain in chains)
-        enough = bisect_left(list(saved), layout.nodes - max_nodes) + 1
-        layout = layout.joined("chain", chains[:enough])
-    return layout, reached < wanted
+        enough = bisect_left(list(saved), partition.nodes - max_nodes) + 1
+        partition = partition.join("chain", chains[:enough])
+    return partition, reached < wanted
 
 
-def _closed(calls: list[Frame], depth: int, expand: Collection[str]) -> dict[Frame | None, Frame]:
+def outermost_closed(
+    drawn: list[Cluster], depth: int, expand: Collection[str]
+) -> dict[Cluster | None, Cluster]:
     """Of each frame that is inside a closed one, or closed itself, the outermost closed one."""
-    opened: set[Frame] = set()
-    for frame in calls:
-        around: Frame | None = frame if frame.scope.name in expand else None
+    opened: set[Cluster] = set()
+    for cluster in drawn:
+        around: Cluster | None = cluster if cluster.scope.name in expand else None
         while around is not None and around not in opened:
             opened.add(around)
             around = around.around
-    closed: dict[Frame | None, Frame] = {}
-    for frame in calls:
-        if frame.around in closed:
-            closed[frame] = closed[frame.around]
-        elif frame.depth >= depth and frame not in opened:
-            closed[frame] = frame
+    closed: dict[Cluster | None, Cluster] = {}
+    for cluster in drawn:
+        if cluster.around in closed:
+            closed[cluster] = closed[cluster.around]
+        elif cluster.depth >= depth and cluster not in opened:
+            closed[cluster] = cluster
     return closed
 
 
-def _ops_and_blocks(computation: Computation, closed: Mapping[Frame | None, Frame]) -> list[Call]:
-    ops: list[Call] = []
-    inside: dict[Frame, list[Tensor]] = {}
+def ops_and_blocks(
+    computation: Computation, closed: Mapping[Cluster | None, Cluster]
+) -> list[OpNode]:
+    ops: list[OpNode] = []
+    inside: dict[Cluster, list[Tensor]] = {}
     for result in computation.results:
-        frame = computation.frames.innermost[result]
-        block = closed.get(frame)
+        cluster = computation.clusters.innermost[result]
+        block = closed.get(cluster)
         if block is not None:
             inside.setdefault(block, []).append(result)
         elif result.op is not None:
-            ops.append(Call("op", result.op.name, (result,), frame))
+            ops.append(OpNode("op", result.op.name, (result,), cluster))
     blocks = [
-        Call("block", block.scope.name, members, block.around, block.scope.is_module)
+        OpNode("block", block.scope.name, members, block.around, block.scope.is_module)
         for block, members in inside.items()
     ]
     return ops + blocks
 
 
-def _repeats(call: Call, user: Call) -> bool:
+def repeats(node: OpNode, user: OpNode) -> bool:
     """Whether two closed calls are alike: the same ops on the same kinds of arrays."""
-    if not call.kind == user.kind == "block" or call.name != user.name:
+    if not node.kind == user.kind == "block" or node.name != user.name:
         return False
-    if len(call.members) != len(user.members):
+    if len(node.members) != len(user.members):
         return False
-    places = {result: i for i, result in enumerate(call.members)}
+    places = {result: i for i, result in enumerate(node.members)}
     users_places = {result: i for i, result in enumerate(user.members)}
     return all(
-        _are_alike(one.op, other.op)
+        are_same_op(one.op, other.op)
         and len(one.inputs) == len(other.inputs)
         and all(
             x.shape == y.shape and x.dtype == y.dtype and places.get(x) == users_places.get(y)
             for x, y in zip(one.inputs, other.inputs, strict=True)
         )
-        for one, other in zip(call.members, user.members, strict=True)
+        for one, other in zip(node.members, user.members, strict=True)
     )
 
 
-def _are_alike(op: Op | None, other: Op | None) -> bool:
+def are_same_op(op: Op | None, other: Op | None) -> bool:
     """Whether two ops compute the same: they are of one kind, with the same settings."""
     if op is other:
         return True
@@ -255,12 +264,12 @@ def _are_alike(op: Op | None, other: Op | None) -> bool:
     return type(op) is type(other) and repr(settings) == repr(others)
 
 
-def _continues(call: Call, user: Call) -> bool:
+def continues(node: OpNode, user: OpNode) -> bool:
     """Whether what uses the call depends on nothing else that was computed."""
     return user.sources == 1 and user.users > 0  # the output's own op is always drawn
 
 
-def pattern(names: list[str]) -> str:
+def describe_chain(names: list[str]) -> str:
     """What a chain consists of, with what repeats said once.
 
     >>> pattern(["tanh", "multiply", "tanh", "multiply", "sum"])
@@ -272,7 +281,7 @@ def pattern(names: list[str]) -> str:
     begin = 0
     while begin < len(names) and len(parts) < 3:
         # What repeats the longest from here on, in units of up to four names.
-        times = {length: _times(names, begin, length) for length in range(1, 5)}
+        times = {length: count_repetitions(names, begin, length) for length in range(1, 5)}
         length = max(times, key=lambda length: (times[length] - 1) * length)
         unit = ", ".join(names[begin : begin + length])
         if times[length] > 1:
@@ -282,7 +291,7 @@ def pattern(names: list[str]) -> str:
     return ", ".join(parts) + (", …" if begin < len(names) else "")
 
 
-def _times(names: list[str], begin: int, length: int) -> int:
+def count_repetitions(names: list[str], begin: int, length: int) -> int:
     """How often the next few names come in a row."""
     unit = names[begin : begin + length]
     end = begin + length
@@ -294,21 +303,21 @@ def _times(names: list[str], begin: int, length: int) -> int:
 # ---------------------------------------------------------------------------- leaving out
 
 
-def newest(calls: list[Call], max_nodes: int) -> tuple[list[Call], dict[Tensor, None]]:
+def keep_newest(op_nodes: list[OpNode], max_nodes: int) -> tuple[list[OpNode], dict[Tensor, None]]:
     """As many of the newest calls as fit, and the Tensors that are drawn beside them.
 
     One node is left for what stands for the others. The newest call itself is always there, with
     as many of the leaves that it takes as fit.
     """
-    kept: list[Call] = []
+    kept: list[OpNode] = []
     shown: dict[Tensor, None] = {}
-    for call in reversed(calls):
-        leaves = [x for x in dict.fromkeys(call.inputs) if x.op is None and x not in shown]
-        others = 1 + len(kept) + 1 + len(shown) + len(call.outputs)
+    for node in reversed(op_nodes):
+        leaves = [x for x in dict.fromkeys(node.inputs) if x.op is None and x not in shown]
+        others = 1 + len(kept) + 1 + len(shown) + len(node.outputs)
         if others + len(leaves) > max_nodes:
             if kept:
                 break
             leaves = leaves[: max(0, max_nodes - others)]
-        kept.append(call)
-        shown.update(dict.fromkeys([*call.outputs, *leaves]))
+        kept.append(node)
+        shown.update(dict.fromkeys([*node.outputs, *leaves]))
     return kept[::-1], shown

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from microgradx.show.graphs.frames import Frame
+from microgradx.show.graphs.clusters import Cluster
 from microgradx.show.graphs.graph import Graph
-from microgradx.show.graphs.labels import PLAIN, box_label, call_label, escaped, left_out, quiet
+from microgradx.show.graphs.labels import (
+    PLAIN,
+    box_label,
+    count_elided,
+    escape,
+    op_label,
+    small_text,
+)
 from microgradx.show.graphs.palette import FRAME, HEAT, INK, KINDS, PAPER, QUIET
 
 # In black and white, too, the kinds differ: by their borders.
@@ -57,27 +64,27 @@ def digraph(graph: Graph, rankdir: str = "TB") -> Any:
 def _add_nodes(whole: Any, graph: Graph) -> None:
     import graphviz
 
-    parts: dict[Frame | None, Any] = {None: whole}
-    for frame, id in graph.frames.items():
-        label = f"<{escaped(frame.scope.name)}>"
+    parts: dict[Cluster | None, Any] = {None: whole}
+    for cluster, id in graph.clusters.items():
+        label = f"<{escape(cluster.scope.name)}>"
         attributes = {**FRAMES, "label": label, "id": id, "class": "frame"}
-        parts[frame] = graphviz.Digraph(f"cluster_{id}", graph_attr=attributes)
+        parts[cluster] = graphviz.Digraph(id, graph_attr=attributes)
     for box in graph.boxes.values():
         fill, border = KINDS[box.kind if box.is_finite else "not-finite"]
         look = {"shape": "box", **BORDERS[box.kind], "fillcolor": fill, "color": border}
         look["class"] = box.kind if box.is_finite else f"{box.kind} not-finite"
-        parts[box.frame].node(box.id, box_label(box), id=box.id, **look)
-    for id, call in graph.calls.items():
-        fill, border = KINDS[call.kind]
-        look = {**SHAPES[call.kind], "fillcolor": fill, "color": border, "class": call.kind}
-        parts[call.frame].node(id, call_label(call), id=id, **look)
+        parts[box.cluster].node(box.id, box_label(box), id=box.id, **look)
+    for id, node in graph.op_nodes.items():
+        fill, border = KINDS[node.kind]
+        look = {**SHAPES[node.kind], "fillcolor": fill, "color": border, "class": node.kind}
+        parts[node.cluster].node(id, op_label(node), id=id, **look)
     if graph.is_cut:
         fill, border = KINDS["chain"]
         look = {**SHAPES["chain"], "fillcolor": fill, "color": border, "class": "elided"}
-        whole.node("elided", f"<… {left_out(graph)}>", id="elided", **look)
+        whole.node("elided", f"<… {count_elided(graph)}>", id="elided", **look)
     # Each frame goes into the one around it when all that it holds is in place.
-    for frame in sorted(graph.frames, key=lambda frame: -frame.depth):
-        parts[frame.around].subgraph(parts[frame])
+    for cluster in sorted(graph.clusters, key=lambda cluster: -cluster.depth):
+        parts[cluster.around].subgraph(parts[cluster])
 
 
 def _add_arrows(whole: Any, graph: Graph) -> None:
@@ -89,7 +96,7 @@ def _add_arrows(whole: Any, graph: Graph) -> None:
         arrow.head
         for arrow in graph.arrows
         if arrow.tail in leaves
-        and boxes[arrow.tail].frame is graph.calls[arrow.head].frame is not None
+        and boxes[arrow.tail].cluster is graph.op_nodes[arrow.head].cluster is not None
     }
     beside = Counter((arrow.tail, arrow.head) for arrow in graph.arrows)
     for arrow in graph.arrows:
@@ -97,7 +104,7 @@ def _add_arrows(whole: Any, graph: Graph) -> None:
         look = {"weight": "1" if arrow.tail in leaves else "5"}
         if arrow.head in with_parameters:
             tail = boxes.get(arrow.tail)
-            if tail is None or tail.frame is not graph.calls[arrow.head].frame:
+            if tail is None or tail.cluster is not graph.op_nodes[arrow.head].cluster:
                 look["minlen"] = "2"
         if arrow.letter or arrow.times > 1:
             # The letters stand on the upper side of the arrows, if the first one comes from the
@@ -120,11 +127,11 @@ def _caption(graph: Graph) -> str:
             f'<TD BGCOLOR="{colour}" WIDTH="8" HEIGHT="7" FIXEDSIZE="TRUE"></TD>'
             for colour in (HEAT[0], HEAT[-1])
         )
-        cells = f"{below}<TD>{quiet('negative')}</TD>{above}<TD>{quiet('positive')}</TD>"
+        cells = f"{below}<TD>{small_text('negative')}</TD>{above}<TD>{small_text('positive')}</TD>"
         legend += f'<TD><TABLE {PLAIN} CELLPADDING="3"><TR>{cells}</TR></TABLE></TD>'
     rows = f"<TR>{legend}</TR>"
     if graph.note:
-        rows += f'<TR><TD COLSPAN="9">{quiet(escaped(graph.note))}</TD></TR>'
+        rows += f'<TR><TD COLSPAN="9">{small_text(escape(graph.note))}</TD></TR>'
     return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="6" CELLPADDING="3">{rows}</TABLE>>'
 
 
@@ -132,12 +139,12 @@ def _sample(kind: str) -> str:
     """A cell that looks like the boxes of a kind."""
     (fill, border), look = KINDS[kind], BORDERS[kind]
     style = look["style"].removeprefix("filled").removeprefix(",")
-    frame = f'BORDER="{look.get("penwidth", "1")}" COLOR="{border}" BGCOLOR="{fill}"'
+    attributes = f'BORDER="{look.get("penwidth", "1")}" COLOR="{border}" BGCOLOR="{fill}"'
     if style:
-        frame += f' STYLE="{style}"'
-    text = quiet(kind)
+        attributes += f' STYLE="{style}"'
+    text = small_text(kind)
     if "peripheries" in look:
         rows = f"<TR><TD>{text}</TD></TR>"
-        text = f'<TABLE {frame} CELLBORDER="0" CELLSPACING="0" CELLPADDING="2">{rows}</TABLE>'
-        return f'<TD {frame} CELLPADDING="2">{text}</TD>'
-    return f"<TD {frame}>{text}</TD>"
+        text = f'<TABLE {attributes} CELLBORDER="0" CELLSPACING="0" CELLPADDING="2">{rows}</TABLE>'
+        return f'<TD {attributes} CELLPADDING="2">{text}</TD>'
+    return f"<TD {attributes}>{text}</TD>"

@@ -15,12 +15,12 @@ from microgradx.common.files import check_directory, replacing
 from microgradx.common.messages import callers_frame, printable, warn_caller
 from microgradx.engine import Tensor
 from microgradx.show.graphs.dot import digraph
-from microgradx.show.graphs.graph import Graph, graph_behind
-from microgradx.show.graphs.labels import left_out, titles
+from microgradx.show.graphs.graph import Graph, build_graph
+from microgradx.show.graphs.labels import count_elided, node_titles
 from microgradx.show.graphs.mermaid import mermaid
 from microgradx.show.graphs.rendering import RenderingError, render
-from microgradx.show.graphs.svg import adapted, in_notebook, inline
-from microgradx.show.pages import page
+from microgradx.show.graphs.svg import adapt_svg, inline_svg, notebook_svg
+from microgradx.show.pages import render_page
 
 __all__ = ["Drawing", "draw", "draw_dot"]
 
@@ -61,8 +61,7 @@ def draw(
     """
     if not isinstance(tensor, Tensor):
         raise TypeError(
-            f"draw() shows how a Tensor was computed, and was given {type(tensor).__name__}; "
-            "give it the result of a computation on Tensors"
+            f"draw() needs the result of a computation on Tensors, not {type(tensor).__name__}"
         )
     if max_nodes < 1:
         raise ValueError(f"max_nodes must be at least 1, not {max_nodes}")
@@ -70,7 +69,7 @@ def draw(
         raise ValueError(f"depth must be 0 or more, or None to open every call, not {depth}")
     frame = callers_frame()
     with np.errstate(all="ignore"):  # what overflows is seen in the picture
-        graph = graph_behind(
+        graph = build_graph(
             tensor,
             frame,
             gradients=gradients,
@@ -80,8 +79,8 @@ def draw(
         )
     if graph.is_cut:
         warn_caller(
-            f"the graph has more than max_nodes={max_nodes} nodes: {left_out(graph)}, the oldest, "
-            "are left out of the drawing; pass a larger max_nodes to see more of them"
+            f"the graph has more than max_nodes={max_nodes} nodes: {count_elided(graph)}, the "
+            "oldest, are left out of the drawing; pass a larger max_nodes to see more of them"
         )
     return Drawing(graph)
 
@@ -126,7 +125,7 @@ class Drawing:
         Raises RenderingError without Graphviz.
         """
         svg = render(self.source, "svg").decode()
-        return adapted(svg, printable(self.graph.title), titles(self.graph))
+        return adapt_svg(svg, printable(self.graph.title), node_titles(self.graph))
 
     def to_mermaid(self) -> str:
         """The graph as a flowchart in Mermaid's language, which GitHub draws inside of Markdown.
@@ -167,9 +166,9 @@ class Drawing:
 
     def _page(self) -> str:
         title = printable(self.graph.title)
-        picture = f'<div class="graph">{inline(self.svg())}</div>'
+        picture = f'<div class="graph">{inline_svg(self.svg())}</div>'
         body = f'<main class="drawing"><h1>{html.escape(title)}</h1>{picture}</main>'
-        return page(title, body, styles=["graph.css"], scripts=["graph.js", "drawing.js"])
+        return render_page(title, body, styles=["graph.css"], scripts=["graph.js", "drawing.js"])
 
     def __repr__(self) -> str:
         return f'<Drawing of {self.nodes} nodes; .save("graph.svg") makes a picture of it>'
@@ -181,6 +180,6 @@ class Drawing:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """What notebooks show: the picture, or one line about what is missing for it."""
         try:
-            return {"text/html": in_notebook(self.svg()), "text/plain": repr(self)}
+            return {"text/html": notebook_svg(self.svg()), "text/plain": repr(self)}
         except RenderingError as error:
             return {"text/plain": str(error)}

@@ -16,11 +16,11 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.engine import Tensor, sweep
-from microgradx.show.computation import computation_of, why_no_gradients
-from microgradx.show.graphs.collapsing import Call, Computation, collapsed, newest
-from microgradx.show.graphs.frames import Frame, frames_of
-from microgradx.show.graphs.names import names_of, variables_of
-from microgradx.show.graphs.summaries import Summary, summary
+from microgradx.show.computation import find_computation, why_no_gradients
+from microgradx.show.graphs.clusters import Cluster, find_clusters
+from microgradx.show.graphs.collapsing import Computation, OpNode, collapse, keep_newest
+from microgradx.show.graphs.names import find_names, visible_variables
+from microgradx.show.graphs.summaries import Summary, summarize
 
 #: For these ops, which operand comes first makes no difference to the result.
 COMMUTATIVE = {"add", "multiply", "maximum", "minimum"}
@@ -38,7 +38,7 @@ class Box(NamedTuple):
     tensor: Tensor
     kind: Kind
     name: str | None
-    frame: Frame | None
+    cluster: Cluster | None
     value: Summary
     gradient: Summary | None
     #: Whether it requires a gradient, and none arrived while others have one.
@@ -80,7 +80,7 @@ class Graph:
     #: In the order of the computation, a leaf just before its first use.
     boxes: dict[Tensor, Box]
     #: By id, in the order of the computation.
-    calls: dict[str, Call]
+    op_nodes: dict[str, OpNode]
     #: How many ops are left out.
     elided: int
     #: What the gradients are of, or why there are none, and what was done for the graph to fit.
@@ -95,7 +95,7 @@ class Graph:
     @property
     def nodes(self) -> int:
         """How many nodes there are, boxes and all."""
-        return len(self.boxes) + len(self.calls) + self.is_cut
+        return len(self.boxes) + len(self.op_nodes) + self.is_cut
 
     @property
     def is_cut(self) -> bool:
@@ -105,9 +105,9 @@ class Graph:
     @cached_property
     def arrows(self) -> list[Arrow]:
         arrows: list[Arrow] = []
-        for head, call in self.calls.items():
-            tails = [self.place_of(x) for x in call.inputs]
-            has_order = call.kind == "op" and len(tails) > 1 and call.name not in COMMUTATIVE
+        for head, node in self.op_nodes.items():
+            tails = [self.node_of(x) for x in node.inputs]
+            has_order = node.kind == "op" and len(tails) > 1 and node.name not in COMMUTATIVE
             counts = Counter(tails)
             for position, tail in enumerate(tails):
                 if counts[tail] > FEW_ARROWS or (tail == "elided" and counts[tail] > 1):
@@ -116,18 +116,18 @@ class Graph:
                 elif counts[tail]:
                     letter = "xyz"[position] if position < 3 else str(position + 1)
                     arrows.append(Arrow(tail, head, position, letter if has_order else ""))
-            arrows += [Arrow(head, self.place_of(out)) for out in call.outputs]
+            arrows += [Arrow(head, self.node_of(out)) for out in node.outputs]
         return arrows
 
     @cached_property
-    def frames(self) -> dict[Frame, str]:
+    def clusters(self) -> dict[Cluster, str]:
         """The ids of the frames that something is in."""
-        ids: dict[Frame, str] = {}
-        boxes, calls = self.boxes.values(), self.calls.values()
-        for frame in (*(box.frame for box in boxes), *(call.frame for call in calls)):
-            while frame is not None and frame not in ids:
-                ids[frame] = f"frame{len(ids) + 1}"
-                frame = frame.around
+        ids: dict[Cluster, str] = {}
+        boxes, op_nodes = self.boxes.values(), self.op_nodes.values()
+        for cluster in (*(box.cluster for box in boxes), *(node.cluster for node in op_nodes)):
+            while cluster is not None and cluster not in ids:
+                ids[cluster] = f"cluster{len(ids) + 1}"
+                cluster = cluster.around
         return ids
 
     # ------------------------------------------------------------------ where anything is shown
@@ -136,28 +136,28 @@ class Graph:
     def _hidden_in(self) -> dict[Tensor, str]:
         return {
             tensor: id
-            for id, call in self.calls.items()
-            for tensor in (*call.members, *call.hidden)
+            for id, node in self.op_nodes.items()
+            for tensor in (*node.members, *node.hidden)
         }
 
-    def place_of(self, tensor: Tensor) -> str:
+    def node_of(self, tensor: Tensor) -> str:
         """The id of the node that stands for any Tensor of the computation."""
-        return self.boxes[tensor].id if tensor in self.boxes else self.place_of_op(tensor)
+        return self.boxes[tensor].id if tensor in self.boxes else self.op_node_of(tensor)
 
-    def place_of_op(self, tensor: Tensor) -> str:
+    def op_node_of(self, tensor: Tensor) -> str:
         """The id of the node that stands for the op that made any Tensor of the computation."""
         return self._hidden_in.get(tensor, "elided")
 
     def arrow_into(self, tensor: Tensor, position: int) -> str | None:
         """The id of the arrow from an input of a Tensor to its op; None if none is drawn."""
-        ends = self.place_of(tensor.inputs[position]), self.place_of_op(tensor)
+        ends = self.node_of(tensor.inputs[position]), self.op_node_of(tensor)
         ids = self._arrows_between.get(ends, [])
         own = Arrow(*ends, position).id
         return own if own in ids else next(iter(ids), None)
 
     def arrow_from(self, tensor: Tensor) -> str | None:
         """The id of the arrow from the op that made a Tensor to its box; None if none is drawn."""
-        ends = self.place_of_op(tensor), self.place_of(tensor)
+        ends = self.op_node_of(tensor), self.node_of(tensor)
         return next(iter(self._arrows_between.get(ends, [])), None)
 
     @cached_property
@@ -169,16 +169,16 @@ class Graph:
 
     # ------------------------------------------------------------------ fewer nodes
 
-    def newest(self, max_nodes: int) -> Graph:
+    def keep_newest(self, max_nodes: int) -> Graph:
         """The same with no more nodes than this: more of the oldest are left out."""
-        kept, shown = newest(list(self.calls.values()), max_nodes)
-        calls = dict(list(self.calls.items())[-len(kept) :])
-        gone = sum(len(call.members) for id, call in self.calls.items() if id not in calls)
+        kept, shown = keep_newest(list(self.op_nodes.values()), max_nodes)
+        op_nodes = dict(list(self.op_nodes.items())[-len(kept) :])
+        gone = sum(len(node.members) for id, node in self.op_nodes.items() if id not in op_nodes)
         boxes = {tensor: box for tensor, box in self.boxes.items() if tensor in shown}
-        return replace(self, boxes=boxes, calls=calls, elided=self.elided + gone)
+        return replace(self, boxes=boxes, op_nodes=op_nodes, elided=self.elided + gone)
 
 
-def graph_behind(
+def build_graph(
     output: Tensor,
     frame: FrameType,
     *,
@@ -192,25 +192,29 @@ def graph_behind(
     `depth`, `expand` and `max_nodes` are as in `draw`. Raises ValueError for a name in `expand`
     that nothing was called.
     """
-    results, changed = computation_of(output)
+    results, changed = find_computation(output)
     found = {output, *results, *(x for result in results for x in result.inputs)}
-    names = names_of(found, frame)
-    held = set(map(id, variables_of(frame).values()))
+    names = find_names(found, frame)
+    held = set(map(id, visible_variables(frame).values()))
     given = {
         x for x in found if x.op is None and (id(x) in held if x.requires_grad else x in names)
     }
-    frames = frames_of(results, given)
+    clusters = find_clusters(results, given)
     for name in expand:
-        if name not in frames.names:
+        if name not in clusters.names:
             raise ValueError(
                 f"nothing is called {name!r} in this graph, so it cannot be expanded; "
-                + (f"there are {', '.join(frames.names)}" if frames.names else "it has no calls")
+                + (
+                    f"there are {', '.join(clusters.names)}"
+                    if clusters.names
+                    else "it has no calls"
+                )
             )
 
-    computation = Computation(output, results, given, frames)
-    layout, more_closed = collapsed(computation, depth, expand, max_nodes)
-    room = max_nodes if layout.nodes > max_nodes else layout.nodes + 1
-    calls, shown = newest(layout.calls, room)
+    computation = Computation(output, results, given, clusters)
+    partition, more_closed = collapse(computation, depth, expand, max_nodes)
+    room = max_nodes if partition.nodes > max_nodes else partition.nodes + 1
+    op_nodes, shown = keep_newest(partition.op_nodes, room)
     shown[output] = None
     arrived: dict[Tensor, Array] = {}
     note = ""
@@ -224,36 +228,36 @@ def graph_behind(
 
     boxes: dict[Tensor, Box] = {}
 
-    def show(tensor: Tensor, frame: Frame | None) -> None:
+    def show(tensor: Tensor, cluster: Cluster | None) -> None:
         if tensor in shown and tensor not in boxes:
             g = arrived.get(tensor)
             boxes[tensor] = Box(
                 id=f"t{len(boxes) + 1}",
                 tensor=tensor,
-                kind=_kind(tensor, frame, computation),
+                kind=_kind(tensor, cluster, computation),
                 name=names.get(tensor),
-                frame=frame,
-                value=summary(tensor.data),
-                gradient=None if g is None else summary(g),
+                cluster=cluster,
+                value=summarize(tensor.data),
+                gradient=None if g is None else summarize(g),
                 lacks_gradient=bool(arrived) and g is None and tensor.requires_grad,
                 has_changed=tensor in changed,
             )
 
-    by_id: dict[str, Call] = {}
+    by_id: dict[str, OpNode] = {}
     counts = Counter[str]()
-    for call in calls:
-        for x in call.inputs:
+    for node in op_nodes:
+        for x in node.inputs:
             if x.op is None:
-                show(x, frames.innermost[x])
-        for out in call.outputs:
-            show(out, call.frame)
-        if call.kind == "op":
-            by_id[f"{boxes[call.members[0]].id}_op"] = call
+                show(x, clusters.innermost[x])
+        for out in node.outputs:
+            show(out, node.cluster)
+        if node.kind == "op":
+            by_id[f"{boxes[node.members[0]].id}_op"] = node
         else:
-            counts[call.kind] += 1
-            by_id[f"{call.kind}{counts[call.kind]}"] = call
+            counts[node.kind] += 1
+            by_id[f"{node.kind}{counts[node.kind]}"] = node
     show(output, None)
-    elided = len(results) - sum(len(call.members) for call in calls)
+    elided = len(results) - sum(len(node.members) for node in op_nodes)
     measures = ["calls closed"] if more_closed and counts["block"] else []
     measures += ["chains joined"] if counts["chain"] else []
     if measures:
@@ -261,11 +265,11 @@ def graph_behind(
     return Graph(output, boxes, by_id, elided, note)
 
 
-def _kind(tensor: Tensor, frame: Frame | None, computation: Computation) -> Kind:
+def _kind(tensor: Tensor, cluster: Cluster | None, computation: Computation) -> Kind:
     if tensor.op is not None:
         return "output" if tensor is computation.output else "intermediate"
     if tensor.requires_grad:
         return "parameter"
     # Numbers in expressions, and what functions make for themselves, came from nowhere else.
-    is_given = tensor in computation.given or (tensor.ndim > 0 and frame is None)
+    is_given = tensor in computation.given or (tensor.ndim > 0 and cluster is None)
     return "input" if is_given else "constant"

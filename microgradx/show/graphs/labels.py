@@ -8,53 +8,55 @@ from typing import Any
 import numpy as np
 
 from microgradx.common.messages import printable
-from microgradx.show.graphs.collapsing import Call
+from microgradx.show.formulas import numbers_in_formula
+from microgradx.show.graphs.collapsing import OpNode
 from microgradx.show.graphs.graph import Box, Graph
 from microgradx.show.graphs.palette import ALARM, CHANGED, FRAME, HEAT, QUIET
 from microgradx.show.graphs.summaries import Summary
-from microgradx.show.steps import numbers_in_formula
 
 PLAIN = 'BORDER="0" CELLBORDER="0" CELLSPACING="0"'
 
 # ---------------------------------------------------------------------------- plain text
 
 
-def number(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A number of four significant digits, an integer in full."""
-    return numbers_in_formula.number(value) if isinstance(value, float) else str(value)
+    return numbers_in_formula.format_number(value) if isinstance(value, float) else str(value)
 
 
-def counted(count: int, what: str) -> str:
+def format_count(count: int, what: str) -> str:
     """A count in words: "1 op", "1,234 ops"."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def call_lines(call: Call) -> tuple[str, str]:
+def op_lines(node: OpNode) -> tuple[str, str]:
     """Of an op its name and formula; of several what they are, and how much is hidden."""
-    op = call.members[0].op
-    ops = counted(len(call.members), "op")
-    if call.kind == "chain":
-        return f"… {ops}", call.name
-    if call.kind == "op" and op is not None:
+    op = node.members[0].op
+    ops = format_count(len(node.members), "op")
+    if node.kind == "chain":
+        return f"… {ops}", node.name
+    if node.kind == "op" and op is not None:
         return op.name, op.formula
-    inside = ops if len(call.members) > 1 or op is None else op.name
-    parameters = sum(leaf.size for leaf in call.hidden if leaf.requires_grad)
+    inside = ops if len(node.members) > 1 or op is None else op.name
+    parameters = sum(leaf.size for leaf in node.hidden if leaf.requires_grad)
     if parameters:
-        inside += f" · {counted(parameters, 'parameter')}"
-    return f"{call.name} ×{call.times:,}" if call.times > 1 else call.name, inside
+        inside += f" · {format_count(parameters, 'parameter')}"
+    return f"{node.name} ×{node.times:,}" if node.times > 1 else node.name, inside
 
 
-def left_out(graph: Graph) -> str:
+def count_elided(graph: Graph) -> str:
     """How much of a computation is not shown, in words."""
     if graph.elided:
-        return counted(graph.elided, "op")
-    inputs = {x for call in graph.calls.values() for x in call.inputs if x not in graph.boxes}
-    return counted(len(inputs), "input")
+        return format_count(graph.elided, "op")
+    inputs = {x for node in graph.op_nodes.values() for x in node.inputs if x not in graph.boxes}
+    return format_count(len(inputs), "input")
 
 
-def titles(graph: Graph) -> dict[str, str]:
+def node_titles(graph: Graph) -> dict[str, str]:
     """What is said of each node, by its id, to those who point at it or cannot see it."""
-    said = {id: repr(call.members[0].op) for id, call in graph.calls.items() if call.kind == "op"}
+    said = {
+        id: repr(node.members[0].op) for id, node in graph.op_nodes.items() if node.kind == "op"
+    }
     for box in graph.boxes.values():
         name = f"{printable(box.name)}, " if box.name else ""
         said[box.id] = f"{name}{box.kind}, shape {box.value.shape}, {box.value.dtype}"
@@ -64,42 +66,42 @@ def titles(graph: Graph) -> dict[str, str]:
 # ---------------------------------------------------------------------------- markup
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Text that a label shows as it is, and interprets no part of."""
     # Graphviz replaces \N, \G and the like, unless the backslash stands apart from the letter.
     return html.escape(printable(text)).replace("\\", "<FONT>&#92;</FONT>")
 
 
-def quiet(text: str) -> str:
+def small_text(text: str) -> str:
     return f'<FONT POINT-SIZE="10" COLOR="{QUIET}">{text}</FONT>'
 
 
-def alarming(text: str) -> str:
+def alarm_text(text: str) -> str:
     return f'<FONT COLOR="{ALARM}"><B>{text}</B></FONT>'
 
 
-def call_label(call: Call) -> str:
+def op_label(node: OpNode) -> str:
     """What is called, and below it more quietly what that is."""
-    name, more = map(escaped, call_lines(call))
-    if call.kind == "block":
+    name, more = map(escape, op_lines(node))
+    if node.kind == "block":
         name = f"<B>{name}</B>"
-    lines = [name, quiet(more)] if more else [name]
+    lines = [name, small_text(more)] if more else [name]
     rows = "".join(f"<TR><TD>{line}</TD></TR>" for line in lines)
     return f'<<TABLE {PLAIN} CELLPADDING="0">{rows}</TABLE>>'
 
 
 def box_label(box: Box) -> str:
     """Name, shape and dtype; below, in columns, the values and the gradient."""
-    title = [f"<B>{escaped(box.name)}</B>"] if box.name else []
-    title.append(quiet(f"{box.value.shape} {box.value.dtype}"))
+    title = [f"<B>{escape(box.name)}</B>"] if box.name else []
+    title.append(small_text(f"{box.value.shape} {box.value.dtype}"))
     if box.has_changed:
         title.append(f'<FONT COLOR="{CHANGED}"><B>changed since</B></FONT>')
-    rows = [["", *map(quiet, ("min", "mean", "max"))]] if box.value.strip else []
-    rows += _rows("value", box.value)
+    rows = [["", *map(small_text, ("min", "mean", "max"))]] if box.value.strip else []
+    rows += value_rows("value", box.value)
     if box.gradient is not None:
-        rows += _rows("gradient", box.gradient)
+        rows += value_rows("gradient", box.gradient)
     elif box.lacks_gradient:
-        rows.append([quiet("gradient"), quiet("none")])
+        rows.append([small_text("gradient"), small_text("none")])
     columns = max(map(len, rows))
     return (
         f'<<TABLE {PLAIN} CELLPADDING="2">'
@@ -108,15 +110,17 @@ def box_label(box: Box) -> str:
     )
 
 
-def _rows(what: str, shown: Summary) -> list[list[str]]:
+def value_rows(what: str, shown: Summary) -> list[list[str]]:
     """The elements, laid out as they are in the array, or a summary of them if they are many."""
     if shown.lines:
-        return [["" if i else quiet(what), *map(_cell, line)] for i, line in enumerate(shown.lines)]
+        return [
+            ["" if i else small_text(what), *map(_cell, line)] for i, line in enumerate(shown.lines)
+        ]
     if not shown.strip:
-        return [[quiet(what), quiet("empty")]]
-    alarms = [alarming(alarm) for alarm in shown.alarms]
+        return [[small_text(what), small_text("empty")]]
+    alarms = [alarm_text(alarm) for alarm in shown.alarms]
     cells = [_cell(value) for value in shown.spread] or [""] * (3 - len(alarms))
-    return [[quiet(what), *cells, *alarms], [_strip(shown.strip)]]
+    return [[small_text(what), *cells, *alarms], [_strip(shown.strip)]]
 
 
 def _row(cells: list[str]) -> str:
@@ -128,8 +132,8 @@ def _row(cells: list[str]) -> str:
 
 
 def _cell(value: Any) -> str:
-    text = number(value)
-    return text if np.isfinite(value) else alarming(text)
+    text = format_value(value)
+    return text if np.isfinite(value) else alarm_text(text)
 
 
 def _strip(means: list[float]) -> str:

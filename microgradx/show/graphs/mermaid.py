@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from microgradx.common.messages import printable
-from microgradx.show.graphs.frames import Frame
+from microgradx.show.graphs.clusters import Cluster
 from microgradx.show.graphs.graph import Box, Graph
-from microgradx.show.graphs.labels import call_lines, left_out, number
+from microgradx.show.graphs.labels import count_elided, format_value, op_lines
 from microgradx.show.graphs.palette import FRAME, INK, KINDS
 from microgradx.show.graphs.summaries import Summary
 
@@ -44,25 +44,25 @@ def mermaid(graph: Graph) -> str:
     """The flowchart of a graph, with more of the oldest ops left out if it would be too large."""
     text = _flowchart(graph)
     while (len(text) > MAX_CHARACTERS or len(graph.arrows) > MAX_ARROWS) and graph.nodes > 3:
-        graph = graph.newest(graph.nodes * 4 // 5)
+        graph = graph.keep_newest(graph.nodes * 4 // 5)
         text = _flowchart(graph)
     return text
 
 
 def _flowchart(graph: Graph) -> str:
-    parts: dict[Frame | None, list[str]] = {frame: [] for frame in (None, *graph.frames)}
+    parts: dict[Cluster | None, list[str]] = {cluster: [] for cluster in (None, *graph.clusters)}
     for box in graph.boxes.values():
         look = box.kind if box.is_finite else "not-finite"
-        parts[box.frame].append(_node(box.id, _box_lines(box), box.kind, look))
-    for id, call in graph.calls.items():
-        parts[call.frame].append(_node(id, map(escaped, call_lines(call)), call.kind, call.kind))
+        parts[box.cluster].append(_node(box.id, _box_lines(box), box.kind, look))
+    for id, node in graph.op_nodes.items():
+        parts[node.cluster].append(_node(id, map(escape, op_lines(node)), node.kind, node.kind))
     if graph.is_cut:
-        parts[None].append(_node("elided", [f"… {left_out(graph)}"], "chain", "chain"))
+        parts[None].append(_node("elided", [f"… {count_elided(graph)}"], "chain", "chain"))
     # Each frame goes into the one around it when all that it holds is in place.
-    for frame in sorted(graph.frames, key=lambda frame: -frame.depth):
-        inside = [f"  {line}" for line in parts[frame]]
-        title = f'subgraph {graph.frames[frame]}["{escaped(frame.scope.name)}"]'
-        parts[frame.around] += [title, *inside, "end", f"class {graph.frames[frame]} frame"]
+    for cluster in sorted(graph.clusters, key=lambda cluster: -cluster.depth):
+        inside = [f"  {line}" for line in parts[cluster]]
+        title = f'subgraph {graph.clusters[cluster]}["{escape(cluster.scope.name)}"]'
+        parts[cluster.around] += [title, *inside, "end", f"class {graph.clusters[cluster]} frame"]
     arrows = []
     for arrow in graph.arrows:
         said = arrow.letter or (f"×{arrow.times:,}" if arrow.times > 1 else "")
@@ -82,26 +82,26 @@ def _node(id: str, lines: Iterable[str], shape: str, look: str) -> str:
 
 
 def _box_lines(box: Box) -> list[str]:
-    title = f"{escaped(box.name)} · " if box.name else ""
+    title = f"{escape(box.name)} · " if box.name else ""
     title += f"{box.value.shape} {box.value.dtype}"
     lines = [f"{title} · changed since" if box.has_changed else title]
-    lines.append(f"value {_said(box.value)}")
+    lines.append(f"value {describe_values(box.value)}")
     if box.gradient is not None:
-        lines.append(f"gradient {_said(box.gradient)}")
+        lines.append(f"gradient {describe_values(box.gradient)}")
     elif box.lacks_gradient:
         lines.append("gradient none")
     return lines
 
 
-def _said(shown: Summary) -> str:
+def describe_values(shown: Summary) -> str:
     """The elements of an array, or a summary of them if they are many."""
     if shown.lines:
-        return "; ".join(", ".join(map(number, line)) for line in shown.lines)
-    values = zip(("min", "mean", "max"), map(number, shown.spread), strict=False)
+        return "; ".join(", ".join(map(format_value, line)) for line in shown.lines)
+    values = zip(("min", "mean", "max"), map(format_value, shown.spread), strict=False)
     return ", ".join([*map(" ".join, values), *shown.alarms]) or "empty"
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Text that a label shows as it is: all but letters and digits by Mermaid's codes."""
     # Decoded, some would begin a line break, a formula or an icon: a space without width follows.
     return "".join(

@@ -12,20 +12,20 @@ import numpy as np
 from microgradx.arrays.types import Array
 from microgradx.common.messages import printable
 from microgradx.engine import Tensor
-from microgradx.show.steps.numbers_in_formula import number
+from microgradx.show.formulas.numbers_in_formula import format_number
 
 #: Names that are longer than this are cut.
 LONGEST = 80
 
 
-def names_of(tensors: Iterable[Tensor], frame: FrameType) -> dict[Tensor, str]:
+def find_names(tensors: Iterable[Tensor], frame: FrameType) -> dict[Tensor, str]:
     """The names of those Tensors that have one; nothing is written to them.
 
     First comes a Tensor's own name, then the variable of the frame, local or global, that holds
     it. A constant is also called by the variable that holds its array, or has it in another
     precision: layers cast what they are given. Very long names are cut.
     """
-    variables = variables_of(frame)
+    variables = visible_variables(frame)
     holders: dict[int, str] = {}
     for name, value in variables.items():
         holders.setdefault(id(value), name)
@@ -47,9 +47,9 @@ def names_of(tensors: Iterable[Tensor], frame: FrameType) -> dict[Tensor, str]:
     return names
 
 
-def names_of_all(tensors: Sequence[Tensor], output: Tensor, frame: FrameType) -> dict[Tensor, str]:
+def name_all(tensors: Sequence[Tensor], output: Tensor, frame: FrameType) -> dict[Tensor, str]:
     """A printable name for each Tensor: one that it has, or else its value, or v1, v2, …"""
-    names = {x: printable(name) for x, name in names_of(tensors, frame).items()}
+    names = {x: printable(name) for x, name in find_names(tensors, frame).items()}
     taken = {*names.values()}
     if "output" not in taken:
         names.setdefault(output, "output")
@@ -57,11 +57,13 @@ def names_of_all(tensors: Sequence[Tensor], output: Tensor, frame: FrameType) ->
     for tensor in tensors:
         if tensor not in names:
             is_number = tensor.op is None and not tensor.requires_grad and tensor.size == 1
-            names[tensor] = number(np.asarray(tensor.data).item()) if is_number else next(free)
+            names[tensor] = (
+                format_number(np.asarray(tensor.data).item()) if is_number else next(free)
+            )
     return names
 
 
-def variables_of(frame: FrameType) -> dict[str, Any]:
+def visible_variables(frame: FrameType) -> dict[str, Any]:
     """The variables that code in the frame sees, the local ones first.
 
     Left out are those that nobody wrote, and those that begin with an underscore, such as `_` in

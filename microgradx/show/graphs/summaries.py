@@ -40,7 +40,7 @@ class Summary(NamedTuple):
         return [f"{count:,} {what}" for count, what in counts if count]
 
 
-def summary(array: Array) -> Summary:
+def summarize(array: Array) -> Summary:
     array = np.asarray(array)
     finite = array[np.isfinite(array)]
     nans = int(np.isnan(array).sum())

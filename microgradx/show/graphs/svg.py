@@ -19,7 +19,7 @@ _IN_NOTEBOOKS = """
 """
 
 
-def adapted(svg: str, description: str, titles: Mapping[str, str]) -> str:
+def adapt_svg(svg: str, description: str, titles: Mapping[str, str]) -> str:
     """An SVG with a description, titles of nodes by their ids, and colours for the dark.
 
     Graphviz writes colours as attributes, which other programs than browsers go by. The style that
@@ -42,13 +42,13 @@ def adapted(svg: str, description: str, titles: Mapping[str, str]) -> str:
     return re.sub(r"<svg ([^>]*)>", lambda tag: f"<svg {label} {tag[1]}>\n{style}", svg, count=1)
 
 
-def inline(svg: str) -> str:
+def inline_svg(svg: str) -> str:
     """The SVG as an element of an HTML page."""
     return svg[svg.index("<svg ") :]
 
 
-def in_notebook(svg: str) -> str:
+def notebook_svg(svg: str) -> str:
     """The SVG as the output of a notebook's cell."""
     # Ids would not be the only ones of their kind where several drawings are on a page.
-    element = re.sub(r' id="[^"]*"', "", inline(svg))
+    element = re.sub(r' id="[^"]*"', "", inline_svg(svg))
     return f'<div class="microgradx-drawing"><style>{_IN_NOTEBOOKS}</style>\n{element}</div>'

@@ -1,6 +1,6 @@
-"""What an op passes on to its inputs, and how each element of that arises: the chain rule.
+"""The chain rule: how each element of the gradient at an op's input is computed.
 
-What is found must hold for what the op's own rule gave, or nothing is said.
+A derivation is returned only if it reproduces the gradient that the op's own rule computed.
 """
 
 from __future__ import annotations
@@ -13,35 +13,47 @@ import numpy as np
 
 from microgradx.arrays.types import Array, as_read_only
 from microgradx.ops.reductions import Reduction
-from microgradx.show.steps.formula_printer import ONE, as_factor
-from microgradx.show.steps.forward import all_derivatives, may_derive, moved, subscripts
-from microgradx.show.steps.op_probe import Application, Finder, first_that_holds, probe
+from microgradx.show.formulas.derivations import (
+    Derivation,
+    Einsum,
+    Formula,
+    Gather,
+    LinearCombination,
+    Reduce,
+)
+from microgradx.show.formulas.formula_printer import ONE, as_factor
+from microgradx.show.formulas.symbolic import (
+    Symbol,
+    display_formula,
+    parse_formula,
+    slot,
+    trace_formula,
+)
+from microgradx.show.formulas.verification import reproduces
+from microgradx.show.steps.convolution import convolution_gradients
+from microgradx.show.steps.forward import einsum_subscripts, gathers, is_jacobian_small, jacobian
+from microgradx.show.steps.op_probe import Finder, OpProbe, distinct_numbers, first_that_reproduces
 from microgradx.show.steps.softmax import loss_derivative
-from microgradx.show.steps.steps import Formula, How, Picked, Products, Reduced, Weighted
-from microgradx.show.steps.symbolic import Symbol, read, shown, slot, written_by
-from microgradx.show.steps.verification import holds
-from microgradx.show.steps.windows import convolution_passed_on
 
-__all__ = ["PassedOn", "passed_on"]
+__all__ = ["GradientDerivation", "derive_gradient"]
 
 # ---------------------------------------------------------------------------- local derivatives
 
 
-class Local(NamedTuple):
+class LocalDerivative(NamedTuple):
     """For each element of an input, the derivative of the one element that depends on it."""
 
     value: Array
-    #: How that is written, if it is.
-    written: Symbol | None
-    #: Lays what has the result's shape beside `value`, so that elements meet their own.
-    beside: Callable[[Array], Array]
+    #: Its formula, if it has one.
+    symbol: Symbol | None
+    #: Aligns an array of the result's shape with `value`, as broadcasting needs it.
+    align: Callable[[Array], Array]
 
     def times(self, g: Array) -> Formula:
-        """What is passed on where `g` arrives."""
-        return Formula("{g} · {local}", {"g": self.beside(g), "local": self.value})
+        return Formula("{g} · {local}", {"g": self.align(g), "local": self.value})
 
 
-#: Derivatives as textbooks have them, of ops whose rules take more care of extreme numbers.
+#: Derivatives from textbooks, for ops whose rules are written for extreme numbers.
 DERIVATIVES = {
     "arctan2": ("y / (x² + y²)", "-x / (x² + y²)"),
     "sinc": ("(cos(πx) - out) / x",),
@@ -56,142 +68,145 @@ DERIVATIVES = {
 }
 
 
-def local_derivative(applied: Application, position: int) -> Local | None:
-    """What the rule gives for ones, if for anything else it gives a product with that."""
+def find_local_derivative(probe: OpProbe, position: int) -> LocalDerivative | None:
+    """The gradient that the rule returns for ones, if for any other g it returns g times that."""
     try:
         with np.errstate(all="ignore"):
-            value = as_read_only(applied.rule(position, np.ones_like(applied.out)))
-            other = probe(applied.out.shape, applied.out.dtype)
-            answer = np.asarray(applied.rule(position, other))
-            for beside in ways_to_lie(applied, position, value.ndim):
-                local = Local(value, None, beside)
-                if holds(local.times(other), answer):
-                    out = beside(applied.out)
-                    return local._replace(written=written_derivative(applied, position, value, out))
+            value = as_read_only(probe.rule(position, np.ones_like(probe.out)))
+            other = distinct_numbers(probe.out.shape, probe.out.dtype)
+            gradient = np.asarray(probe.rule(position, other))
+            for align in alignments(probe, position, value.ndim):
+                local = LocalDerivative(value, None, align)
+                if reproduces(local.times(other), gradient):
+                    out = align(probe.out)
+                    return local._replace(symbol=derivative_formula(probe, position, value, out))
     except Exception:
         return None
     return None
 
 
-def ways_to_lie(
-    applied: Application, position: int, ndim: int
-) -> Iterator[Callable[[Array], Array]]:
-    """The ways from the result's shape back to the input's."""
-    op = applied.op
+def alignments(probe: OpProbe, position: int, ndim: int) -> Iterator[Callable[[Array], Array]]:
+    """The ways to align an array of the result's shape with the input."""
+    op = probe.op
     yield lambda g: g
-    if applied.out.size == 1:
+    if probe.out.size == 1:
         yield lambda g: np.reshape(g, ())
     if isinstance(op, Reduction):
-        yield lambda g: np.asarray(op.expand(g, applied.inputs[position]))
-    if ndim == applied.out.ndim + 1:
+        yield lambda g: np.asarray(op.expand(g, probe.inputs[position]))
+    if ndim == probe.out.ndim + 1:
         yield from (partial(np.expand_dims, axis=axis) for axis in range(ndim))
 
 
-def written_derivative(
-    applied: Application, position: int, value: Array, out: Array
-) -> Symbol | None:
-    """Its formula, of the inputs and of `out`, which lies beside the value."""
-    of_loss = loss_derivative(applied, position, value)
+def derivative_formula(probe: OpProbe, position: int, value: Array, out: Array) -> Symbol | None:
+    """The formula of a local derivative, of the inputs and of `out`, aligned with the value."""
+    of_loss = loss_derivative(probe, position, value)
     if of_loss is not None:
         return of_loss
-    beside = {**applied.symbols, "out": slot("out", out)}
-    ones, inputs = Symbol(np.ones_like(applied.out), ONE, {}), tuple(applied.symbols.values())
+    symbols = {**probe.symbols, "out": slot("out", out)}
+    ones, inputs = Symbol(np.ones_like(probe.out), ONE, {}), tuple(probe.symbols.values())
+    texts = DERIVATIVES.get(probe.op.name, ())[position : position + 1]
     for symbol in (
-        *(read(text, beside) for text in DERIVATIVES.get(applied.op.name, ())[position:][:1]),
-        written_by(applied.rule, position, ones, slot("out", applied.out), inputs),
+        *(parse_formula(text, symbols) for text in texts),
+        trace_formula(probe.rule, position, ones, slot("out", probe.out), inputs),
     ):
         if symbol is not None:
             used = {name: out if name == "out" else x for name, x in symbol.operands.items()}
             symbol = Symbol(value, symbol.text, used)
-            if holds(symbol.formula, value):
+            if reproduces(symbol.formula, value):
                 return symbol
     return None
 
 
-# ---------------------------------------------------------------------------- what is passed on
+# ---------------------------------------------------------------------------- gradients
 
 
-class PassedOn(NamedTuple):
-    """What a step backward tells of what it passes on; see `Step`."""
+class GradientDerivation(NamedTuple):
+    """The part of a backward `Step` that says how its gradient is computed."""
 
-    how: How | None
+    derivation: Derivation | None
     formula: str
     local: Array | None = None
     local_formula: str | None = None
-    local_how: How | None = None
+    local_derivation: Derivation | None = None
 
 
-def passed_on(
-    applied: Application, computed: How | None, position: int, g: Array, value: Array
-) -> PassedOn:
-    """How each element arises of what an op passes on to one of its inputs, `g` having arrived.
+def derive_gradient(
+    probe: OpProbe, of_result: Derivation | None, position: int, g: Array, value: Array
+) -> GradientDerivation:
+    """How each element of `value`, the gradient at one of the op's inputs, is computed from `g`.
 
-    `computed` is how the op's result arose.
+    `of_result` is the derivation of the op's result.
     """
-    if not applied.is_small:
-        return PassedOn(None, by_its_rule(applied, position, "Σ g"))
-    moves: Finder = partial(moved, partial(applied.rule, position), (g,))
-    if is_rearranged(computed):
-        how = first_that_holds([moves], value)
-        if how is not None:
-            return PassedOn(how, "g, put back in place")
-    local = local_derivative(applied, position)
-    if local is not None and holds(local.times(g), value):  # an infinity times 0, say, is not 0
-        if local.written is None:
-            return PassedOn(local.times(g), by_its_rule(applied, position, "g"), local.value)
-        formula, how = local.written.formula, local.times(g)
-        text = shown(f"g · {as_factor(local.written.text)}")
-        return PassedOn(how, text, local.value, shown(formula.template), formula)
-    how = first_that_holds(
+    if not probe.is_small:
+        return GradientDerivation(None, rule_formula(probe, position, "Σ g"))
+    moves: Finder = partial(gathers, partial(probe.rule, position), (g,))
+    if is_rearrangement(of_result):
+        derivation = first_that_reproduces([moves], value)
+        if derivation is not None:
+            return GradientDerivation(derivation, "g, put back in place")
+    local = find_local_derivative(probe, position)
+    if local is not None:
+        product = local.times(g)
+        if reproduces(product, value):  # which it does not where infinity meets 0
+            if local.symbol is None:
+                text = rule_formula(probe, position, "g")
+                return GradientDerivation(product, text, local.value)
+            formula = local.symbol.formula
+            text = display_formula(f"g · {as_factor(local.symbol.text)}")
+            local_text = display_formula(formula.template)
+            return GradientDerivation(product, text, local.value, local_text, formula)
+    derivation = first_that_reproduces(
         [
-            partial(products_passed_on, applied, position, g, value.ndim),
-            partial(convolution_passed_on, applied, position, g),
+            partial(einsum_gradients, probe, position, g, value.ndim),
+            partial(convolution_gradients, probe, position, g),
             moves,
-            partial(weighed_passed_on, applied, position, g),
+            partial(linear_combination_gradients, probe, position, g),
         ],
         value,
     )
-    return PassedOn(how, by_its_rule(applied, position, "Σ g"))
+    return GradientDerivation(derivation, rule_formula(probe, position, "Σ g"))
 
 
-def is_rearranged(how: How | None) -> bool:
-    """Whether elements are moved: not all are taken, each once and in their order."""
-    return isinstance(how, Picked) and not np.array_equal(
-        how.source.ravel(), np.arange(sum(x.size for x in how.operands))
+def is_rearrangement(derivation: Derivation | None) -> bool:
+    """Whether elements are rearranged: anything but all of them, once each and in order."""
+    return isinstance(derivation, Gather) and not np.array_equal(
+        derivation.source.ravel(), np.arange(sum(x.size for x in derivation.operands))
     )
 
 
-def by_its_rule(applied: Application, position: int, passed: str) -> str:
-    """What a rule computes, as it writes it itself, or else what all rules do."""
-    g = slot("g", np.ones_like(applied.out))
-    out, inputs = slot("out", applied.out), tuple(applied.symbols.values())
-    symbol = written_by(applied.rule, position, g, out, inputs)
+def rule_formula(probe: OpProbe, position: int, factor: str) -> str:
+    """The formula that a rule records or, if it has none, the chain rule with this factor."""
+    g = slot("g", np.ones_like(probe.out))
+    out, inputs = slot("out", probe.out), tuple(probe.symbols.values())
+    symbol = trace_formula(probe.rule, position, g, out, inputs)
     if symbol is None or "g" not in symbol.operands:
-        return f"{passed} · ∂out/∂{list(applied.symbols)[position]}"
-    return shown(symbol.formula.template)
+        return f"{factor} · ∂out/∂{list(probe.symbols)[position]}"
+    return display_formula(symbol.formula.template)
 
 
-def products_passed_on(
-    applied: Application, position: int, g: Array, ndim: int
-) -> Iterator[Products | Reduced]:
-    """In the place of an input stands what arrives, and of the result the input."""
-    found = subscripts(applied.op, applied.inputs)
+def einsum_gradients(
+    probe: OpProbe, position: int, g: Array, ndim: int
+) -> Iterator[Einsum | Reduce]:
+    """The same products with g in the place of the input, and the input in that of the result."""
+    found = einsum_subscripts(probe.op, probe.inputs)
     if found is None:
         return
     terms, result = found
     if position == len(terms):  # the bias of a layer
-        yield Reduced(g, tuple(range(g.ndim - 1)), "", " + ", "")
+        yield Reduce(g, tuple(range(g.ndim - 1)), "", " + ", "")
         return
     own = terms[position]
-    if len(own) != ndim:  # it is for the sweep to sum over what was broadcast
+    if len(own) != ndim:  # the sweep itself sums over broadcast axes
         own = "".join(c for c in result if c not in "ijk") + own.lstrip("abcdefgh")
     others = [i for i in range(len(terms)) if i != position]
-    yield Products(
+    yield Einsum(
         f"{','.join([result, *(terms[i] for i in others)])}->{own}",
-        (g, *(applied.inputs[i] for i in others)),
+        (g, *(probe.inputs[i] for i in others)),
     )
 
 
-def weighed_passed_on(applied: Application, position: int, g: Array) -> Iterator[Weighted]:
-    if may_derive(applied, position):
-        yield Weighted(g, all_derivatives(applied, position))
+def linear_combination_gradients(
+    probe: OpProbe, position: int, g: Array
+) -> Iterator[LinearCombination]:
+    if is_jacobian_small(probe, position):
+        yield LinearCombination(g, jacobian(probe, position))

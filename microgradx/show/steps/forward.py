@@ -1,6 +1,6 @@
-"""Where each element of a result comes from: found out, and then checked.
+"""The derivation of an op's result: how each element is computed from the inputs.
 
-What is found must hold for the op's own numbers, or nothing is said.
+A derivation is returned only if it reproduces the values that the op itself computed.
 """
 
 from __future__ import annotations
@@ -14,56 +14,64 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from microgradx.arrays.types import Array, as_read_only
 from microgradx.engine import Op
+from microgradx.ops import products
 from microgradx.ops.elementwise import Elementwise
 from microgradx.ops.normalisation import Normalise
 from microgradx.ops.norms import Norm
-from microgradx.ops.products import Einsum, Linear, Matmul, Vecdot
+from microgradx.ops.products import Linear, Matmul, Vecdot
 from microgradx.ops.reductions import Max, Mean, Min, Prod, Std, Sum, Var
 from microgradx.ops.softmax import LogSumExp
-from microgradx.show.steps.op_probe import Application, first_that_holds, probe
-from microgradx.show.steps.softmax import softmax_computed
-from microgradx.show.steps.steps import Formula, How, Picked, Products, Reduced, Weighted
-from microgradx.show.steps.symbolic import read, written_by
-from microgradx.show.steps.verification import holds
-from microgradx.show.steps.windows import windows_computed
+from microgradx.show.formulas.derivations import (
+    Derivation,
+    Einsum,
+    Formula,
+    Gather,
+    LinearCombination,
+    Reduce,
+)
+from microgradx.show.formulas.symbolic import parse_formula, trace_formula
+from microgradx.show.formulas.verification import reproduces
+from microgradx.show.steps.convolution import convolution_derivations
+from microgradx.show.steps.op_probe import OpProbe, distinct_numbers, first_that_reproduces
+from microgradx.show.steps.softmax import softmax_derivations
 
-__all__ = ["all_derivatives", "how_computed", "may_derive", "moved", "subscripts"]
+__all__ = ["jacobian", "derive_result", "is_jacobian_small", "gathers", "einsum_subscripts"]
 
-#: All derivatives of all elements are computed if there are no more of them, and of results.
-MOST_WEIGHTS, MOST_RESULTS = 4096, 256
+#: The size up to which a Jacobian is computed, and the result that it belongs to.
+MAX_JACOBIAN, MAX_RESULTS = 4096, 256
 
 
-def how_computed(applied: Application) -> How | None:
-    """How each element of the op's result arises, if there is a saying it."""
-    if not applied.is_small:
+def derive_result(probe: OpProbe) -> Derivation | None:
+    """How each element of the op's result is computed, if a line of text can say it."""
+    if not probe.is_small:
         return None
-    formulas, moves = partial(by_formula, applied), partial(moved, applied.forward, applied.inputs)
-    is_elementwise = isinstance(applied.op, Elementwise)
-    return first_that_holds(
+    by_formula, moves = partial(formulas, probe), partial(gathers, probe.forward, probe.inputs)
+    is_elementwise = isinstance(probe.op, Elementwise)
+    return first_that_reproduces(
         [
-            partial(reduced, applied),
-            partial(products, applied),
-            partial(softmax_computed, applied),
-            partial(normalised, applied),
-            partial(windows_computed, applied),
-            *((formulas, moves) if is_elementwise else (moves, formulas)),
-            partial(weighed, applied),
+            partial(reductions, probe),
+            partial(einsums, probe),
+            partial(softmax_derivations, probe),
+            partial(normalisations, probe),
+            partial(convolution_derivations, probe),
+            *((by_formula, moves) if is_elementwise else (moves, by_formula)),
+            partial(linear_combinations, probe),
         ],
-        applied.out,
+        probe.out,
     )
 
 
-def by_formula(applied: Application) -> Iterator[Formula]:
-    """As the op says that it computes or, if that is no formula, as its forward writes it."""
+def formulas(probe: OpProbe) -> Iterator[Formula]:
+    """The op's own formula or, if that cannot be parsed, the one that its forward records."""
     for symbol in (
-        read(applied.op.formula, applied.symbols),
-        written_by(applied.forward, *applied.symbols.values()),
+        parse_formula(probe.op.formula, probe.symbols),
+        trace_formula(probe.forward, *probe.symbols.values()),
     ):
         if symbol is not None:
             yield symbol.formula
 
 
-#: How reductions are written: before, between and behind the elements, of which there are n.
+#: What reductions write before, between and after their n elements.
 REDUCTIONS = {
     Sum: ("", " + ", ""),
     Mean: ("(", " + ", ") / {n}"),
@@ -78,10 +86,10 @@ REDUCTIONS = {
 }
 
 
-def reduced(applied: Application) -> Iterator[Reduced]:
-    op: Any = applied.op
+def reductions(probe: OpProbe) -> Iterator[Reduce]:
+    op: Any = probe.op
     if type(op) in REDUCTIONS:
-        (x,) = applied.inputs
+        (x,) = probe.inputs
         axes = range(x.ndim) if op.axis is None or x.ndim == 0 else op.axis
         axes = tuple(sorted(normalize_axis_tuple(axes, x.ndim)))
         n = op.count(x)
@@ -91,23 +99,23 @@ def reduced(applied: Application) -> Iterator[Reduced]:
         if isinstance(op, Norm) and op.p != 2:
             p = f"{op.p:.9g}" if op.p > 0 else f"({op.p:.9g})"
             opening, joiner, closing = "(|", f"|^{p} + |", f"|^{p})^(1 / {p})"
-        yield Reduced(x, axes, opening, joiner, closing.format(n=f"{n:.9g}"))
+        yield Reduce(x, axes, opening, joiner, closing.format(n=f"{n:.9g}"))
 
 
-def normalised(applied: Application) -> Iterator[Formula]:
-    op = applied.op
+def normalisations(probe: OpProbe) -> Iterator[Formula]:
+    op = probe.op
     if isinstance(op, Normalise):
-        x, *parameters = applied.inputs
+        x, *parameters = probe.inputs
         statistics = op.statistics(x)
         operands = {"x": x, "mean": statistics.mean, "deviation": statistics.deviation}
         operands.update(zip("yz", (op.beside(p, x) for p in parameters), strict=False))
         texts = ["({x} - {mean}) / {deviation}", " · {y}", " + {z}"]
-        yield Formula("".join(texts[: len(applied.inputs)]), operands)
+        yield Formula("".join(texts[: len(probe.inputs)]), operands)
 
 
-def subscripts(op: Op, inputs: tuple[Array, ...]) -> tuple[list[str], str] | None:
-    """For the axes of what is multiplied and of the sum of products, as in np.einsum."""
-    if isinstance(op, Einsum):
+def einsum_subscripts(op: Op, inputs: tuple[Array, ...]) -> tuple[list[str], str] | None:
+    """The subscripts of each factor, and of the sum of their products, as in np.einsum."""
+    if isinstance(op, products.Einsum):
         *terms, result, _ = op.spelled([x.ndim for x in inputs])
         return terms, result
     if isinstance(op, Matmul):
@@ -122,55 +130,57 @@ def subscripts(op: Op, inputs: tuple[Array, ...]) -> tuple[list[str], str] | Non
     return terms, shared + "".join(c for c in "ik" if c in "".join(cores))
 
 
-def products(applied: Application) -> Iterator[Products]:
-    found = subscripts(applied.op, applied.inputs)
+def einsums(probe: OpProbe) -> Iterator[Einsum]:
+    found = einsum_subscripts(probe.op, probe.inputs)
     if found is not None:
         terms, result = found
-        bias = applied.inputs[2] if isinstance(applied.op, Linear) else None
-        yield Products(f"{','.join(terms)}->{result}", applied.inputs[: len(terms)], bias)
+        bias = probe.inputs[2] if isinstance(probe.op, Linear) else None
+        yield Einsum(f"{','.join(terms)}->{result}", probe.inputs[: len(terms)], bias)
 
 
-def moved(function: Callable[..., Any], arrays: tuple[Array, ...]) -> Iterator[Picked]:
-    """From where each element was taken: told by what the function makes of positions.
+def gathers(function: Callable[..., Any], arrays: tuple[Array, ...]) -> Iterator[Gather]:
+    """The source of each element, if the function copies elements: it is called with positions.
 
-    That it moves elements, whatever they are, shows in what it makes of other numbers.
+    Other numbers then show that it copies elements, whatever their values are.
     """
     operands = tuple(x for x in arrays if x.dtype.kind == "f")
     ends = np.cumsum([x.size for x in operands])
 
-    def of(numbers: Array) -> Array:
+    def copies(numbers: Array) -> Array:
         parts = iter(np.split(numbers, ends[:-1]))
         return np.asarray(
             function(*(next(parts).reshape(x.shape) if x.dtype.kind == "f" else x for x in arrays))
         )
 
-    source = np.asarray(of(np.arange(1.0, ends[-1] + 1)), int) - 1
-    others = probe((ends[-1],))
-    if np.array_equal(np.append(others, 0)[source], of(others)):
-        yield Picked(operands, source)
+    source = np.asarray(copies(np.arange(1.0, ends[-1] + 1)), int) - 1
+    others = distinct_numbers((ends[-1],))
+    if np.array_equal(np.append(others, 0)[source], copies(others)):
+        yield Gather(operands, source)
 
 
-def weighed(applied: Application) -> Iterator[Picked | Weighted]:
-    """As a sum of one input's elements, each times the derivative by it."""
-    for position, x in enumerate(applied.inputs):
-        if x.dtype.kind == "f" and may_derive(applied, position):
-            derivatives = all_derivatives(applied, position).reshape(*applied.out.shape, x.size)
+def linear_combinations(probe: OpProbe) -> Iterator[Gather | LinearCombination]:
+    """Sums of one input's elements, each times the derivative with respect to it."""
+    for position, x in enumerate(probe.inputs):
+        if x.dtype.kind == "f" and is_jacobian_small(probe, position):
+            derivatives = jacobian(probe, position).reshape(*probe.out.shape, x.size)
             weights = np.moveaxis(derivatives, -1, 0)
             if np.all((weights == 0) | (weights == 1)) and np.all(np.sum(weights, axis=0) == 1):
-                yield Picked((x,), np.argmax(weights, axis=0))  # the largest of some, say
-            before, after = applied.inputs[:position], applied.inputs[position + 1 :]
-            bias = np.asarray(applied.forward(*before, np.zeros_like(x), *after))
-            other = probe(x.shape, x.dtype)
-            if holds(Weighted(other, weights, bias), applied.forward(*before, other, *after)):
-                yield Weighted(x, weights, bias if np.any(bias) else None)
+                yield Gather((x,), np.argmax(weights, axis=0))  # the largest of some, say
+            before, after = probe.inputs[:position], probe.inputs[position + 1 :]
+            bias = np.asarray(probe.forward(*before, np.zeros_like(x), *after))
+            other = distinct_numbers(x.shape, x.dtype)
+            if reproduces(
+                LinearCombination(other, weights, bias), probe.forward(*before, other, *after)
+            ):
+                yield LinearCombination(x, weights, bias if np.any(bias) else None)
 
 
-def may_derive(applied: Application, position: int) -> bool:
-    size: int = applied.out.size
-    return size <= MOST_RESULTS and size * applied.inputs[position].size <= MOST_WEIGHTS
+def is_jacobian_small(probe: OpProbe, position: int) -> bool:
+    size: int = probe.out.size
+    return size <= MAX_RESULTS and size * probe.inputs[position].size <= MAX_JACOBIAN
 
 
-def all_derivatives(applied: Application, position: int) -> Array:
-    """Those of each element of the result, in C order, by those of what the rule answers with."""
-    units = np.eye(applied.out.size, dtype=applied.out.dtype).reshape(-1, *applied.out.shape)
-    return np.stack([applied.rule(position, unit) for unit in units])
+def jacobian(probe: OpProbe, position: int) -> Array:
+    """The gradients of each element of the result, in C order, stacked."""
+    units = np.eye(probe.out.size, dtype=probe.out.dtype).reshape(-1, *probe.out.shape)
+    return np.stack([probe.rule(position, unit) for unit in units])

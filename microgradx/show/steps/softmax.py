@@ -1,4 +1,4 @@
-"""What the fused softmax family computes on the way: exponentials, sums, probabilities, p - y."""
+"""Derivations of the softmax family, and its intermediate values as bars: exp, sums, p, p - y."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from microgradx.arrays.types import Array
 from microgradx.ops.softmax import LogSoftmax, LogSumExp, Softmax, SoftmaxCrossEntropy
 from microgradx.ops.softmax_rows import as_rows, shifted_exponentials
-from microgradx.show.steps.op_probe import Application
-from microgradx.show.steps.steps import Bars, Formula, How, Products, Reduced
-from microgradx.show.steps.symbolic import Symbol, read, slot
-from microgradx.show.steps.verification import agree
+from microgradx.show.formulas.derivations import Derivation, Einsum, Formula, Reduce
+from microgradx.show.formulas.symbolic import Symbol, parse_formula, slot
+from microgradx.show.formulas.verification import is_close
+from microgradx.show.steps.op_probe import OpProbe
+from microgradx.show.steps.steps import Bars
 
-__all__ = ["bars_of", "loss_derivative", "softmax_computed"]
+__all__ = ["softmax_bars", "loss_derivative", "softmax_derivations"]
 
 FAMILY = (Softmax, LogSoftmax, LogSumExp, SoftmaxCrossEntropy)
 
 
-def bars_of(applied: Application) -> Bars | None:
-    """The bars of each row of logits, which a temperature has divided; None for another op."""
-    op, inputs = applied.op, applied.inputs
-    if not (isinstance(op, FAMILY) and inputs and applied.is_small and applied.out.size):
+def softmax_bars(probe: OpProbe) -> Bars | None:
+    """The bars of each row of logits, divided by the temperature; None for another op."""
+    op, inputs = probe.op, probe.inputs
+    if not (isinstance(op, FAMILY) and inputs and probe.is_small and probe.out.size):
         return None
     logits, *others = inputs
     axes = tuple(range(logits.ndim)) if op.axis is None else op.axis
@@ -38,7 +39,7 @@ def bars_of(applied: Application) -> Bars | None:
     if isinstance(op, SoftmaxCrossEntropy):
         targets = as_rows(op.target_distribution(*inputs)[0], axes)
         one = np.ones((), logits.dtype)
-        differences = as_rows(summing(op, "sum").by_logits(one, None, *inputs), axes)
+        differences = as_rows(with_reduction(op, "sum").by_logits(one, None, *inputs), axes)
     return Bars(
         rows if temperature is None else rows / temperature,
         e,
@@ -49,16 +50,16 @@ def bars_of(applied: Application) -> Bars | None:
     )
 
 
-def summing(op: SoftmaxCrossEntropy, reduction: str) -> SoftmaxCrossEntropy:
+def with_reduction(op: SoftmaxCrossEntropy, reduction: str) -> SoftmaxCrossEntropy:
     """The same loss with another reduction."""
     return SoftmaxCrossEntropy(op.axis, op.label_smoothing, op.ignore_index, reduction)
 
 
-def softmax_computed(applied: Application) -> Iterator[How]:
-    """How a result of the family may be written, what explains the most first."""
-    op, inputs = applied.op, applied.inputs
+def softmax_derivations(probe: OpProbe) -> Iterator[Derivation]:
+    """Derivations of a result of the family, the most explanatory first."""
+    op, inputs = probe.op, probe.inputs
     if isinstance(op, SoftmaxCrossEntropy):
-        yield from _hows_of_loss(op, *inputs)
+        yield from loss_derivations(op, *inputs)
     elif isinstance(op, FAMILY):
         x = inputs[0]
         largest = np.max(x, axis=op.axis, keepdims=True)
@@ -79,15 +80,15 @@ def softmax_computed(applied: Application) -> Iterator[How]:
             yield Formula(f"e^({shifted}) / {{sum}}", operands)
 
 
-def _hows_of_loss(
+def loss_derivations(
     op: SoftmaxCrossEntropy, logits: Array, target: Array, weight: Array | None = None
-) -> Iterator[How]:
-    losses = np.asarray(summing(op, "none").forward(logits, target, weight))
+) -> Iterator[Derivation]:
+    losses = np.asarray(with_reduction(op, "none").forward(logits, target, weight))
     y, divisor = op.target_distribution(logits, target, weight)
     if op.reduction != "none" and losses.size > 1:
         is_mean = op.reduction == "mean"
         opening, closing = ("(", f") / {divisor:.9g}") if is_mean else ("", "")
-        yield Reduced(losses, tuple(range(losses.ndim)), opening, " + ", closing)
+        yield Reduce(losses, tuple(range(losses.ndim)), opening, " + ", closing)
         return
     shape = losses.shape if op.reduction == "none" else ()
     axis = op.axis % logits.ndim
@@ -97,19 +98,19 @@ def _hows_of_loss(
         yield Formula("-ln({p})", {"p": chosen.reshape(shape)})
     letters = "abcdefgh"[: logits.ndim]
     others = letters.replace(letters[axis], "") if shape else ""
-    yield Products(f"{letters},{letters}->{others}", (y, -LogSoftmax(axis).forward(logits)))
+    yield Einsum(f"{letters},{letters}->{others}", (y, -LogSoftmax(axis).forward(logits)))
 
 
-def loss_derivative(applied: Application, position: int, value: Array) -> Symbol | None:
-    """The derivative of a loss by the logits, written as p - y."""
-    op, inputs = applied.op, applied.inputs
+def loss_derivative(probe: OpProbe, position: int, value: Array) -> Symbol | None:
+    """The derivative of a loss with respect to the logits, as p - y."""
+    op, inputs = probe.op, probe.inputs
     if not isinstance(op, SoftmaxCrossEntropy) or position:
         return None
     y, divisor = op.target_distribution(*inputs)
     p = np.sum(y, axis=op.axis, keepdims=True) * Softmax(op.axis).forward(inputs[0])
     is_mean = op.reduction == "mean" and divisor != 1
-    symbol = read(
+    symbol = parse_formula(
         f"(p - y) / {divisor:.9g}" if is_mean else "p - y", {"p": slot("p", p), "y": slot("y", y)}
     )
-    # The op computes it without the cancellation that p - y has where p is almost 1.
-    return symbol if symbol is not None and agree(symbol.value, value, p + y) else None
+    # The op avoids the cancellation in p - y where p is almost 1.
+    return symbol if symbol is not None and is_close(symbol.value, value, p + y) else None

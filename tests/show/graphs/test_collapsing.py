@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import microgradx as mg
 from microgradx.graph.scopes import scope
-from microgradx.show.graphs.collapsing import pattern
-from microgradx.show.graphs.graph import graph_behind
+from microgradx.show.graphs.collapsing import describe_chain
+from microgradx.show.graphs.graph import build_graph
 
 
 class Block(mg.nn.Module):
@@ -35,7 +35,7 @@ class Network(mg.nn.Module):
 
 
 def graph(output, **settings):
-    return graph_behind(output, sys._getframe(1), **settings)
+    return build_graph(output, sys._getframe(1), **settings)
 
 
 def network(depth=12):
@@ -46,9 +46,9 @@ def network(depth=12):
 def collapsed(graph):
     """What is drawn in place of several ops: kind, name, how often, how many ops."""
     return [
-        (call.kind, call.name, call.times, len(call.members))
-        for call in graph.calls.values()
-        if call.kind != "op"
+        (node.kind, node.name, node.times, len(node.members))
+        for node in graph.op_nodes.values()
+        if node.kind != "op"
     ]
 
 
@@ -74,7 +74,7 @@ def test_depth_closes_what_is_nested_deeper():
         ("block", "Block", 12, 48),
         ("block", "Linear", 1, 1),
     ]
-    assert [call.frame and call.frame.scope.name for call in layers.calls.values()] == [
+    assert [node.cluster and node.cluster.scope.name for node in layers.op_nodes.values()] == [
         *["Network"] * 3,
         None,
     ]
@@ -85,7 +85,7 @@ def test_what_is_expanded_stays_open_and_what_is_around_it_too():
     loss = network(3)
     opened = graph(loss, depth=0, expand=["Block"])
     assert collapsed(opened) == [("block", "Linear", 1, 1)] * 8
-    assert [frame.scope.name for frame in opened.frames].count("Block") == 3
+    assert [cluster.scope.name for cluster in opened.clusters].count("Block") == 3
     assert collapsed(graph(loss, depth=0, expand=["Linear", "Block"])) == []
     squeezed = graph(loss, expand=["Network"], max_nodes=12)
     assert ("block", "Block", 3, 12) in collapsed(squeezed)
@@ -97,7 +97,7 @@ def test_an_unknown_name_lists_those_that_there_are():
         graph(network(), expand=["MLP"])
     with pytest.raises(ValueError, match=r"nothing is called 'f' .* it has no calls$"):
         graph(scalar() * 2.0, expand=["f"])
-    assert graph(network(1), expand=["cross_entropy"]).calls  # of one op, so there is no frame
+    assert graph(network(1), expand=["cross_entropy"]).op_nodes  # of one op, so there is no frame
 
 
 def test_a_closed_call_takes_and_gives_what_its_ops_do():
@@ -111,18 +111,18 @@ def test_a_closed_call_takes_and_gives_what_its_ops_do():
     x, y = scalar(2.0), scalar(3.0)
     out = f(x, y) * kept[0]
     shown = graph(out, depth=0)
-    call, product = shown.calls.values()
-    assert [set(map(id, tensors)) for tensors in (call.inputs, call.outputs)] == [
+    node, product = shown.op_nodes.values()
+    assert [set(map(id, tensors)) for tensors in (node.inputs, node.outputs)] == [
         {id(x), id(y)},
         {id(kept[0]), id(product.inputs[0])},
     ]
-    assert [leaf.item() for leaf in call.hidden] == [3.0, 1.0]
+    assert [leaf.item() for leaf in node.hidden] == [3.0, 1.0]
 
 
 def test_a_parameter_of_a_closed_module_is_hidden_and_one_of_a_function_is_not():
     layer, w = Block(), scalar(name="w")
     x = mg.Tensor(np.ones((1, 3), np.float32))
-    block = graph(layer(x), depth=0).calls["block1"]
+    block = graph(layer(x), depth=0).op_nodes["block1"]
     assert {leaf.name for leaf in block.hidden} == set(dict(layer.named_parameters()))
 
     @scope
@@ -250,7 +250,7 @@ def test_chains_are_joined_only_where_room_is_wanted():
     shown = graph(out, max_nodes=52)
     assert collapsed(shown) == [("chain", "(tanh, multiply) ×10", 1, 20)]
     assert [box.name for box in shown.boxes.values()] == ["w", "x", "out"]
-    assert len(shown.calls["chain1"].hidden) == 10
+    assert len(shown.op_nodes["chain1"].hidden) == 10
     assert shown.note == "gradients of out · chains joined, to fit max_nodes=52"
 
 
@@ -291,7 +291,7 @@ def test_numbers_are_hidden_in_chains_and_what_these_begin_with_is_not():
     first, layer = scalar(name="w"), mg.nn.Linear(2, 2)
     by_number = mg.exp(chain(first, 5, lambda x: x * 2.0, mg.tanh))
     assert first in (shown := graph(by_number, max_nodes=9)).boxes
-    assert [leaf.item() for leaf in shown.calls["chain1"].hidden] == [2.0] * 5
+    assert [leaf.item() for leaf in shown.op_nodes["chain1"].hidden] == [2.0] * 5
     of_array = graph(mg.exp(chain(layer([[1.0, 2.0]]), 9, mg.tanh)), depth=0, max_nodes=9)
     assert [box.kind for box in of_array.boxes.values()] == ["input", "intermediate", "output"]
 
@@ -303,7 +303,7 @@ def test_closed_calls_are_links_of_chains():
     shown = graph(mg.sum(x), max_nodes=20)
     assert first in shown.boxes
     assert collapsed(shown) == [("chain", "(Linear, tanh) ×30", 1, 60)]
-    assert sum(leaf.size for leaf in shown.calls["chain1"].hidden) == 30 * 12
+    assert sum(leaf.size for leaf in shown.op_nodes["chain1"].hidden) == 30 * 12
 
 
 def test_inputs_with_names_are_seen_beside_chains():
@@ -327,7 +327,7 @@ def test_inputs_with_names_are_seen_beside_chains():
     ],
 )
 def test_chains_say_what_they_consist_of(names, said):
-    assert pattern(names) == said
+    assert describe_chain(names) == said
 
 
 # ---------------------------------------------------------------------------- fitting
@@ -356,9 +356,9 @@ def test_the_newest_part_of_what_cannot_be_joined():
     shown = graph(out, max_nodes=30)
     assert 27 <= shown.nodes <= 30
     assert shown.is_cut
-    assert shown.elided == 401 - len(shown.calls)
-    drawn = [call.members[0].sequence_number for call in shown.calls.values()]
-    unseen = [x for call in shown.calls.values() for x in call.inputs if x not in shown.boxes]
+    assert shown.elided == 401 - len(shown.op_nodes)
+    drawn = [node.members[0].sequence_number for node in shown.op_nodes.values()]
+    unseen = [x for node in shown.op_nodes.values() for x in node.inputs if x not in shown.boxes]
     assert max(x.sequence_number for x in unseen) < min(drawn)
 
 
@@ -377,7 +377,7 @@ def test_the_output_and_its_op_are_always_there(max_nodes):
     shown = graph(x, max_nodes=max_nodes)
     assert shown.nodes <= max(max_nodes, 3)
     assert shown.boxes[x].kind == "output"
-    assert shown.place_of_op(x).endswith("_op")
+    assert shown.op_node_of(x).endswith("_op")
 
 
 @scope
@@ -429,24 +429,24 @@ def test_any_graph_fits_and_is_whole(steps, times, max_nodes, depth):
 
     assert shown.nodes <= max(max_nodes, 3)
     # Each op is drawn once: by itself, within something, or left out.
-    members = [result for call in shown.calls.values() for result in call.members]
+    members = [result for node in shown.op_nodes.values() for result in node.members]
     assert len(members) == len(set(members)) == len(results) - shown.elided
     # Every Tensor has a place, and every arrow has two ends, that are drawn.
-    nodes = {box.id for box in shown.boxes.values()} | set(shown.calls)
+    nodes = {box.id for box in shown.boxes.values()} | set(shown.op_nodes)
     if shown.is_cut:
         nodes.add("elided")
     assert shown.nodes == len(nodes)
-    assert {shown.place_of(tensor) for tensor in found} <= nodes
-    assert {shown.place_of_op(result) for result in results} <= nodes
+    assert {shown.node_of(tensor) for tensor in found} <= nodes
+    assert {shown.op_node_of(result) for result in results} <= nodes
     assert {end for arrow in shown.arrows for end in (arrow.tail, arrow.head)} <= nodes
     ids = [arrow.id for arrow in shown.arrows]
     assert len(ids) == len(set(ids))
     # What flows is what the ops take: each operand arrives, but within one node, or at what is cut.
     for result in results:
-        op = shown.place_of_op(result)
+        op = shown.op_node_of(result)
         for position, x in enumerate(result.inputs):
             arrow = shown.arrow_into(result, position)
-            assert (arrow is None) == (op in ("elided", shown.place_of(x)))
+            assert (arrow is None) == (op in ("elided", shown.node_of(x)))
             assert arrow is None or arrow in ids
     # Nothing goes round in circles.
     tails = {}

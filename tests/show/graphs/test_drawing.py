@@ -14,14 +14,14 @@ from tests.helpers import leaf
 
 
 class Parsed:
-    """DOT source, read back: attributes of nodes and arrows, and the frames that nodes are in."""
+    """DOT source, read back: attributes of nodes and arrows, and the clusters that nodes are in."""
 
     def __init__(self, source):
-        self.nodes, self.frames, self.arrows, self.around = {}, {}, [], {}
+        self.nodes, self.clusters, self.arrows, self.around = {}, {}, [], {}
         path = []
         for line in map(str.strip, source.splitlines()):
             if line.startswith("subgraph"):
-                path.append(line.split()[1].removeprefix("cluster_"))
+                path.append(line.split()[1])
             elif line == "}" and path:
                 path.pop()
             elif match := re.match(r"(\w+) -> (\w+) \[(.*)\]$", line):
@@ -30,7 +30,7 @@ class Parsed:
             elif match := re.match(r"(\w+) \[label=<(.*)> (\w+=.*)\]$", line):
                 node, label, attributes = match.groups()
                 self.nodes[node] = self.attributes(attributes) | {"label": label}
-                self.frames[node] = tuple(path)
+                self.clusters[node] = tuple(path)
             elif path and (match := re.match(r"graph \[(.*)label=<(.*?)> (.*)\]$", line)):
                 self.around[path[-1]] = match[2]
 
@@ -75,9 +75,9 @@ def test_the_kinds_of_boxes_differ_in_colour_and_in_border():
 def test_frames_are_nested_as_the_calls_were():
     z = leaf([[1.0, 2.0, 3.0]])
     parsed = Parsed(draw(mg.cross_entropy(z, [2], fused=False)).source)
-    inside = {tuple(parsed.around[frame] for frame in path) for path in parsed.frames.values()}
+    inside = {tuple(map(parsed.around.get, path)) for path in parsed.clusters.values()}
     assert inside == {(), ("cross_entropy",), ("cross_entropy", "log_softmax")}
-    assert parsed.frames["t1"] == ()
+    assert parsed.clusters["t1"] == ()
     assert "subgraph" not in draw(mg.cross_entropy(z, [2])).source
 
 
@@ -88,7 +88,7 @@ def test_names_of_calls_are_text():
 
     f.__wrapped__.__name__ = "<b>&"
     parsed = Parsed(draw(f(leaf(2.0))).source)
-    assert parsed.around == {"frame1": "&lt;b&gt;&amp;"}
+    assert parsed.around == {"cluster1": "&lt;b&gt;&amp;"}
 
 
 def test_what_stands_for_several_ops_looks_different():
@@ -159,7 +159,7 @@ def test_names_are_those_of_the_callers_variables():
 
 
 def test_what_is_refused():
-    with pytest.raises(TypeError, match="was given ndarray; give it the result"):
+    with pytest.raises(TypeError, match="needs the result of a computation on Tensors, not nd"):
         draw(np.ones(3))
     with pytest.raises(ValueError, match="max_nodes must be at least 1, not 0"):
         draw(leaf(1.0), max_nodes=0)

@@ -8,12 +8,12 @@ import pytest
 
 import microgradx as mg
 from microgradx.graph.scopes import scope
-from microgradx.show.graphs.graph import graph_behind
+from microgradx.show.graphs.graph import build_graph
 from tests.helpers import leaf
 
 
 def graph(output, **settings):
-    return graph_behind(output, sys._getframe(1), **settings)
+    return build_graph(output, sys._getframe(1), **settings)
 
 
 def network(generator):
@@ -54,7 +54,7 @@ def test_a_leaf_alone_is_one_box():
     assert [(box.id, box.kind, box.name) for box in shown.boxes.values()] == [
         ("t1", "parameter", "x")
     ]
-    assert (shown.calls, shown.arrows, shown.nodes) == ({}, [], 1)
+    assert (shown.op_nodes, shown.arrows, shown.nodes) == ({}, [], 1)
     assert shown.boxes[x].gradient.lines == [[1.0]]
     constant = graph(mg.Tensor([1.0]))
     assert [(box.kind, box.gradient) for box in constant.boxes.values()] == [("input", None)]
@@ -67,7 +67,7 @@ def test_ids_count_in_the_order_of_the_computation():
     shown = graph(a + b)
     assert [box.id for box in shown.boxes.values()] == ["t1", "t2", "t3", "t4", "t5"]
     assert [box.name for box in shown.boxes.values()] == ["x", "y", "a", "b", None]
-    assert list(shown.calls) == ["t3_op", "t4_op", "t5_op"]
+    assert list(shown.op_nodes) == ["t3_op", "t4_op", "t5_op"]
 
 
 # ---------------------------------------------------------------------------- gradients
@@ -223,15 +223,15 @@ def test_everything_has_a_place_also_what_is_hidden():
     inner = f(x)
     out = f(inner) + x
     closed = graph(out, depth=0)
-    assert list(closed.calls) == ["block1", "t3_op"]
-    (call, _) = closed.calls.values()
-    hidden = [*call.members[:-1], *call.hidden]
-    assert {closed.place_of(tensor) for tensor in hidden} == {"block1"}
-    assert {closed.place_of_op(tensor) for tensor in call.members} == {"block1"}
-    assert closed.place_of(out.inputs[0]) == "t2"
-    assert closed.arrow_into(call.members[0], 0) == "e-t1-block1-0"
-    assert closed.arrow_into(call.members[1], 0) is None
-    assert closed.arrow_from(call.members[1]) is None
+    assert list(closed.op_nodes) == ["block1", "t3_op"]
+    (node, _) = closed.op_nodes.values()
+    hidden = [*node.members[:-1], *node.hidden]
+    assert {closed.node_of(tensor) for tensor in hidden} == {"block1"}
+    assert {closed.op_node_of(tensor) for tensor in node.members} == {"block1"}
+    assert closed.node_of(out.inputs[0]) == "t2"
+    assert closed.arrow_into(node.members[0], 0) == "e-t1-block1-0"
+    assert closed.arrow_into(node.members[1], 0) is None
+    assert closed.arrow_from(node.members[1]) is None
     assert closed.arrow_from(out.inputs[0]) == "e-block1-t2-0"
 
 
@@ -244,8 +244,8 @@ def test_what_is_left_out_has_a_place_too():
     oldest = out
     while oldest.inputs[0].inputs:
         oldest = oldest.inputs[0]
-    assert cut.place_of(oldest.inputs[0]) == cut.place_of(oldest) == "elided"
-    assert cut.place_of_op(oldest) == "elided"
+    assert cut.node_of(oldest.inputs[0]) == cut.node_of(oldest) == "elided"
+    assert cut.op_node_of(oldest) == "elided"
     assert cut.arrow_into(oldest, 0) is None
     heads = [arrow.head for arrow in cut.arrows if arrow.tail == "elided"]
     assert len(heads) == len(set(heads)) > 0
@@ -259,11 +259,11 @@ def test_fewer_nodes():
     for _ in range(10):
         x, y = mg.sin(x - y), mg.cos(x * y)
     whole = graph(x - y)
-    cut = whole.newest(15)
+    cut = whole.keep_newest(15)
     assert cut.nodes <= 15
-    assert cut.elided + len(cut.calls) == whole.elided + len(whole.calls) == 41
-    assert list(cut.calls) == list(whole.calls)[-len(cut.calls) :]
+    assert cut.elided + len(cut.op_nodes) == whole.elided + len(whole.op_nodes) == 41
+    assert list(cut.op_nodes) == list(whole.op_nodes)[-len(cut.op_nodes) :]
     assert all(cut.boxes[tensor] is whole.boxes[tensor] for tensor in cut.boxes)
-    again = cut.newest(8)
+    again = cut.keep_newest(8)
     assert again.nodes <= 8
-    assert again.elided + len(again.calls) == 41
+    assert again.elided + len(again.op_nodes) == 41

@@ -8,13 +8,20 @@ import pytest
 
 import microgradx as mg
 from microgradx.graph.scopes import scope
-from microgradx.show.graphs.graph import graph_behind
-from microgradx.show.graphs.labels import box_label, call_label, escaped, left_out, number, titles
+from microgradx.show.graphs.graph import build_graph
+from microgradx.show.graphs.labels import (
+    box_label,
+    count_elided,
+    escape,
+    format_value,
+    node_titles,
+    op_label,
+)
 from microgradx.show.graphs.palette import ALARM, HEAT
 
 
 def graph(output, **settings):
-    return graph_behind(output, sys._getframe(1), **settings)
+    return build_graph(output, sys._getframe(1), **settings)
 
 
 def table(label):
@@ -30,7 +37,7 @@ def texts(label):
 
 def rows(tensor, output=None):
     """The rows of a Tensor's box, without those that are colours alone."""
-    graph = graph_behind(tensor if output is None else output, sys._getframe(1))
+    graph = build_graph(tensor if output is None else output, sys._getframe(1))
     box = graph.boxes[tensor]
     return [row for row in texts(box_label(box)) if any(row)]
 
@@ -62,7 +69,7 @@ def strips(tensor):
     ],
 )
 def test_numbers_have_four_digits_and_integers_all(value, text):
-    assert number(value) == text
+    assert format_value(value) == text
 
 
 def test_elements_lie_as_in_the_array():
@@ -147,36 +154,36 @@ def test_ops_have_their_formula_and_blocks_what_is_in_them():
         return mg.tanh(mg.exp(x)) * 2.0
 
     x = mg.Tensor(0.5, requires_grad=True)
-    op, *_ = graph(mg.exp(x)).calls.values()
-    assert texts(call_label(op)) == [["exp"], ["eˣ"]]
-    block, *_ = graph(f(f(f(x))), depth=0).calls.values()
-    assert texts(call_label(block)) == [["f ×3"], ["9 ops"]]
+    op, *_ = graph(mg.exp(x)).op_nodes.values()
+    assert texts(op_label(op)) == [["exp"], ["eˣ"]]
+    block, *_ = graph(f(f(f(x))), depth=0).op_nodes.values()
+    assert texts(op_label(block)) == [["f ×3"], ["9 ops"]]
     layer = mg.nn.Linear(3, 4)(mg.Tensor(np.ones((1, 3), np.float32)))
-    block, *_ = graph(layer, depth=0).calls.values()
-    assert texts(call_label(block)) == [["Linear"], ["linear · 16 parameters"]]
+    block, *_ = graph(layer, depth=0).op_nodes.values()
+    assert texts(op_label(block)) == [["Linear"], ["linear · 16 parameters"]]
 
 
 def test_chains_count_their_ops():
     x = mg.Tensor(0.5, requires_grad=True)
     for _ in range(1500):
         x = mg.tanh(x)
-    chain, *_ = graph(mg.exp(x)).calls.values()
-    assert texts(call_label(chain)) == [["… 1,500 ops"], ["tanh ×1,500"]]
+    chain, *_ = graph(mg.exp(x)).op_nodes.values()
+    assert texts(op_label(chain)) == [["… 1,500 ops"], ["tanh ×1,500"]]
 
 
 def test_what_is_left_out_is_counted():
     x = y = mg.Tensor(0.5, requires_grad=True)
     for _ in range(3):
         x, y = mg.sin(x), mg.cos(x * y)
-    assert left_out(graph(x * y, max_nodes=6)) == "8 ops"
-    assert left_out(graph(x * y, max_nodes=20)) == "1 op"
+    assert count_elided(graph(x * y, max_nodes=6)) == "8 ops"
+    assert count_elided(graph(x * y, max_nodes=20)) == "1 op"
     leaves = [mg.Tensor([1.0], requires_grad=True) for _ in range(10)]
-    assert left_out(graph(np.concatenate(leaves), max_nodes=8)) == "5 inputs"
+    assert count_elided(graph(np.concatenate(leaves), max_nodes=8)) == "5 inputs"
 
 
 def test_nodes_have_titles_in_plain_words():
     x = mg.Tensor([[1.0, 2.0]], requires_grad=True, name="<w>\n")
-    said = titles(graph(mg.sum(x * 2.0, axis=1)))
+    said = node_titles(graph(mg.sum(x * 2.0, axis=1)))
     assert said["t1"] == r"<w>\n, parameter, shape (1, 2), float64"
     assert said["t2"] == "constant, shape (), float64"
     assert said["t4_op"] == "sum(axis=1)"
@@ -198,5 +205,5 @@ def test_nodes_have_titles_in_plain_words():
     ],
 )
 def test_any_text_is_shown_as_it_is(text, shown):
-    assert "".join(ElementTree.fromstring(f"<x>{escaped(text)}</x>").itertext()) == shown
+    assert "".join(ElementTree.fromstring(f"<x>{escape(text)}</x>").itertext()) == shown
     assert rows(mg.Tensor(1.0, name=text))[0] == [f"{shown}  () float64"]

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import microgradx as mg
-from microgradx.show.graphs.graph import graph_behind
-from microgradx.show.graphs.mermaid import MAX_ARROWS, MAX_CHARACTERS, escaped, mermaid
+from microgradx.show.graphs.graph import build_graph
+from microgradx.show.graphs.mermaid import MAX_ARROWS, MAX_CHARACTERS, escape, mermaid
 from tests.helpers import leaf
 
 
 def flowchart(output, **settings):
-    return mermaid(graph_behind(output, sys._getframe(1), **settings))
+    return mermaid(build_graph(output, sys._getframe(1), **settings))
 
 
 def decoded(text):
@@ -27,7 +27,7 @@ ARROW = re.compile(r"(\w+) -->(?:\|([^|]*)\|)? (\w+)$")
 
 
 def read(text):
-    """Nodes by id (shape, lines, look, frames), arrows, and looks; every line must be one."""
+    """Nodes by id (shape, lines, look, clusters), arrows, and looks; every line must be one."""
     nodes, arrows, looks, around = {}, [], set(), []
     config, kind, *lines = text.splitlines()
     assert config.startswith("%%{init: ")
@@ -50,7 +50,7 @@ def read(text):
         elif match := re.match(r"classDef ([\w-]+) [\w#:,.\- ]+$", line):
             looks.add(match[1])
         else:
-            assert re.match(r"class frame\d+ frame$", line), line
+            assert re.match(r"class cluster\d+ frame$", line), line
     assert around == []
     return nodes, arrows, looks
 
@@ -101,7 +101,7 @@ def test_what_is_not_finite_lacks_a_gradient_or_has_changed():
 def test_frames_blocks_chains_and_what_is_left_out():
     z = leaf([[1.0, 2.0, 3.0]])
     nodes, _, _ = read(flowchart(mg.cross_entropy(z, [2], fused=False)))
-    assert {frames for *_, frames in nodes.values()} == {
+    assert {clusters for *_, clusters in nodes.values()} == {
         (),
         ("cross_entropy",),
         ("cross_entropy", "log_softmax"),
@@ -138,7 +138,7 @@ def test_names_stay_text(name):
 def test_what_mermaid_would_make_of_a_code_and_what_follows_is_kept_apart():
     """A backslash and n: a line break; two dollars: a formula; fa:fa-x: an icon. Even as codes."""
     for text in (r"\n", "$$x$$", "fa:fa-car"):
-        shown = html.unescape(re.sub(r"#(\d+);", r"&#\1;", escaped(text)))
+        shown = html.unescape(re.sub(r"#(\d+);", r"&#\1;", escape(text)))
         assert shown.replace("\u200b", "") == text
         assert all(part not in shown for part in (r"\n", "$$", "fa:fa"))
 

@@ -5,14 +5,14 @@ import sys
 import numpy as np
 
 import microgradx as mg
-from microgradx.show.graphs.names import LONGEST, names_of
+from microgradx.show.graphs.names import LONGEST, find_names
 
 at_module_level = mg.Tensor(1.0)
 hidden_by_a_local_one = mg.Tensor(1.0)
 
 
 def names(*tensors):
-    found = names_of(tensors, sys._getframe(1))
+    found = find_names(tensors, sys._getframe(1))
     return [found.get(tensor) for tensor in tensors]
 
 

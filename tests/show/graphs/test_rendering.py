@@ -149,12 +149,12 @@ def test_ctrl_c_stops_it(without_dot, fifo):
         "from microgradx.show.graphs.rendering import render; render('digraph {}', 'svg')"
     )
     python = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-    layout = int(fifo.read_text())  # waits until the program runs
+    partition = int(fifo.read_text())  # waits until the program runs
     python.send_signal(signal.SIGINT)
     _, said = python.communicate(timeout=60)
     assert said.rstrip().endswith("KeyboardInterrupt")
     with pytest.raises(ProcessLookupError):
-        os.kill(layout, 0)
+        os.kill(partition, 0)
 
 
 # ---------------------------------------------------------------------------- pygraphviz

@@ -8,7 +8,7 @@ import pytest
 
 import microgradx as mg
 from microgradx.show.graphs.palette import ALARM, CHANGED, DARK, INK, KINDS, QUIET
-from microgradx.show.graphs.svg import adapted, in_notebook, inline
+from microgradx.show.graphs.svg import adapt_svg, inline_svg, notebook_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -72,15 +72,15 @@ def test_every_node_and_arrow_is_found_by_its_id_and_class(drawing):
     graph = drawing.graph
     for box in graph.boxes.values():
         assert classes[box.id] == f"node {box.kind}"
-    for id, call in graph.calls.items():
+    for id, call in graph.op_nodes.items():
         assert classes[id] == f"node {call.kind}"
     for arrow in graph.arrows:
         assert classes[arrow.id] == "edge"
-    assert classes["frame1"] == "cluster frame"
+    assert classes["cluster1"] == "cluster frame"
 
 
 def test_a_description_is_text():
-    svg = adapted('<svg width="1">\n<g class="graph microgradx"></g></svg>', '<b>"&', {})
+    svg = adapt_svg('<svg width="1">\n<g class="graph microgradx"></g></svg>', '<b>"&', {})
     assert (
         ElementTree.fromstring(svg.replace("<svg", f'<svg xmlns="{SVG[1:-1]}"')).get("aria-label")
         == '<b>"&'
@@ -131,9 +131,9 @@ def test_notebooks_decide_by_their_theme(drawing, open_page, scheme):
 def test_two_drawings_on_a_page_do_not_meet(drawing):
     cell = drawing._repr_mimebundle_()["text/html"]
     assert " id=" not in cell
-    assert cell == in_notebook(drawing.svg())
+    assert cell == notebook_svg(drawing.svg())
     assert drawing._repr_mimebundle_()["text/plain"] == repr(drawing)
 
 
 def test_an_element_of_a_page_has_no_prologue(drawing):
-    assert inline(drawing.svg()).startswith("<svg ")
+    assert inline_svg(drawing.svg()).startswith("<svg ")

@@ -9,10 +9,10 @@ import pytest
 
 import microgradx as mg
 from microgradx.arrays.dispatch import implementations
-from microgradx.show.steps.numbers_in_formula import written
-from microgradx.show.steps.stepping import steps_of
-from microgradx.show.steps.steps import Formula, Picked, Products, Reduced, Weighted
-from microgradx.show.steps.symbolic import shown
+from microgradx.show.formulas.derivations import Einsum, Formula, Gather, LinearCombination, Reduce
+from microgradx.show.formulas.numbers_in_formula import substitute_numbers
+from microgradx.show.formulas.symbolic import display_formula
+from microgradx.show.steps.step_builder import steps_of
 from tests.helpers import leaf
 from tests.ops.test_table import TABLE, several
 
@@ -59,29 +59,38 @@ def as_python(text):
     return text
 
 
-def value_of(how, shape):
+def value_of(derivation, shape):
     """What a `How` says, in a few lines that know nothing of how it was checked."""
-    if isinstance(how, Formula):
-        return np.broadcast_to(eval(as_python(how.template), {**NAMES, **how.operands}), shape)
-    if isinstance(how, Picked):
-        return np.array([0.0, *np.concatenate([x.ravel() for x in how.operands])])[how.source + 1]
-    if isinstance(how, Reduced):
-        kept = [axis for axis in range(how.operand.ndim) if axis not in how.axes]
-        n = math.prod(how.operand.shape[axis] for axis in how.axes)
-        rows = np.transpose(how.operand, [*kept, *how.axes]).reshape(math.prod(shape), n)
-        texts = [how.joiner.join(f"({x!r})" for x in row.tolist()) for row in rows]
-        values = [eval(as_python(how.opening + t + how.closing or "0"), NAMES) for t in texts]
+    if isinstance(derivation, Formula):
+        return np.broadcast_to(
+            eval(as_python(derivation.template), {**NAMES, **derivation.operands}), shape
+        )
+    if isinstance(derivation, Gather):
+        return np.array([0.0, *np.concatenate([x.ravel() for x in derivation.operands])])[
+            derivation.source + 1
+        ]
+    if isinstance(derivation, Reduce):
+        kept = [axis for axis in range(derivation.operand.ndim) if axis not in derivation.axes]
+        n = math.prod(derivation.operand.shape[axis] for axis in derivation.axes)
+        rows = np.transpose(derivation.operand, [*kept, *derivation.axes]).reshape(
+            math.prod(shape), n
+        )
+        texts = [derivation.joiner.join(f"({x!r})" for x in row.tolist()) for row in rows]
+        values = [
+            eval(as_python(derivation.opening + t + derivation.closing or "0"), NAMES)
+            for t in texts
+        ]
         return np.array(values).reshape(shape)
-    bias = 0 if how.bias is None else how.bias
-    if isinstance(how, Products):
-        return np.einsum(how.subscripts, *how.operands) + bias
-    assert isinstance(how, Weighted)
-    return np.tensordot(how.operand.ravel(), how.weights, 1) + bias
+    bias = 0 if derivation.bias is None else derivation.bias
+    if isinstance(derivation, Einsum):
+        return np.einsum(derivation.subscripts, *derivation.operands) + bias
+    assert isinstance(derivation, LinearCombination)
+    return np.tensordot(derivation.operand.ravel(), derivation.weights, 1) + bias
 
 
-def assert_says(how, value):
-    assert value_of(how, value.shape).shape == value.shape
-    np.testing.assert_allclose(value_of(how, value.shape), value, rtol=1e-7, atol=1e-10)
+def assert_says(derivation, value):
+    assert value_of(derivation, value.shape).shape == value.shape
+    np.testing.assert_allclose(value_of(derivation, value.shape), value, rtol=1e-7, atol=1e-10)
 
 
 # ---------------------------------------------------------------------------- every op
@@ -108,20 +117,20 @@ def test_every_step_of_every_op_is_explained(name):
 
 
 def explained_in_full(step):
-    if step.how is None:
+    if step.derivation is None:
         excused = FORWARD if step.kind == "forward" else BACKWARD
         assert step.tensor.op.name in excused or step.value.size == 0
     else:
-        assert_says(step.how, step.value)
+        assert_says(step.derivation, step.value)
     if step.local is not None:
-        g = step.how.operands["g"]
-        assert step.how.template == "{g} · {local}"
+        g = step.derivation.operands["g"]
+        assert step.derivation.template == "{g} · {local}"
         assert g.size == step.upstream.size
         np.testing.assert_array_equal(np.sort(g, None), np.sort(step.upstream, None))
         np.testing.assert_allclose(g * step.local, step.value, rtol=1e-12)
-    if step.local_how is not None:
-        assert_says(step.local_how, step.local)
-        assert step.local_formula == shown(step.local_how.template)
+    if step.local_derivation is not None:
+        assert_says(step.local_derivation, step.local)
+        assert step.local_formula == display_formula(step.local_derivation.template)
         factor = step.formula.removeprefix("g · ")
         assert factor in (step.local_formula, f"({step.local_formula})")
 
@@ -135,7 +144,7 @@ def test_formulas_of_single_derivatives_are_known_for_all_elementwise_ops():
             out = TABLE[name].function(*leaves, **settings)
             if out.requires_grad and out.size:
                 for step in steps_of(out.sum()):
-                    assert (step.kind == "backward") <= (step.local_how is not None), name
+                    assert (step.kind == "backward") <= (step.local_derivation is not None), name
 
 
 # ---------------------------------------------------------------------------- what is found
@@ -148,19 +157,19 @@ def steps(output, kind="backward"):
 def test_a_product_of_matrices_says_what_is_multiplied_with_what():
     x, y = leaf(np.ones((2, 3))), leaf(np.ones((3, 2)))
     (forward, _), (_, to_x, to_y) = steps((x @ y).sum(), "forward"), steps((x @ y).sum())
-    assert forward.how.subscripts == "ij,jk->ik"
-    assert (to_x.how.subscripts, to_x.formula) == ("ik,jk->ij", "g yᵀ")
-    assert (to_y.how.subscripts, to_y.formula) == ("ik,ij->jk", "xᵀ g")
+    assert forward.derivation.subscripts == "ij,jk->ik"
+    assert (to_x.derivation.subscripts, to_x.formula) == ("ik,jk->ij", "g yᵀ")
+    assert (to_y.derivation.subscripts, to_y.formula) == ("ik,ij->jk", "xᵀ g")
 
 
 def test_a_layer_adds_its_bias():
     x, w, b = leaf(np.ones((4, 3))), leaf(np.ones((2, 3))), leaf([0.5, -0.5])
     out = mg.linear(x, w, b)
-    how = steps(out, "forward")[0].how
-    assert (how.subscripts, how.bias.tolist()) == ("aj,kj->ak", [0.5, -0.5])
+    derivation = steps(out, "forward")[0].derivation
+    assert (derivation.subscripts, derivation.bias.tolist()) == ("aj,kj->ak", [0.5, -0.5])
     _, to_x, to_w, to_b = steps(out.sum())
     assert [step.formula for step in (to_x, to_w, to_b)] == ["g y", "gᵀ x", "Σ g"]
-    assert isinstance(to_b.how, Reduced)
+    assert isinstance(to_b.derivation, Reduce)
 
 
 def test_elements_that_are_moved_are_followed():
@@ -174,18 +183,18 @@ def test_elements_that_are_moved_are_followed():
         (mg.sort(-x[0])[0], 0),
     ):
         step = steps(out, "forward")[-1]
-        assert isinstance(step.how, Picked)
-        np.testing.assert_array_equal(step.how.source, source)
+        assert isinstance(step.derivation, Gather)
+        np.testing.assert_array_equal(step.derivation.source, source)
     back = steps(x[:, ::2].sum())[-1]
     assert back.formula == "g, put back in place"
-    np.testing.assert_array_equal(back.how.source, [[0, -1, 1], [2, -1, 3]])
+    np.testing.assert_array_equal(back.derivation.source, [[0, -1, 1], [2, -1, 3]])
 
 
 def test_an_element_taken_twice_receives_the_sum():
     x = leaf([1, 2, 3])
     back = steps((x[[0, 0, 2]] * np.array([1.0, 10, 100])).sum())[-1]
-    assert isinstance(back.how, Weighted)
-    np.testing.assert_array_equal(back.how.weights, [[1, 0, 0], [1, 0, 0], [0, 0, 1]])
+    assert isinstance(back.derivation, LinearCombination)
+    np.testing.assert_array_equal(back.derivation.weights, [[1, 0, 0], [1, 0, 0], [0, 0, 1]])
 
 
 def test_reductions_have_local_derivatives_too():
@@ -213,16 +222,18 @@ def test_convolutions_and_pooling_are_explained_window_by_window():
     x, w, b = leaf(np.arange(9.0).reshape(1, 1, 3, 3)), leaf(np.ones((1, 1, 2, 2))), leaf([0.5])
     out = mg.nn.functional.conv2d(x, w * 2, b)
     step = steps(out, "forward")[-1]
-    assert written(step.how, (0, 0, 1, 0)) == "3 · 2 + 4 · 2 + 6 · 2 + 7 · 2 + 0.5"
+    assert (
+        substitute_numbers(step.derivation, (0, 0, 1, 0)) == "3 · 2 + 4 · 2 + 6 · 2 + 7 · 2 + 0.5"
+    )
     _, to_x, to_w, to_b, _ = steps((out * out).sum())[2:]
-    assert isinstance(to_x.how, Weighted)
-    assert written(to_w.how, (0, 0, 0, 1)) == "33 · 1 + 49 · 2 + 81 · 4 + 97 · 5"
-    assert written(to_b.how, (0,)) == "33 + 49 + 81 + 97"
+    assert isinstance(to_x.derivation, LinearCombination)
+    assert substitute_numbers(to_w.derivation, (0, 0, 0, 1)) == "33 · 1 + 49 · 2 + 81 · 4 + 97 · 5"
+    assert substitute_numbers(to_b.derivation, (0,)) == "33 + 49 + 81 + 97"
     largest = steps(mg.nn.functional.max_pool2d(x, 2, 1, padding=1), "forward")[0]
-    assert written(largest.how, (0, 0, 1, 1)) == "max(0, 1, 3, 4)"
-    assert written(largest.how, (0, 0, 0, 0)) == "max(-inf, -inf, -inf, 0)"
+    assert substitute_numbers(largest.derivation, (0, 0, 1, 1)) == "max(0, 1, 3, 4)"
+    assert substitute_numbers(largest.derivation, (0, 0, 0, 0)) == "max(-inf, -inf, -inf, 0)"
     mean = steps(mg.nn.functional.avg_pool2d(x, 2, 1), "forward")[0]
-    assert written(mean.how, (0, 0, 1, 1)) == "(4 + 5 + 7 + 8) / 4"
+    assert substitute_numbers(mean.derivation, (0, 0, 1, 1)) == "(4 + 5 + 7 + 8) / 4"
 
 
 def test_an_infinite_gradient_times_0_has_no_local_derivative():
@@ -230,8 +241,8 @@ def test_an_infinite_gradient_times_0_has_no_local_derivative():
     step = steps(np.sqrt(mg.relu(x)).sum())[-1]
     np.testing.assert_array_equal(step.upstream, [np.inf, 0.25])
     np.testing.assert_array_equal(step.value, [0, 0.25])  # a closed gate lets nothing pass
-    assert step.local is step.local_formula is step.local_how is None
-    assert [written(step.how, (i,)) for i in (0, 1)] == ["0", "0.25"]
+    assert step.local is step.local_formula is step.local_derivation is None
+    assert [substitute_numbers(step.derivation, (i,)) for i in (0, 1)] == ["0", "0.25"]
 
 
 def test_a_power_with_a_whole_exponent_is_written_as_one():
@@ -244,7 +255,7 @@ def test_a_power_with_a_whole_exponent_is_written_as_one():
     ):
         out = x**exponent
         forward, backward = steps(out, "forward")[0], steps(out.sum())[-1]
-        assert (forward.formula, forward.how.template) == ("xʸ", template)
+        assert (forward.formula, forward.derivation.template) == ("xʸ", template)
         assert backward.local_formula == formula
     y = leaf(2.0)
     assert steps((x[:1] ** y).sum())[1].local_formula == "y · xʸ⁻¹"
@@ -255,7 +266,7 @@ def test_nan_is_explained_as_any_number():
     with np.errstate(invalid="ignore"):
         out = np.sqrt(x)
         forward, _, backward = steps_of(out.sum())[0], *steps(out.sum())
-    assert forward.how.template == "√{x}"
+    assert forward.derivation.template == "√{x}"
     assert backward.local_formula == "1 / (2 · out)"
 
 
@@ -277,7 +288,7 @@ def test_an_op_of_a_user_is_explained():
         *steps_of(Cube()(leaf([1, -2])).sum())[:3],
         steps(Cube()(leaf([1, -2])).sum())[-1],
     )
-    assert (forward.formula, forward.how.template) == ("x³", "{x}³")
+    assert (forward.formula, forward.derivation.template) == ("x³", "{x}³")
     assert seed.kind == "seed"
     assert (backward.formula, backward.local_formula) == ("g · 3 · x²", "3 · x²")
 
@@ -288,7 +299,7 @@ def test_a_formula_that_is_not_what_is_computed_is_not_used():
 
     forward = steps_of(Wrong()(leaf([1.5, -2])))[0]
     assert forward.formula == "x⁴"  # what the op says of itself
-    assert forward.how.template == "{x}³"  # and what it does
+    assert forward.derivation.template == "{x}³"  # and what it does
 
 
 def test_an_op_without_a_formula_writes_one():
@@ -315,7 +326,7 @@ def test_an_op_that_nothing_is_known_of_is_called_by_its_name():
             raise AssertionError("never asked")
 
     forward = steps_of(Riddle()(leaf([1.0, 2.0])))[0]
-    assert (forward.formula, forward.how) == ("riddle(x)", None)
+    assert (forward.formula, forward.derivation) == ("riddle(x)", None)
 
 
 def test_what_is_true_of_these_numbers_alone_is_not_said():
@@ -331,9 +342,9 @@ def test_what_is_true_of_these_numbers_alone_is_not_said():
             return g * x / out
 
     # As if nothing had been moved, and as if 5 were 3 · 0.6 + 4 · 0.8.
-    assert steps_of(Sorted()(leaf([1.0, 2.0, 3.0])))[0].how is None
+    assert steps_of(Sorted()(leaf([1.0, 2.0, 3.0])))[0].derivation is None
     forward, _, backward = steps_of(Length()(leaf([3.0, 4.0])))
-    assert forward.how is None
+    assert forward.derivation is None
     assert backward.local_formula == "x / out"
 
 
@@ -347,12 +358,12 @@ def test_rules_that_are_not_diagonal_pass_for_none():
 
     step = steps((Backwards()(leaf([1.0, 2.0, 3.0]))).sum())[-1]  # g is the same everywhere
     assert step.local is None
-    np.testing.assert_array_equal(step.how.weights, 2 * np.eye(3)[::-1])
+    np.testing.assert_array_equal(step.derivation.weights, 2 * np.eye(3)[::-1])
 
 
 def test_large_arrays_are_not_looked_into():
     x = leaf(np.ones(1 << 19))
     forward, total, _, to_forward, to_x = steps_of((x * x).sum())[:5]
-    assert forward.how is total.how is to_x.how is None
+    assert forward.derivation is total.derivation is to_x.derivation is None
     assert (forward.formula, to_forward.formula) == ("x · y", "g")
     assert to_x.formula == "g · y"

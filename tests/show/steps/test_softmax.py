@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import microgradx as mg
-from microgradx.show.steps.numbers_in_formula import written
-from microgradx.show.steps.stepping import steps_of
+from microgradx.show.formulas.numbers_in_formula import substitute_numbers
+from microgradx.show.steps.step_builder import steps_of
 from tests.helpers import leaf
 
 LOGITS = np.random.default_rng(0).normal(size=(2, 3, 4)) * 3
@@ -39,7 +39,7 @@ def test_a_temperature_divides_the_logits_first():
     step = step_of(out, "forward")
     np.testing.assert_array_equal(step.bars.logits, [[4, 2, 0]])
     np.testing.assert_allclose(step.bars.probabilities, [[0.8668, 0.1173, 0.0159]], atol=5e-5)
-    assert written(step.how, (1,)) == "e^((1 - 2) / 0.5) / 1.154"
+    assert substitute_numbers(step.derivation, (1,)) == "e^((1 - 2) / 0.5) / 1.154"
     # By the temperature, where it requires a gradient, they are not shown again.
     temperature = leaf(0.5)
     out = mg.softmax(leaf([2.0, 1.0]), temperature=temperature)
@@ -87,7 +87,7 @@ def test_a_loss_shows_targets_and_differences(axis, target, options, reduction, 
     losses = mg.cross_entropy(logits, np.array(target), axis=axis, reduction="sum", **options)
     losses.backward()
     np.testing.assert_allclose(bars.differences, rows_of(logits.grad, axis), rtol=1e-6)
-    assert step.how is not None
+    assert step.derivation is not None
     assert back.local_formula.replace("(", "").startswith("p - y")
     assert back.bars is not None
 
@@ -95,23 +95,26 @@ def test_a_loss_shows_targets_and_differences(axis, target, options, reduction, 
 def test_the_loss_of_one_row_is_the_logarithm_of_its_probability():
     logits = leaf([[2.0, 1.0, 0.1]])
     forward, _, back = steps_of(mg.cross_entropy(logits, np.array([0])))
-    assert written(forward.how, ()) == "-ln(0.659)"
+    assert substitute_numbers(forward.derivation, ()) == "-ln(0.659)"
     assert (back.formula, back.local_formula) == ("g · (p - y)", "p - y")
-    assert [written(back.local_how, (0, i)) for i in range(3)] == [
+    assert [substitute_numbers(back.local_derivation, (0, i)) for i in range(3)] == [
         "0.659 - 1",
         "0.2424 - 0",
         "0.09857 - 0",
     ]
     soft = mg.cross_entropy(logits, np.array([[0.9, 0.05, 0.05]]))
-    assert written(steps_of(soft)[0].how, ()) == "0.9 · 0.417 + 0.05 · 1.417 + 0.05 · 2.317"
+    assert (
+        substitute_numbers(steps_of(soft)[0].derivation, ())
+        == "0.9 · 0.417 + 0.05 · 1.417 + 0.05 · 2.317"
+    )
 
 
 def test_the_loss_of_several_rows_is_their_mean():
     logits = leaf([[2.0, 1.0, 0.1], [1.0, 3.0, 0.5]])
     forward, _, back = steps_of(mg.cross_entropy(logits, np.array([0, 1])))
-    assert written(forward.how, ()) == "(0.417 + 0.1967) / 2"
+    assert substitute_numbers(forward.derivation, ()) == "(0.417 + 0.1967) / 2"
     assert back.formula == "g · ((p - y) / 2)"
-    assert written(back.local_how, (1, 0)) == "(0.1112 - 0) / 2"
+    assert substitute_numbers(back.local_derivation, (1, 0)) == "(0.1112 - 0) / 2"
 
 
 def test_a_confident_row_is_explained_although_p_minus_y_cancels():

@@ -1,46 +1,47 @@
-"""What is said of steps, in words and in equations."""
+"""Captions of steps: titles, sentences and equations, with the names of the Tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from microgradx.engine import Tensor
-from microgradx.show.steps.steps import Products, Step, axes_in_words, listed
+from microgradx.show.formulas.derivations import Einsum
+from microgradx.show.steps.steps import Step, axes_in_words, join_words
 
-#: Ops that are written between their operands.
+#: Infix ops.
 SIGNS = {"add": "+", "subtract": "-", "multiply": "·", "divide": "/", "matmul": "@"}
 
-COUNTED = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 
 #: A name, {"name": "h"}, or a derivative, {"of": "loss", "by": "h"}, to be set as a fraction.
-Symbol = dict[str, str]
+MathLabel = dict[str, str]
 
 
-class Narrator:
-    """Speaks of the steps of a computation, by the names of its Tensors."""
+class Captions:
+    """Titles, sentences and equations for the steps of a computation."""
 
     def __init__(self, output: Tensor, names: Mapping[Tensor, str]) -> None:
         self.output = output
         self.names = names
 
-    # ------------------------------------------------------------------ symbols
+    # ------------------------------------------------------------------ labels
 
-    def name(self, tensor: Tensor) -> Symbol:
+    def name(self, tensor: Tensor) -> MathLabel:
         return {"name": self.names[tensor]}
 
-    def gradient(self, tensor: Tensor) -> Symbol:
+    def gradient(self, tensor: Tensor) -> MathLabel:
         return {"of": self.names[self.output], "by": self.names[tensor]}
 
-    def local(self, step: Step) -> Symbol:
+    def local(self, step: Step) -> MathLabel:
         return {"of": self.names[step.tensor], "by": self.names[step.receiver]}
 
-    def result(self, step: Step) -> Symbol:
-        """What a step gives."""
+    def result(self, step: Step) -> MathLabel:
+        """The label of the Tensor or gradient that a step computes."""
         is_forward = step.kind == "forward"
         return self.name(step.tensor) if is_forward else self.gradient(step.receiver)
 
-    def equation(self, step: Step) -> list[str | Symbol]:
-        """What a step computes, made of text and symbols."""
+    def equation(self, step: Step) -> list[str | MathLabel]:
+        """The equation of a step, as text and labels."""
         result = self.result(step)
         if step.kind == "seed":
             return [result, " = 1"]
@@ -50,8 +51,8 @@ class Narrator:
             if step.local is None:
                 return [result, f" = {step.formula}"]
             return [result, " = ", self.gradient(step.tensor), " · ", self.local(step)]
-        op = op_of(step)
-        if not step.tensor.inputs:  # the graph was freed
+        op = op_name(step)
+        if not step.tensor.inputs:  # the graph was released
             return [result, f" = {op}(…)"]
         before, between, after = (
             ("", f" {SIGNS[op]} ", "") if op in SIGNS else (f"{op}(", ", ", ")")
@@ -62,8 +63,8 @@ class Narrator:
     # ------------------------------------------------------------------ words
 
     def title(self, step: Step) -> str:
-        """The way that the value or the gradient takes."""
-        name, receiver, op = self.names[step.tensor], self.names[step.receiver], op_of(step)
+        """The path of the value or the gradient."""
+        name, receiver, op = self.names[step.tensor], self.names[step.receiver], op_name(step)
         if step.kind == "forward":
             return f"{op} → {name}"
         if step.kind == "seed":
@@ -73,11 +74,11 @@ class Narrator:
         return f"{name} → {op} → {receiver}"
 
     def sentence(self, step: Step) -> str:
-        """What happens in a step."""
-        name, receiver, op = self.names[step.tensor], self.names[step.receiver], op_of(step)
+        """A sentence about a step."""
+        name, receiver, op = self.names[step.tensor], self.names[step.receiver], op_name(step)
         if step.kind == "forward":
             operands = [self.names[x] for x in step.tensor.inputs]
-            return f"{op} computes {name} from {listed(operands) or 'what is forgotten'}."
+            return f"{op} computes {name} from {join_words(operands) or 'what is forgotten'}."
         if step.kind == "seed":
             return f"Backpropagation begins: the derivative of {name} with respect to itself is 1."
         if step.kind == "sum":
@@ -90,14 +91,14 @@ class Narrator:
                 f"The chain rule: what arrived at {name}, times the derivative of {name} with "
                 f"respect to {receiver}."
             )
-        if isinstance(step.how, Products):
+        if isinstance(step.derivation, Einsum):
             return (
                 f"Each element of {receiver} reaches several of {name}: their gradients are summed."
             )
         return f"{op} passes on to {receiver} what arrived at {name}."
 
     def contribution(self, step: Step) -> str:
-        """Which of the contributions to the receiver's gradient a step makes."""
+        """The position of a step among the contributions to the receiver's gradient."""
         receiver = self.names[step.receiver]
         if step.kind in ("forward", "seed"):
             return ""
@@ -106,9 +107,9 @@ class Narrator:
         if step.contributions == 1:
             return f"the only contribution to {receiver}"
         n = step.contribution
-        which = COUNTED[n - 1] if n <= len(COUNTED) else f"number {n}"
+        which = ORDINALS[n - 1] if n <= len(ORDINALS) else f"number {n}"
         return f"{which} of {step.contributions} contributions to {receiver}"
 
 
-def op_of(step: Step) -> str:
+def op_name(step: Step) -> str:
     return "" if step.tensor.op is None else step.tensor.op.name

@@ -1,4 +1,4 @@
-"""Formulas as mathematicians write them, "1 / (1 + e⁻ˣ)", read and computed."""
+"""Parses and evaluates formulas in mathematical notation, such as "1 / (1 + e⁻ˣ)"."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 
 from microgradx.arrays.dispatch import implementations
 
-__all__ = ["COMPARISONS", "FUNCTIONS", "SUPERSCRIPTS", "NoFormula", "evaluate"]
+__all__ = ["COMPARISONS", "FUNCTIONS", "SUPERSCRIPTS", "FormulaError", "evaluate_formula"]
 
-#: Functions whose names in mathematics are not NumPy's.
+#: Functions that mathematics and NumPy call differently.
 FUNCTIONS: dict[str, Any] = {
     "√": np.sqrt,
     "∛": np.cbrt,
@@ -38,7 +38,7 @@ COMPARISONS: dict[str, Any] = {
     "≠": np.not_equal,
 }
 
-#: What encloses a formula, how it ends, and what is made of its value.
+#: The opening bracket, the closing one, and the function of the value inside.
 BRACKETS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "(": (")", lambda value: value),
     "|": ("|", np.absolute),
@@ -46,50 +46,50 @@ BRACKETS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "⌈": ("⌉", np.ceil),
 }
 
-#: What may stand in an exponent, raised.
+#: The characters of an exponent as superscripts, and back.
 SUPERSCRIPTS = str.maketrans("0123456789+-xyz", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ˣʸᶻ")
-ORDINARY = {raised: ordinary for ordinary, raised in SUPERSCRIPTS.items()}
+FROM_SUPERSCRIPTS = {raised: ordinary for ordinary, raised in SUPERSCRIPTS.items()}
 
 TOKEN = re.compile(
     r"\s*(\d+\.?\d*(?:e[-+]?\d+)?|[A-Za-z_]\w*[₀-₉]*|[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ˣʸᶻ]+|\*\*|\S)", re.ASCII
 )
 
 
-class NoFormula(ValueError):
-    """Text that is no formula, or a computation of which none can be written."""
+class FormulaError(ValueError):
+    """The text is not a formula, or no formula can be written for the computation."""
 
 
-def call(name: str, function: Any, arguments: list[Any]) -> Any:
-    """Functions of two numbers may have more: the largest of several."""
+def call_function(name: str, function: Any, arguments: list[Any]) -> Any:
+    """Apply a function. One of two numbers, such as max, may have more than two arguments."""
     if isinstance(function, np.ufunc) and len(arguments) > function.nin == 2:
         return functools.reduce(function, arguments)
     if isinstance(function, np.ufunc) and len(arguments) != function.nin:
-        raise NoFormula(f"{name} of {len(arguments)} numbers")
+        raise FormulaError(f"{name} does not take {len(arguments)} arguments")
     return function(*arguments)
 
 
-def evaluate(formula: str, operands: dict[str, Any], call: Callable[..., Any] = call) -> Any:
+def evaluate_formula(
+    formula: str, operands: dict[str, Any], call: Callable[..., Any] = call_function
+) -> Any:
     """The value of a formula, with `operands` for the names in it; of arrays, elementwise.
 
-    "2 x y" is a product, "ln x" a function's value, "y if x > 0 else 0" a choice. Functions are
-    those of mathematics, of NumPy, and our ops; `call` is given their name, themselves, and what
-    they are of. Names may stand in slots: "{x}²". Raises NoFormula for any other text.
+    "2 x y" is a product, "ln x" the value of a function, "y if x > 0 else 0" a conditional.
+    Functions are those of mathematics, of NumPy, and the ops; `call` receives their name, the
+    function and its arguments. Names may stand in slots: "{x}²". Raises FormulaError for any
+    other text.
 
-    >>> evaluate("x² + ln y", {"x": np.array([1.0, 2.0]), "y": 1.0})
+    >>> evaluate_formula("x² + ln y", {"x": np.array([1.0, 2.0]), "y": 1.0})
     array([1., 4.])
     """
-    reader = Reader(formula.replace("{", " ").replace("}", " "), operands, call)
-    value = reader.choice()
-    if reader.tokens:
-        raise NoFormula(f"{reader.next!r} is not expected in {formula!r}")
+    parser = Parser(formula.replace("{", " ").replace("}", " "), operands, call)
+    value = parser.conditional()
+    if parser.tokens:
+        raise FormulaError(f"{parser.next_token!r} is unexpected in {formula!r}")
     return value
 
 
-class Reader:
-    """Takes a formula apart, from left to right: a method for each way in which parts are joined.
-
-    First come those that bind the least; each asks the next one for its parts.
-    """
+class Parser:
+    """A recursive-descent parser, with a method for each precedence, the loosest first."""
 
     def __init__(self, formula: str, operands: dict[str, Any], call: Callable[..., Any]) -> None:
         self.tokens = TOKEN.findall(formula)[::-1]
@@ -97,75 +97,76 @@ class Reader:
         self.call = call
 
     @property
-    def next(self) -> str:
+    def next_token(self) -> str:
         return self.tokens[-1] if self.tokens else ""
 
-    def take(self, *wanted: str) -> str:
-        """The next token if it is one of these, else nothing."""
-        return self.tokens.pop() if self.tokens and self.next in wanted else ""
+    def accept(self, *wanted: str) -> str:
+        """Remove and return the next token if it is one of these, else an empty string."""
+        return self.tokens.pop() if self.tokens and self.next_token in wanted else ""
 
-    def require(self, wanted: str) -> None:
-        if not self.take(wanted):
-            raise NoFormula(f"{wanted!r} is expected, and not {self.next!r}")
+    def expect(self, wanted: str) -> None:
+        if not self.accept(wanted):
+            raise FormulaError(f"{wanted!r} was expected, not {self.next_token!r}")
 
-    def choice(self) -> Any:
+    def conditional(self) -> Any:
         value = self.disjunction()
-        if not self.take("if"):
+        if not self.accept("if"):
             return value
         condition = self.disjunction()
-        self.require("else")
-        return np.where(condition, value, self.choice())
+        self.expect("else")
+        return np.where(condition, value, self.conditional())
 
     def disjunction(self) -> Any:
         value = self.conjunction()
-        while self.take("or"):
+        while self.accept("or"):
             value = np.logical_or(value, self.conjunction())
         return value
 
     def conjunction(self) -> Any:
         value = self.comparison()
-        while self.take("and"):
+        while self.accept("and"):
             value = np.logical_and(value, self.comparison())
         return value
 
     def comparison(self) -> Any:
         value = self.sum()
-        sign = self.take(*COMPARISONS)
+        sign = self.accept(*COMPARISONS)
         return COMPARISONS[sign](value, self.sum()) if sign else value
 
     def sum(self) -> Any:
-        sign = self.take("+", "-")
+        sign = self.accept("+", "-")
         value = self.product()
         if sign == "-":
             value = np.negative(value)
-        while sign := self.take("+", "-"):
+        while sign := self.accept("+", "-"):
             value = (np.add if sign == "+" else np.subtract)(value, self.product())
         return value
 
     def product(self) -> Any:
         value = self.power()
         while True:
-            if self.take("/"):
+            if self.accept("/"):
                 value = np.divide(value, self.power())
-            elif self.take("·", "*") or self.at_factor():
+            elif self.accept("·", "*") or self.at_factor():
                 value = np.multiply(value, self.power())
             else:
                 return value
 
     def at_factor(self) -> bool:
-        """Whether another factor follows that no sign announces."""
-        begins = self.next[:1].isalnum() or self.next in ("(", "⌊", "⌈", "√", "∛")
-        return begins and self.next not in ("if", "else", "and", "or")
+        """Whether another factor follows without a sign between."""
+        begins = self.next_token[:1].isalnum() or self.next_token in ("(", "⌊", "⌈", "√", "∛")
+        return begins and self.next_token not in ("if", "else", "and", "or")
 
     def power(self) -> Any:
-        is_e = self.next == "e" and "e" not in self.operands
+        is_e = self.next_token == "e" and "e" not in self.operands
         base = math.e if is_e else self.atom()
         if is_e:
-            self.take("e")
-        if self.take("^", "**"):
+            self.accept("e")
+        if self.accept("^", "**"):
             exponent = self.atom()
-        elif self.next and ord(self.next[0]) in ORDINARY:
-            exponent = Reader(self.tokens.pop().translate(ORDINARY), self.operands, self.call).sum()
+        elif self.next_token and ord(self.next_token[0]) in FROM_SUPERSCRIPTS:
+            text = self.tokens.pop().translate(FROM_SUPERSCRIPTS)
+            exponent = Parser(text, self.operands, self.call).sum()
         else:
             return base
         return np.exp(exponent) if is_e else base**exponent
@@ -180,24 +181,24 @@ class Reader:
             return float(token)
         if token in BRACKETS:
             closing, function = BRACKETS[token]
-            value = self.choice()
-            self.require(closing)
+            value = self.conditional()
+            self.expect(closing)
             return function(value)
-        function = function_called(token)
-        if not self.take("("):
+        function = find_function(token)
+        if not self.accept("("):
             return self.call(token, function, [self.power()])
-        arguments = [self.choice()]
-        while self.take(","):
-            arguments.append(self.choice())
-        self.require(")")
+        arguments = [self.conditional()]
+        while self.accept(","):
+            arguments.append(self.conditional())
+        self.expect(")")
         return self.call(token, function, arguments)
 
 
-def function_called(name: str) -> Callable[..., Any]:
-    """The elementwise function that a name means: in mathematics, in NumPy, or among our ops."""
+def find_function(name: str) -> Callable[..., Any]:
+    """The elementwise function of a name in mathematics, in NumPy, or among the ops."""
     function: Any = FUNCTIONS.get(name) or getattr(np, name, None)
     if not isinstance(function, np.ufunc):
         function = implementations.get(name)
     if function is None:
-        raise NoFormula(f"{name!r} is not known")
+        raise FormulaError(f"{name!r} is not a known function")
     return function  # type: ignore[no-any-return]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import microgradx as mg
 from microgradx.engine import sweep
 from microgradx.graph.observers import observe, observers
-from microgradx.show.steps.stepping import GradientObserver, steps_of
-from microgradx.show.steps.steps import Formula, Reduced
+from microgradx.show.formulas.derivations import Formula, Reduce
+from microgradx.show.steps.step_builder import steps_of
 from tests.engine.test_random_programs import leaves_of, programs, weighted
 from tests.helpers import leaf
 
@@ -22,12 +22,20 @@ def back(steps):
 
 
 def contributions_of(output):
-    """What the engine passes on, in its order, as it is told to anybody who listens."""
-    heard = []
-    with observe(GradientObserver(lambda *contribution: heard.append(contribution))):
+    """The contributions of the engine's sweep, in its order, as any observer receives them."""
+
+    class Recorder:
+        def forward(self, *result):
+            pass
+
+        def backward(self, *contribution):
+            contributions.append(contribution)
+
+    contributions = []
+    with observe(Recorder()):
         for _ in sweep({output: np.ones(output.shape, output.dtype)}):
             pass
-    return heard
+    return contributions
 
 
 # ---------------------------------------------------------------------------- against the engine
@@ -48,10 +56,10 @@ def test_the_steps_of_random_programs_are_the_engines(program):
     for step in forward:
         np.testing.assert_array_equal(step.value, step.tensor.data)
 
-    heard = contributions_of(loss)
+    observed = contributions_of(loss)
     passed = [step for step in steps if step.kind == "backward"]
-    assert len(heard) == len(passed)
-    for (tensor, receiver, g, gradient), step in zip(heard, passed, strict=True):
+    assert len(observed) == len(passed)
+    for (tensor, receiver, g, gradient), step in zip(observed, passed, strict=True):
         assert step.tensor is tensor
         assert step.receiver is receiver is tensor.inputs[step.position]
         np.testing.assert_array_equal(step.upstream, g)
@@ -155,7 +163,7 @@ def test_what_was_broadcast_is_summed_in_a_step_of_its_own():
     assert (of_row.axes, of_row.formula) == ((0,), "summed over axis 0")
     np.testing.assert_array_equal(of_number.value, 6)
     np.testing.assert_array_equal(of_row.value, [[3, 5, 7]])
-    assert isinstance(of_row.how, Reduced)
+    assert isinstance(of_row.derivation, Reduce)
 
 
 def test_three_axes_are_listed():
@@ -176,7 +184,7 @@ def test_a_leaf_alone_has_the_seed():
     x = leaf(3.0)
     (seed,) = steps_of(x)
     assert (seed.kind, seed.tensor, seed.receiver, seed.value) == ("seed", x, x, 1)
-    assert isinstance(seed.how, Formula)
+    assert isinstance(seed.derivation, Formula)
     assert steps_of(mg.Tensor(3.0)).tensors
 
 
@@ -196,7 +204,7 @@ def test_without_gradients_there_are_forward_steps_and_a_reason():
     x.data = [3.0, 4.0]
     assert steps_of(loss).note == "no gradients: leaves have changed since they were used"
     assert [step.kind for step in steps_of(loss)] == ["forward", "forward"]
-    assert steps_of(loss)[0].how is None  # the numbers that it came from are gone
+    assert steps_of(loss)[0].derivation is None  # the numbers that it came from are gone
     other = leaf(2.0) * 3
     other.backward(retain_graph=False)
     steps = steps_of(other)
@@ -250,7 +258,7 @@ class Consuming(mg.Op):
 def test_what_a_rule_may_consume_is_not_consumed():
     x = leaf([1.0, 2.0, 3.0])
     out = Consuming()(x)
-    assert steps_of(out)[0].how.weights.tolist() == [[2, 2, 2], [0, 2, 2], [0, 0, 2]]
+    assert steps_of(out)[0].derivation.weights.tolist() == [[2, 2, 2], [0, 2, 2], [0, 0, 2]]
     out.sum().backward()
     np.testing.assert_array_equal(x.grad, [6, 4, 2])
 
@@ -274,7 +282,7 @@ def test_steps_cannot_be_used_to_write_into_tensors():
     for step in steps_of((x * x).sum()):
         for array in (step.value, step.total, step.upstream, step.local):
             assert array is None or not array.flags.writeable
-        for array in getattr(step.how, "operands", {}).values():
+        for array in getattr(step.derivation, "operands", {}).values():
             assert not array.flags.writeable
 
 
@@ -282,7 +290,7 @@ def test_numbers_that_overflow_warn_of_nothing():
     x = leaf([1000.0, 0.0])
     with np.errstate(over="ignore"):
         out = np.exp(x)
-    assert steps_of(out.sum())[0].how.template == "e^{x}"
+    assert steps_of(out.sum())[0].derivation.template == "e^{x}"
 
 
 # ---------------------------------------------------------------------------- errors and threads
@@ -317,7 +325,7 @@ class Busy(mg.Op):
         return g * 2
 
 
-def test_only_the_steps_of_this_sweep_are_heard():
+def test_only_the_steps_of_this_sweep_are_logged():
     x = leaf(1.0)
     out = Busy()(x * 1)
     assert [step.receiver for step in back(steps_of(out))] == [out.inputs[0], x]
@@ -373,7 +381,7 @@ class Observed(mg.Op):
         return g * 2
 
 
-def test_another_threads_sweep_of_the_same_graph_is_not_heard():
+def test_another_threads_sweep_of_the_same_graph_is_not_logged():
     w = leaf(3.0)
     alone = steps_of(Observed()(w) * w)
     Observed.output = output = Observed()(w) * w

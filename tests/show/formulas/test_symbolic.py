@@ -9,16 +9,23 @@ from hypothesis import strategies as st
 
 import microgradx as mg
 from microgradx.ops import activations, elementwise
-from microgradx.show.steps.formula_parser import NoFormula, evaluate
-from microgradx.show.steps.formula_printer import ONE
-from microgradx.show.steps.symbolic import Symbol, literal, read, shown, slot, written_by
+from microgradx.show.formulas.formula_parser import FormulaError, evaluate_formula
+from microgradx.show.formulas.formula_printer import ONE
+from microgradx.show.formulas.symbolic import (
+    Symbol,
+    display_formula,
+    literal,
+    parse_formula,
+    slot,
+    trace_formula,
+)
 
 X, Y = np.array([0.5, 2.0, 3.0]), np.array([2.0, 0.25, 1.5])
 x, y = slot("x", X), slot("y", Y)
 
 
 def text(symbol):
-    return shown(symbol.formula.template)
+    return display_formula(symbol.formula.template)
 
 
 # ---------------------------------------------------------------------------- writing
@@ -121,12 +128,14 @@ def test_values_and_operands_come_along():
 
 def test_what_has_no_formula_writes_none():
     for function in (np.sort, np.cumsum, np.add.reduce, lambda x: x[0], lambda x: x and -x):
-        assert written_by(function, x) is None
-    assert written_by(lambda x: x + np.array([1.0, 2.0, 3.0]), x) is None  # a nameless array
-    assert written_by(lambda x: np.transpose(x, (1, 0, 2)), slot("x", np.ones((1, 2, 3)))) is None
-    assert written_by(lambda x: np.sin(np.cos(x + 1)) * np.sin(x + 2) ** 3 / 5, x) is not None
-    assert written_by(lambda x: sum(np.sin(x) * i for i in range(2, 12)), x) is None  # too long
-    with pytest.raises(NoFormula, match="two operands are called x"):
+        assert trace_formula(function, x) is None
+    assert trace_formula(lambda x: x + np.array([1.0, 2.0, 3.0]), x) is None  # a nameless array
+    assert (
+        trace_formula(lambda x: np.transpose(x, (1, 0, 2)), slot("x", np.ones((1, 2, 3)))) is None
+    )
+    assert trace_formula(lambda x: np.sin(np.cos(x + 1)) * np.sin(x + 2) ** 3 / 5, x) is not None
+    assert trace_formula(lambda x: sum(np.sin(x) * i for i in range(2, 12)), x) is None  # too long
+    with pytest.raises(FormulaError, match="two operands are called x"):
         x + slot("x", Y)
 
 
@@ -152,10 +161,10 @@ def test_what_is_written_reads_as_what_was_computed(expression):
     with np.errstate(all="ignore"):
         value = eval(expression, {"np": np, "x": X, "y": Y, **NUMBERS})
         literals = {name: literal(number) for name, number in NUMBERS.items()}
-        symbol = written_by(eval, expression, {"np": np, "x": x, "y": y, **literals})
+        symbol = trace_formula(eval, expression, {"np": np, "x": x, "y": y, **literals})
         if symbol is None or not np.all(np.isfinite(value)):
             return
-        again = evaluate(symbol.formula.template, symbol.operands)
+        again = evaluate_formula(symbol.formula.template, symbol.operands)
     np.testing.assert_allclose(np.broadcast_to(again, np.shape(value)), value, rtol=1e-9)
 
 
@@ -166,7 +175,7 @@ def derivative(op, *arrays, position=0):
     """As its rule writes it, run on symbols with a gradient of 1."""
     out = np.asarray(op.forward(*arrays))
     inputs = [slot(name, array) for name, array in zip("xyz", arrays, strict=False)]
-    symbol = written_by(
+    symbol = trace_formula(
         op.derivatives[position], Symbol(np.ones_like(out), ONE, {}), slot("out", out), *inputs
     )
     np.testing.assert_allclose(
@@ -226,8 +235,8 @@ def test_a_rule_of_a_user_writes_its_formula_too():
             return g * 3 * x**2
 
     one = Symbol(np.ones(3), ONE, {})
-    assert text(written_by(Cube().backward, one, slot("out", X**3), x)) == "3 · x²"
-    assert text(written_by(Cube().forward, x)) == "x³"
+    assert text(trace_formula(Cube().backward, one, slot("out", X**3), x)) == "3 · x²"
+    assert text(trace_formula(Cube().forward, x)) == "x³"
 
 
 # ---------------------------------------------------------------------------- reading
@@ -253,14 +262,14 @@ def test_a_rule_of_a_user_writes_its_formula_too():
     ],
 )
 def test_formulas_become_templates(formula, template):
-    symbol = read(formula, {"x": x, "y": y})
+    symbol = parse_formula(formula, {"x": x, "y": y})
     assert symbol.formula.template == template
     assert set(symbol.operands) == {name for name in "xy" if f"{{{name}}}" in template}
 
 
 @pytest.mark.parametrize("formula", ["", "x, rounded", "Σ x", "x₁ + … + xₖ", "x yᵀ + z"])
 def test_prose_becomes_none(formula):
-    assert read(formula, {"x": x, "y": y}) is None
+    assert parse_formula(formula, {"x": x, "y": y}) is None
 
 
 def test_the_formulas_of_all_elementwise_ops_are_read_or_written():
@@ -272,11 +281,11 @@ def test_the_formulas_of_all_elementwise_ops_are_read_or_written():
         arrays = [generator.uniform(0.2, 0.9, 3) + (op.name == "arccosh") for _ in range(op.arity)]
         operands = dict(zip("xyz", arrays, strict=False))
         slots = {name: slot(name, array) for name, array in operands.items()}
-        symbol = read(op.formula, slots)
+        symbol = parse_formula(op.formula, slots)
         assert (symbol is None) == (op.name in prose), op.name
         if symbol is None:
-            symbol = written_by(op.forward, *slots.values())
-        value = evaluate(symbol.formula.template, operands)
+            symbol = trace_formula(op.forward, *slots.values())
+        value = evaluate_formula(symbol.formula.template, operands)
         np.testing.assert_allclose(value, op.forward(*arrays), rtol=1e-12, err_msg=op.name)
 
 
@@ -286,5 +295,5 @@ def test_numbers_that_are_known_by_name():
     assert text(literal(2)) == "2"
     assert text(literal(True)) == "True"
     for nameless in (np.array([1.0, 2.0]), np.zeros(0), np.array(np.nan)):
-        with pytest.raises(NoFormula, match="no name"):
+        with pytest.raises(FormulaError, match="no name"):
             literal(nameless)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from microgradx.show.steps.formula_parser import NoFormula, evaluate
+from microgradx.show.formulas.formula_parser import FormulaError, evaluate_formula
 
 X, Y, Z = np.array([0.5, -2.0, 3.0]), np.array([2.0, 2.0, -1.0]), np.array([1.0, 0.0, 4.0])
 
@@ -54,12 +54,14 @@ X, Y, Z = np.array([0.5, -2.0, 3.0]), np.array([2.0, 2.0, -1.0]), np.array([1.0,
     ],
 )
 def test_formulas_mean_what_they_say(formula, value):
-    np.testing.assert_allclose(evaluate(formula, {"x": X, "y": Y, "z": Z}), value, rtol=1e-14)
+    np.testing.assert_allclose(
+        evaluate_formula(formula, {"x": X, "y": Y, "z": Z}), value, rtol=1e-14
+    )
 
 
 def test_e_may_be_the_name_of_an_operand():
-    assert evaluate("e² + e", {"e": 3.0}) == 12
-    assert evaluate("e", {}) == math.e
+    assert evaluate_formula("e² + e", {"e": 3.0}) == 12
+    assert evaluate_formula("e", {}) == math.e
 
 
 @pytest.mark.parametrize(
@@ -92,16 +94,16 @@ def test_e_may_be_the_name_of_an_operand():
     ],
 )
 def test_other_text_is_no_formula(text):
-    with pytest.raises(NoFormula):
-        evaluate(text, {"x": X, "y": Y})
+    with pytest.raises(FormulaError):
+        evaluate_formula(text, {"x": X, "y": Y})
 
 
 def test_the_error_says_what_is_wrong():
-    with pytest.raises(NoFormula, match="',' is not expected in 'x, rounded'"):
-        evaluate("x, rounded", {"x": X})
-    with pytest.raises(NoFormula, match="'w' is not known"):
-        evaluate("w", {})
-    with pytest.raises(NoFormula, match=r"'\)' is expected, and not ''"):
-        evaluate("(x", {"x": X})
-    with pytest.raises(NoFormula, match="ln of 2 numbers"):
-        evaluate("ln(x, y)", {"x": X, "y": Y})
+    with pytest.raises(FormulaError, match="',' is unexpected in 'x, rounded'"):
+        evaluate_formula("x, rounded", {"x": X})
+    with pytest.raises(FormulaError, match="'w' is not a known function"):
+        evaluate_formula("w", {})
+    with pytest.raises(FormulaError, match=r"'\)' was expected, not ''"):
+        evaluate_formula("(x", {"x": X})
+    with pytest.raises(FormulaError, match="ln does not take 2 arguments"):
+        evaluate_formula("ln(x, y)", {"x": X, "y": Y})

@@ -12,14 +12,14 @@ from microgradx.graph.scopes import Scope
 
 
 @dataclass(eq=False)
-class Frame:
+class Cluster:
     """A call, for what was computed inside to be drawn in."""
 
     scope: Scope
     #: The number of its result.
     end: int
     #: The call that it was made in.
-    around: Frame | None
+    around: Cluster | None
     #: How many calls are around it.
     depth: int
     #: The result of the first op inside.
@@ -28,16 +28,16 @@ class Frame:
     ops: int = 0
 
 
-class Frames(NamedTuple):
+class Clusters(NamedTuple):
     #: The innermost one of every result and leaf; None for what is outside all calls.
-    innermost: dict[Tensor, Frame | None]
+    innermost: dict[Tensor, Cluster | None]
     #: All of them, a call before those made in it.
-    calls: list[Frame]
+    drawn: list[Cluster]
     #: The names of all calls, also of those that are not framed.
     names: list[str]
 
 
-def frames_of(results: list[Tensor], given: Collection[Tensor]) -> Frames:
+def find_clusters(results: list[Tensor], given: Collection[Tensor]) -> Clusters:
     """Which call each result and each leaf is inside of.
 
     A result is inside a call if it was made meanwhile, and if what the call gave depends on it. A
@@ -45,23 +45,23 @@ def frames_of(results: list[Tensor], given: Collection[Tensor]) -> Frames:
     made meanwhile or is a parameter of the module that was called. A call of one op that has no
     parameters frames nothing: the op says the same.
     """
-    inside: dict[Tensor, Frame | None] = {}
-    frames: list[Frame] = []
+    inside: dict[Tensor, Cluster | None] = {}
+    clusters: list[Cluster] = []
     for result in reversed(results):
-        frame = inside.get(result)
+        cluster = inside.get(result)
         for scope in reversed(result.scopes):  # the outermost first
-            depth = 0 if frame is None else frame.depth + 1
-            frame = Frame(scope, result.sequence_number, frame, depth, first=result)
-            frames.append(frame)
-        inside[result] = frame
-        if frame is not None:
-            frame.ops += 1
-            frame.first = result
+            depth = 0 if cluster is None else cluster.depth + 1
+            cluster = Cluster(scope, result.sequence_number, cluster, depth, first=result)
+            clusters.append(cluster)
+        inside[result] = cluster
+        if cluster is not None:
+            cluster.ops += 1
+            cluster.first = result
         for x in result.inputs:
             if x.op is None:
-                inside[x] = _common(inside.get(x, frame), frame)
+                inside[x] = innermost_common(inside.get(x, cluster), cluster)
                 continue
-            candidate = frame
+            candidate = cluster
             while candidate is not None and x.sequence_number <= candidate.scope.start:
                 candidate = candidate.around
             known = inside.get(x)
@@ -69,28 +69,34 @@ def frames_of(results: list[Tensor], given: Collection[Tensor]) -> Frames:
                 inside[x] = candidate
 
     outside = set(given)
-    for frame in reversed(frames):  # the innermost first
-        around = frame.around
+    for cluster in reversed(clusters):  # the innermost first
+        around = cluster.around
         if around is None:
-            outside.update(_argument(frame))
+            outside.update(module_argument(cluster))
             continue
-        around.ops += frame.ops
-        around.first = min(around.first, frame.first, key=attrgetter("sequence_number"))
+        around.ops += cluster.ops
+        around.first = min(around.first, cluster.first, key=attrgetter("sequence_number"))
     homes = {
-        x: None if x in outside else _home(x, frame) for x, frame in inside.items() if x.op is None
+        x: None if x in outside else home_cluster(x, cluster)
+        for x, cluster in inside.items()
+        if x.op is None
     }
-    with_parameters = {frame for x, frame in homes.items() if x.requires_grad}
-    shown: dict[Frame | None, Frame | None] = {None: None}
-    for frame in frames:
-        frame.around = shown[frame.around]
-        frame.depth = 0 if frame.around is None else frame.around.depth + 1
-        shown[frame] = frame if frame.ops > 1 or frame in with_parameters else frame.around
-    innermost = {tensor: shown[frame] for tensor, frame in {**inside, **homes}.items()}
-    called = sorted({frame.scope.name for frame in frames})
-    return Frames(innermost, [frame for frame in frames if shown[frame] is frame], called)
+    with_parameters = {cluster for x, cluster in homes.items() if x.requires_grad}
+    shown: dict[Cluster | None, Cluster | None] = {None: None}
+    for cluster in clusters:
+        cluster.around = shown[cluster.around]
+        cluster.depth = 0 if cluster.around is None else cluster.around.depth + 1
+        shown[cluster] = (
+            cluster if cluster.ops > 1 or cluster in with_parameters else cluster.around
+        )
+    innermost = {tensor: shown[cluster] for tensor, cluster in {**inside, **homes}.items()}
+    called = sorted({cluster.scope.name for cluster in clusters})
+    return Clusters(
+        innermost, [cluster for cluster in clusters if shown[cluster] is cluster], called
+    )
 
 
-def _common(one: Frame | None, other: Frame | None) -> Frame | None:
+def innermost_common(one: Cluster | None, other: Cluster | None) -> Cluster | None:
     """The innermost frame that both are in."""
     while one is not None and other is not None and one is not other:
         if one.depth < other.depth:
@@ -100,26 +106,26 @@ def _common(one: Frame | None, other: Frame | None) -> Frame | None:
     return one if one is other else None
 
 
-def _argument(frame: Frame) -> list[Tensor]:
+def module_argument(cluster: Cluster) -> list[Tensor]:
     """The array that a module was called on, as far as it is seen: its first op takes it first.
 
     Layers make Tensors of arrays themselves, so going by numbers they were made inside.
     """
-    inputs = frame.first.inputs
-    is_first = frame.scope.is_module and all(x.op is None for x in inputs)
+    inputs = cluster.first.inputs
+    is_first = cluster.scope.is_module and all(x.op is None for x in inputs)
     return [x for x in inputs[:1] if is_first and x.ndim and not x.requires_grad]
 
 
-def _home(leaf: Tensor, frame: Frame | None) -> Frame | None:
+def home_cluster(leaf: Tensor, cluster: Cluster | None) -> Cluster | None:
     """Of the frames around all that uses a leaf, the innermost that it belongs to."""
-    while frame is not None:
+    while cluster is not None:
         if is_parameter(leaf):
-            if frame.scope.is_module:
+            if cluster.scope.is_module:
                 break
-        elif frame.scope.start < leaf.sequence_number <= frame.end:
+        elif cluster.scope.start < leaf.sequence_number <= cluster.end:
             break
-        frame = frame.around
-    return frame
+        cluster = cluster.around
+    return cluster
 
 
 def is_parameter(leaf: Tensor) -> bool:

@@ -1,0 +1,1 @@
+"""Formulas: read, printed, written by computations themselves, filled with numbers, verified."""
