@@ -1,4 +1,4 @@
-"""Functions of arrays that run as source written for them."""
+"""A function of arrays that runs as generated NumPy source."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.compiler.module_text import NO_SOURCE, PROGRAMS, as_module, source_of_function
-from microgradx.compiler.trace_function import captured_function
-from microgradx.compiler.tracing import RecordedArray, RecordedGenerator, RecordedNumber
+from microgradx.compiler.module_text import NO_SOURCE, PROGRAMS, load_module, write_function_module
+from microgradx.compiler.trace_function import trace_function
+from microgradx.compiler.tracing import Traced
 from microgradx.engine import Tensor
 from microgradx.nn.module import Module
 
@@ -19,11 +19,11 @@ __all__ = ["CompiledFunction"]
 
 
 class CompiledFunction:
-    """A function of arrays that runs as source written for it: see `compile`.
+    """A function of arrays that runs as generated NumPy source: see `compile`.
 
     Arrays and random generators among the arguments, also in lists, tuples and dicts, are inputs
-    of the program; anything else, Python's numbers too, is part of it, and another value another
-    program. The latest few programs are kept.
+    of the program. Anything else, Python numbers too, is a constant of it: for another value there
+    is another program. The latest few programs are kept.
 
     >>> import microgradx as mg
     >>> @mg.compile
@@ -57,8 +57,8 @@ class CompiledFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         arrays: list[Any] = []
         try:
-            key = _kind((args, kwargs), arrays)
-        except _Followed:  # differentiated, or itself a part of what is being captured
+            key = _signature((args, kwargs), arrays)
+        except _TrackedArgument:  # the function is being differentiated or traced
             return self._function(*args, **kwargs)
         program = self._programs.get(key)
         if program is None:
@@ -70,11 +70,11 @@ class CompiledFunction:
             self._programs.move_to_end(key)
         self._latest = program
         results = program.run(*arrays, *[source() for source in program.sources])
-        return program.rebuilt(results if program.count > 1 else (results,))
+        return program.rebuild(results if program.result_count > 1 else (results,))
 
     @property
     def source(self) -> str:
-        """The module that was written for the arrays of the latest call."""
+        """The module that was generated for the arrays of the latest call."""
         if self._latest is None:
             raise ValueError(NO_SOURCE.format("call the function"))
         return self._latest.source
@@ -84,47 +84,47 @@ class _FunctionProgram:
     def __init__(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        captured = captured_function(function, args, kwargs)
+        traced = trace_function(function, args, kwargs)
         name = getattr(function, "__name__", type(function).__name__)
-        self.source, lines = source_of_function(
-            captured.program, f"The function {name}, written by microgradx."
+        self.source, lines = write_function_module(
+            traced.program, f"The function {name}, written by microgradx."
         )
-        make = as_module(self.source, "function", self)["make_function"]
+        make = load_module(self.source, "function", self)["make_function"]
         self.run = make(**lines.data)
-        self.sources = captured.sources
-        self.count = len(captured.program.results)
-        self.rebuilt: Any = captured.rebuilt
+        self.sources = traced.sources
+        self.result_count = len(traced.program.results)
+        self.rebuild: Any = traced.rebuild
 
 
-def _kind(structure: Any, arrays: list[Any]) -> Any:
-    """What is equal for arguments that one program serves; the arrays among them go to a list."""
+def _signature(structure: Any, arrays: list[Any]) -> Any:
+    """A key that is equal for arguments of the same program; their arrays are added to a list."""
     kind = type(structure)
     if kind is np.ndarray:
         arrays.append(structure)
         return structure.shape, structure.dtype
     if isinstance(structure, Tensor) and not structure.requires_grad:
-        return _kind(structure.array, arrays)
-    if isinstance(structure, (Tensor, RecordedArray, RecordedNumber, RecordedGenerator)):
-        raise _Followed
+        return _signature(structure.array, arrays)
+    if isinstance(structure, (Tensor, Traced)):
+        raise _TrackedArgument
     if isinstance(structure, (np.ndarray, np.generic)):
-        return _kind(np.asarray(structure), arrays)
+        return _signature(np.asarray(structure), arrays)
     if isinstance(structure, np.random.Generator):
         arrays.append(structure)
         return kind
     if isinstance(structure, (list, tuple)):
-        return kind, *(_kind(item, arrays) for item in structure)
+        return kind, *(_signature(item, arrays) for item in structure)
     if isinstance(structure, dict):
-        return kind, *((key, _kind(item, arrays)) for key, item in structure.items())
+        return kind, *((key, _signature(item, arrays)) for key, item in structure.items())
     try:
         hash(structure)
     except TypeError:
         raise TypeError(
-            f"a compiled function takes arrays, and what is the same in every call, and "
-            f"{structure!r}, a {kind.__name__}, may change; give arrays, numbers, strings, or "
-            "lists, tuples and dicts of them"
+            f"an argument of a compiled function must be an array or hashable, and {structure!r}, "
+            f"a {kind.__name__}, is neither; pass arrays, numbers, strings, or lists, tuples and "
+            "dicts of them"
         ) from None
-    return kind, repr(structure) if kind is float else structure  # 0.0 and -0.0 are two
+    return kind, repr(structure) if kind is float else structure  # 0.0 and -0.0 differ
 
 
-class _Followed(Exception):
-    """An argument is one of which the graph, or the recorder, is to know what becomes of it."""
+class _TrackedArgument(Exception):
+    """An argument is traced, or requires gradients."""

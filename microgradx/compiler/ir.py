@@ -1,7 +1,7 @@
-"""A captured program: values, each an input, a constant, or the result of one call.
+"""The intermediate representation: a program of values, each an input, a constant or a call.
 
-It is in single assignment form: a value never changes, and what NumPy changes in place is a new
-value here. The order of the calls is that in which they were made.
+It is in static single assignment form: a value never changes, and what NumPy changes in place is a
+new value here. Calls stand in the order in which they were made.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 from microgradx.common.nested import leaves_of
 
 __all__ = [
-    "Call",
+    "Comment",
     "Constant",
+    "FunctionCall",
     "Input",
-    "Part",
     "Program",
     "Value",
     "arguments_of",
@@ -30,14 +30,14 @@ __all__ = [
 
 @dataclass(eq=False)
 class Value:
-    """What a name in the program stands for: an array, or a number of Python's (dtype None)."""
+    """An array of the program, or a Python number (dtype None)."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any] | None
-    #: What it is called, as far as somebody knows; it need not be unique.
+    #: Its name, if one is known; it need not be unique.
     name: str = field(default="", kw_only=True)
-    #: Whether the name is from a variable, which no other name replaces.
-    is_named: bool = field(default=False, kw_only=True)
+    #: Whether the name is a variable's of the user, which no other name replaces.
+    has_variable_name: bool = field(default=False, kw_only=True)
 
     @property
     def is_number(self) -> bool:
@@ -50,62 +50,62 @@ class Value:
 
 @dataclass(eq=False)
 class Input(Value):
-    """What the program is given at every call, or keeps from call to call and changes."""
+    """An argument of every call of the program, or an array that persists between calls."""
 
-    #: What is kept: a "parameter", a "state" of the optimiser's, or a "constant" of the model.
+    #: If persistent, a "parameter", a "state" of the optimiser, or a "constant" of the model.
     role: str = field(default="constant", kw_only=True)
-    #: The very array that is kept, whose layout says of what views can be made.
+    #: The persistent array itself, whose memory layout decides what can be a view of it.
     array: Any = field(default=None, kw_only=True)
 
 
 @dataclass(eq=False)
 class Constant(Value):
-    """What is the same in every call."""
+    """An array that is the same in every call of the program."""
 
     data: Any
 
 
 @dataclass(eq=False)
-class Call(Value):
-    """The result of a function of NumPy's, of an operator, or of an entry of the vocabulary."""
+class FunctionCall(Value):
+    """The result of a NumPy function, of an operator, or of a primitive."""
 
     function: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    part: Part | None = None
-    #: Whether another call with the same arguments would give something else, as drawing does.
-    is_unique: bool = False
-    #: How many arrays it gives; 0 for one that is none of several.
-    count: int = 0
+    comment: Comment | None = None
+    #: Whether it does more than return a result: drawing changes a generator, a check may raise.
+    has_side_effects: bool = False
+    #: How many arrays it returns; 0 for one that is not in a tuple or list.
+    result_count: int = 0
 
     @property
     def is_number(self) -> bool:
-        return self.dtype is None and not self.count
+        return self.dtype is None and not self.result_count
 
 
 @dataclass
 class Program:
-    """Calls, with what they are given, what they return, and what they leave changed."""
+    """Calls in their order, with their inputs and results."""
 
-    calls: list[Call]
-    #: Arrays that stay from call to call: parameters, an optimiser's state, buffers of a model.
-    kept: list[Input]
-    #: What each call is given.
+    calls: list[FunctionCall]
+    #: Arrays that persist between calls: parameters, optimiser state, constants of a model.
+    persistent: list[Input]
+    #: The arguments of each call.
     arguments: list[Input]
     results: list[Value]
-    #: What kept arrays are at the end of a call, if another than at its beginning.
-    changed: dict[Value, Value]
+    #: The new value of each persistent array that the program changes.
+    updates: dict[Value, Value]
     #: Arguments that are greater by one in the next call.
     counters: list[Input] = field(default_factory=list)
-    #: What y is to the loss, if that is known: "labels" or "probabilities", of so many classes.
+    #: What y is to the loss, if known: "labels" or "probabilities", and the number of classes.
     target: tuple[str, int] = ("", 0)
-    #: What some numbers are called where they come from.
+    #: Names of numbers, from the optimiser's variables.
     number_names: dict[float, str] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
-class Part:
-    """What several calls do together, as a comment says it: an op's forward, backward, an update.
+class Comment:
+    """A comment on several calls: an op's forward or backward, or an update.
 
     In the text, {0}, {1}, … stand for the names of values.
     """
@@ -115,16 +115,16 @@ class Part:
 
 
 def values_in(structure: Any) -> Iterator[Value]:
-    """The values among arguments."""
+    """The values in a nested structure of arguments."""
     return (value for value in leaves_of(structure) if isinstance(value, Value))
 
 
-def arguments_of(call: Call) -> Iterator[Value]:
-    """The values that a call takes."""
+def arguments_of(call: FunctionCall) -> Iterator[Value]:
+    """The values that a call reads."""
     return values_in((call.args, call.kwargs))
 
 
 def is_uniform(data: np.ndarray[Any, Any]) -> bool:
-    """Whether all elements are the same number, zeros by their sign too."""
+    """Whether all elements are the same number; 0 and -0 differ."""
     is_equal = data.size > 0 and bool((data == data.flat[0]).all())
     return is_equal and (data.dtype.kind != "f" or len(np.unique(np.signbit(data))) == 1)

@@ -1,4 +1,7 @@
-"""A program as a complete module of Python: it imports NumPy alone, and a step trains when run."""
+"""The source of a program as a complete Python module, which imports only NumPy.
+
+The module of a training step trains on example data when it is run.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +14,28 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.compiler.buffers import Written
-from microgradx.compiler.codegen import written
+from microgradx.compiler.codegen import generate_lines
 from microgradx.compiler.ir import Input, Program, Value
-from microgradx.compiler.primitives import piece
+from microgradx.compiler.primitives import flat_slice
+from microgradx.compiler.writer import SourceLines
 
-__all__ = ["NO_SOURCE", "PROGRAMS", "as_module", "source_of_function", "source_of_step"]
+__all__ = ["NO_SOURCE", "PROGRAMS", "load_module", "write_function_module", "write_step_module"]
 
 #: How many programs, for arrays of different shapes, one step or function keeps.
 PROGRAMS = 8
 
 NO_SOURCE = (
-    "there is no source yet, as it is written for the shapes and dtypes that it is called with; "
-    "{} first"
+    "there is no source yet, as it is written for the shapes and dtypes of the arguments; {} first"
 )
 
 _counter = itertools.count(1)
 
 
-def as_module(text: str, name: str, owner: object) -> dict[str, Any]:
-    """What a source defines; tracebacks and debuggers show its lines, while the owner lives."""
+def load_module(text: str, name: str, owner: object) -> dict[str, Any]:
+    """Execute a source, and return what it defines.
+
+    Tracebacks and debuggers show its lines for as long as the owner exists.
+    """
     filename = f"<compiled {name} {next(_counter)}>"
     linecache.cache[filename] = len(text), None, text.splitlines(True), filename
     weakref.finalize(owner, linecache.cache.pop, filename, None)
@@ -39,40 +44,40 @@ def as_module(text: str, name: str, owner: object) -> dict[str, Any]:
     return names
 
 
-def source_of_function(program: Program, title: str) -> tuple[str, Written]:
-    """A module with `make_function`, which makes the buffers and gives the function."""
-    lines = written(program)
-    results = ", ".join(r.name if r.is_alone else f"{r.name}.copy()" for r in lines.results)
-    function = _function(
-        "function", lines.arguments, [*lines.body, "", f"return {results or None}"]
-    )
-    maker = _maker("function", lines, [function], "return function")
-    return _module(title, lines, [maker]), lines
+def write_function_module(program: Program, title: str) -> tuple[str, SourceLines]:
+    """A module with `make_function`, which makes the buffers and returns the function."""
+    lines = generate_lines(program)
+    results = ", ".join(r.name if r.is_unshared else f"{r.name}.copy()" for r in lines.results)
+    function = _define("function", lines.arguments, [*lines.body, "", f"return {results or None}"])
+    return _assemble(
+        title, lines, [_maker("function", lines, [function], "return function")]
+    ), lines
 
 
-def source_of_step(program: Program, title: str, defaults: dict[str, float]) -> tuple[str, Written]:
-    """A module with `make_step`, which makes the buffers, and gives the step, a whole epoch, and
-    the array in which a step leaves what the model gave.
+def write_step_module(
+    program: Program, title: str, defaults: dict[str, float]
+) -> tuple[str, SourceLines]:
+    """A module with `make_step`, which makes the buffers.
 
-    `defaults` are the numbers that the step takes, such as the learning rate, as they were.
+    It returns the step, a function of a whole epoch, and the array in which a step leaves the
+    output of the model. `defaults` are the values of the step's numbers, such as the learning rate.
     """
-    lines = written(program)
+    lines = generate_lines(program)
     loss, *outputs = lines.results
     output = outputs[0].name if outputs and outputs[0].is_fixed else "None"
-    step = _function("step", lines.arguments, [*lines.body, "", f"return float({loss.name})"])
-    if not _has_rows(program):  # of which an epoch could take batches
-        return _module(
-            title, lines, [_maker("step", lines, [step], f"return step, None, {output}")]
-        ), lines
-    parts = [_maker("step", lines, [step, _epoch(program, lines)], f"return step, epoch, {output}")]
+    step = _define("step", lines.arguments, [*lines.body, "", f"return float({loss.name})"])
+    if not _has_rows(program):  # then there are no batches of an epoch
+        parts = [_maker("step", lines, [step], f"return step, None, {output}")]
+        return _assemble(title, lines, parts), lines
+    functions = [step, _epoch_function(program, lines)]
+    parts = [_maker("step", lines, functions, f"return step, epoch, {output}")]
     if not lines.data:
-        train = _train(program, lines, defaults)
         parts += [
-            _made_up(program, lines),
-            train,
-            'if __name__ == "__main__":\n    train(*made_up())',
+            _example_function(program, lines),
+            _train_function(program, lines, defaults),
+            'if __name__ == "__main__":\n    train(*make_example())',
         ]
-    return _module(title, lines, parts), lines
+    return _assemble(title, lines, parts), lines
 
 
 def _has_rows(program: Program) -> bool:
@@ -83,7 +88,7 @@ def _has_rows(program: Program) -> bool:
 # ---------------------------------------------------------------------------- pieces of a module
 
 
-def _module(title: str, lines: Written, parts: list[str]) -> str:
+def _assemble(title: str, lines: SourceLines, parts: list[str]) -> str:
     head = [f'"""{title}"""', "", "import numpy as np"]
     if lines.imports:
         names = wrap(", ".join(sorted(lines.imports)), 92)
@@ -94,31 +99,31 @@ def _module(title: str, lines: Written, parts: list[str]) -> str:
     return "\n\n\n".join(["\n".join(head), *helpers, *parts]) + "\n"
 
 
-def _function(name: str, arguments: list[str], body: list[str]) -> str:
-    return f"def {name}({', '.join(arguments)}):\n" + _indented("\n".join(body))
+def _define(name: str, arguments: list[str], body: list[str]) -> str:
+    return f"def {name}({', '.join(arguments)}):\n" + _indent("\n".join(body))
 
 
-def _maker(name: str, lines: Written, made: list[str], end: str) -> str:
-    parameters = [*lines.kept, *lines.data]
-    groups = [lines.views_of_kept, lines.constants, lines.setup]
+def _maker(name: str, lines: SourceLines, functions: list[str], end: str) -> str:
+    parameters = [*lines.persistent, *lines.data]
+    groups = [lines.persistent_views, lines.constants, lines.setup]
     setup = ["\n".join(group) for group in groups if group]
     doc = f'"""The {name}, with all the arrays that it needs, made once."""'
-    body = "\n\n".join([f"{doc}\n{setup[0]}" if setup else doc, *setup[1:], *made, end])
-    return f"def make_{name}({', '.join(parameters)}):\n" + _indented(body)
+    body = "\n\n".join([f"{doc}\n{setup[0]}" if setup else doc, *setup[1:], *functions, end])
+    return f"def make_{name}({', '.join(parameters)}):\n" + _indent(body)
 
 
-def _indented(text: str) -> str:
+def _indent(text: str) -> str:
     return indent(text, "    ", lambda line: bool(line.strip()))
 
 
-def _counters(program: Program, lines: Written) -> list[str]:
-    """The names of arguments that count steps."""
+def _counter_names(program: Program, lines: SourceLines) -> list[str]:
+    """The names of the arguments that count steps."""
     pairs = zip(program.arguments, lines.arguments, strict=True)
     return [name for value, name in pairs if value in program.counters]
 
 
-def _epoch(program: Program, lines: Written) -> str:
-    """A loop over batches of rows, in an order that is given."""
+def _epoch_function(program: Program, lines: SourceLines) -> str:
+    """The function of an epoch: a step for each batch of rows, in a given order."""
     x, y, *others = lines.arguments
     rows = program.arguments[0].shape[0]
     body = [
@@ -132,48 +137,48 @@ def _epoch(program: Program, lines: Written) -> str:
         f'    {x}.take(rows, axis=0, out={x}_rows, mode="clip")',
         f'    {y}.take(rows, axis=0, out={y}_rows, mode="clip")',
         f"    losses.append(step({', '.join([f'{x}_rows', f'{y}_rows', *others])}))",
-        *(f"    {name} += 1" for name in _counters(program, lines)),
+        *(f"    {name} += 1" for name in _counter_names(program, lines)),
     ]
-    return _function("epoch", [x, y, "order", "losses", *others], body)
+    return _define("epoch", [x, y, "order", "losses", *others], body)
 
 
-def _made_up(program: Program, lines: Written) -> str:
-    """A function that gives what the module trains when it is run: small weights, and rows."""
+def _example_function(program: Program, lines: SourceLines) -> str:
+    """The function that makes the initial weights and the rows on which the module trains."""
     x, y = lines.arguments[:2]
-    of_x, of_y = program.arguments[:2]
-    rows = 32 * of_x.shape[0]
-    body = ['"""What to start from, and rows to train on, all made up."""']
+    x_input, y_input = program.arguments[:2]
+    rows = 32 * x_input.shape[0]
+    body = ['"""Initial weights, and random rows to train on."""']
     body.append("generator = np.random.default_rng(0)")
-    for value, name in zip(program.kept, lines.kept, strict=True):
-        body += _start_of(value, name, program)
-    body.append(f"{x} = {_drawn(of_x, rows)}")
+    for value, name in zip(program.persistent, lines.persistent, strict=True):
+        body += _initial_value(value, name, program)
+    body.append(f"{x} = {_random_rows(x_input, rows)}")
     kind, classes = program.target
-    columns, width = of_x.size // of_x.shape[0], of_y.size // of_y.shape[0]
-    is_rows = of_y.shape in (of_y.shape[:1], (of_y.shape[0], classes))
-    if of_y.dtype.kind == "f" or (kind and is_rows):  # type: ignore[union-attr]
-        # A teacher, so that there is something to learn.
+    columns, width = x_input.size // x_input.shape[0], y_input.size // y_input.shape[0]
+    is_rows = y_input.shape in (y_input.shape[:1], (y_input.shape[0], classes))
+    if y_input.dtype.kind == "f" or (kind and is_rows):  # type: ignore[union-attr]
+        # Targets that a linear teacher predicts, so that there is something to learn.
         outputs = classes if kind else width
         body.append(f"teacher = generator.normal(0, {columns**-0.5:.3g}, ({columns}, {outputs}))")
         body.append(f"scores = {x}.reshape({rows}, {columns}) @ teacher")
     if kind == "labels" and is_rows:
-        body.append(f"{y} = scores.argmax(axis=1).astype(np.{_dtype_name(of_y)})")
+        body.append(f"{y} = scores.argmax(axis=1).astype(np.{_dtype_name(y_input)})")
     elif kind == "probabilities" and is_rows:
         body.append("scores = np.exp(3 * scores)")
         body.append(f"{y} = scores / scores.sum(axis=1, keepdims=True)")
-        body.append(f"{y} = {y}.astype(np.{_dtype_name(of_y)})")
-    elif of_y.dtype.kind == "f":  # type: ignore[union-attr]
-        shape = (rows, *of_y.shape[1:])
-        body.append(f"{y} = scores.reshape({shape}).astype(np.{_dtype_name(of_y)})")
+        body.append(f"{y} = {y}.astype(np.{_dtype_name(y_input)})")
+    elif y_input.dtype.kind == "f":  # type: ignore[union-attr]
+        shape = (rows, *y_input.shape[1:])
+        body.append(f"{y} = scores.reshape({shape}).astype(np.{_dtype_name(y_input)})")
     else:
-        body.append(f"{y} = {_drawn(of_y, rows)}")
-    body.append(f"return {', '.join([*lines.kept, x, y])}")
-    return _function("made_up", [], body)
+        body.append(f"{y} = {_random_rows(y_input, rows)}")
+    body.append(f"return {', '.join([*lines.persistent, x, y])}")
+    return _define("make_example", [], body)
 
 
-def _start_of(value: Input, name: str, program: Program) -> list[str]:
-    """Lines for what an array that is kept starts from: matrices small and random, the rest 0."""
+def _initial_value(value: Input, name: str, program: Program) -> list[str]:
+    """Lines that initialise a persistent array: matrices are small and random, the rest is 0."""
     dtype = _dtype_name(value)
-    if value.role == "constant" and value.array is not None and value.size <= 64:
+    if value.role == "constant" and value.size <= 64:
         return [f"{name} = np.array({value.array.tolist()!r}, np.{dtype})"]
     lines = [f"{name} = np.zeros({value.shape}, np.{dtype})"]
     if value.role == "state":
@@ -181,7 +186,7 @@ def _start_of(value: Input, name: str, program: Program) -> list[str]:
     matrices = [
         (f"{name}[{call.args[1]}:{call.args[1] + call.size}]", call.shape)
         for call in program.calls
-        if call.function is piece and call.args[0] is value
+        if call.function is flat_slice and call.args[0] is value
     ] or [(f"{name}[...]", value.shape)]
     for target, shape in matrices:
         if len(shape) > 1:
@@ -192,21 +197,21 @@ def _start_of(value: Input, name: str, program: Program) -> list[str]:
 
 
 def _dtype_name(value: Value) -> str:
-    """What NumPy calls a dtype, in the machine's order of bytes."""
+    """The name of a dtype in the byte order of the machine."""
     return np.dtype(value.dtype).name
 
 
-def _drawn(value: Value, rows: int) -> str:
+def _random_rows(value: Value, rows: int) -> str:
     shape, dtype = (rows, *value.shape[1:]), _dtype_name(value)
-    draw = f"normal(size={shape})" if "float" in dtype else f"integers(0, 2, {shape})"
-    return f"generator.{draw}.astype(np.{dtype})"
+    text = f"normal(size={shape})" if "float" in dtype else f"integers(0, 2, {shape})"
+    return f"generator.{text}.astype(np.{dtype})"
 
 
-def _train(program: Program, lines: Written, defaults: dict[str, float]) -> str:
-    """A function that trains, for what is not in the file to be found elsewhere."""
+def _train_function(program: Program, lines: SourceLines, defaults: dict[str, float]) -> str:
+    """The function that trains for some epochs."""
     x, y, *others = lines.arguments
-    kept = [*lines.kept, *lines.data]
-    counters = _counters(program, lines)
+    arrays = [*lines.persistent, *lines.data]
+    counters = _counter_names(program, lines)
     numbers = [
         name
         if name in counters
@@ -216,9 +221,9 @@ def _train(program: Program, lines: Written, defaults: dict[str, float]) -> str:
         for value, name in zip(program.arguments[2:], others, strict=True)
     ]
     body = [
-        '"""Train, in place; prints, and gives, the mean loss of each epoch."""',
+        '"""Train in place; print and return the mean loss of each epoch."""',
         "generator = np.random.default_rng(0)",
-        f"_, epoch, _ = make_step({', '.join(kept)})",
+        f"_, epoch, _ = make_step({', '.join(arrays)})",
         "history = []",
         *(f"{name} = 0" for name in counters),
         "for number in range(1, epochs + 1):",
@@ -229,4 +234,4 @@ def _train(program: Program, lines: Written, defaults: dict[str, float]) -> str:
         '    print(f"epoch {number:2}: loss {history[-1]:.6f}")',
         "return history",
     ]
-    return _function("train", [*kept, x, y, "epochs=10"], body)
+    return _define("train", [*arrays, x, y, "epochs=10"], body)

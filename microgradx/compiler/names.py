@@ -1,4 +1,4 @@
-"""Names for a program's values, and comments for its calls, found while it is captured."""
+"""Names for a program's values, and comments on its calls, found while it is traced."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from typing import Any
 import numpy as np
 
 from microgradx.common.messages import describe
-from microgradx.compiler.ir import Constant, Part, Value
+from microgradx.compiler.ir import Comment, Constant, Value
 from microgradx.compiler.primitives import check_labels, softmax_cross_entropy
-from microgradx.compiler.tracing import CaptureError, RecordedArray, RecordedNumber, Recorder
+from microgradx.compiler.tracing import CaptureError, TracedArray, TracedNumber, Tracer
 from microgradx.engine import Op, Tensor
 from microgradx.ops.softmax import SoftmaxCrossEntropy
 
-__all__ = ["Naming", "names_of_arguments", "names_of_locals"]
+__all__ = ["NamingObserver", "argument_names", "use_variable_names"]
 
 
-class Naming:
-    """Told of each op's result while a program is captured: names values, says what calls do."""
+class NamingObserver:
+    """Observes the ops while a program is traced: names values, and comments on calls."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder = recorder
+    def __init__(self, tracer: Tracer) -> None:
+        self.tracer = tracer
         self.layers = 0
         #: What the second input of the latest cross-entropy was, and the number of classes.
         self.target = ("", 0)
-        #: Of a function, when it was called; 0 for a training step.
-        self.function_began = 0
+        #: The sequence number at which the traced function was called; 0 for a training step.
+        self.function_start = 0
 
     def forward(self, op: Op, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         data = out.array
-        if not isinstance(data, RecordedArray) or data.recorder is not self.recorder:
+        if not isinstance(data, TracedArray) or data.tracer is not self.tracer:
             return
         self._check_parameters(inputs)
         values = [_value(x) for x in inputs]
@@ -42,18 +42,17 @@ class Naming:
             is_labels = inputs[1].ndim < inputs[0].ndim
             classes = inputs[0].shape[op.axis]
             self.target = ("labels" if is_labels else "probabilities", classes)
-            self._fuse(op, inputs, out)
+            self._fuse_cross_entropy(op, inputs, out)
         value = data.value
-        value.name = value.name or self._name(op)
-        self.recorder.claim(
-            Part(f"{{0}} = {_with_places(op.formula, len(values))}", (value, *values))
-        )
+        value.name = value.name or self._choose_name(op)
+        text = f"{{0}} = {_as_template(op.formula, len(values))}"
+        self.tracer.add_comment(Comment(text, (value, *values)))
 
     def _check_parameters(self, inputs: tuple[Tensor, ...]) -> None:
-        """A function must not hold on to the values that parameters have now."""
+        """Raise CaptureError if a function would keep the values that parameters have now."""
         for x in inputs:
-            is_outside = x.is_leaf and x.sequence_number < self.function_began
-            if is_outside and x.requires_grad and not isinstance(x.array, RecordedArray):
+            is_outside = x.is_leaf and x.sequence_number < self.function_start
+            if is_outside and x.requires_grad and not isinstance(x.array, TracedArray):
                 raise CaptureError(
                     f"the function uses {describe(x)}, which is none of its arguments, and a "
                     "compiled function would keep the values that it has now; pass the array as "
@@ -61,22 +60,23 @@ class Naming:
                 )
 
     def backward(self, tensor: Tensor, x: Tensor, g: Any, gradient: Any) -> None:
-        if self.function_began and tensor.op is not None:
-            self.recorder.claim(Part(f"backward of {tensor.op.name}: to {{0}}", (_value(x),)))
+        if self.function_start and tensor.op is not None:
+            comment = Comment(f"backward of {tensor.op.name}: to {{0}}", (_value(x),))
+            self.tracer.add_comment(comment)
 
-    def after_rules(self, of: Tensor | None) -> None:
-        """Claim the calls of the backward of the op that made a Tensor."""
-        if of is not None and of.op is not None:
-            wanted = tuple(_value(x) for x in of.inputs if x.requires_grad)
-            places = ", ".join(f"{{{i}}}" for i in range(len(wanted)))
-            self.recorder.claim(Part(f"backward of {of.op.name}: to {places}", wanted))
+    def end_backward(self, out: Tensor | None) -> None:
+        """Comment on the calls of the backward of the op that made a Tensor."""
+        if out is not None and out.op is not None:
+            inputs = tuple(_value(x) for x in out.inputs if x.requires_grad)
+            names = ", ".join(f"{{{i}}}" for i in range(len(inputs)))
+            self.tracer.add_comment(Comment(f"backward of {out.op.name}: to {names}", inputs))
 
     def name_gradient(self, tensor: Tensor, g: Any) -> None:
         value = _value(tensor)
-        if isinstance(g, RecordedArray) and not g.value.name and value.name:
+        if isinstance(g, TracedArray) and not g.value.name and value.name:
             g.value.name = f"d{value.name}"
 
-    def _name(self, op: Op) -> str:
+    def _choose_name(self, op: Op) -> str:
         if op.name == "linear":
             self.layers += 1
             return f"z{self.layers}"
@@ -84,13 +84,15 @@ class Naming:
             return f"h{self.layers}"
         return op.name
 
-    def _fuse(self, op: SoftmaxCrossEntropy, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-        """Labels of rows of logits are the common case, which has its own few lines."""
+    def _fuse_cross_entropy(
+        self, op: SoftmaxCrossEntropy, inputs: tuple[Tensor, ...], out: Tensor
+    ) -> None:
+        """For class labels, the common case, call the primitive that has lines of its own."""
         logits, target = inputs[0].array, inputs[1].array
         if (
             len(inputs) > 2
-            or not isinstance(logits, RecordedArray)
-            or not isinstance(target, RecordedArray)
+            or not isinstance(logits, TracedArray)
+            or not isinstance(target, TracedArray)
             or (logits.ndim, target.ndim) != (2, 1)
             or not logits.size
             or op.ignore_index is not None
@@ -100,12 +102,12 @@ class Naming:
             or not np.can_cast(target.dtype, np.int64)
         ):
             return
-        for call in self.recorder.calls:
+        for call in self.tracer.calls:
             if call.function is check_labels and call.args[0] is target.value:
-                call.is_unique = False  # for these lines check the labels themselves
+                call.has_side_effects = False  # the lines of the primitive check the labels
         logits.value.name = "logits"
         divisor = len(target) if op.reduction == "mean" else 1
-        loss, gradient = self.recorder.call(
+        loss, gradient = self.tracer.call(
             softmax_cross_entropy, (logits, target, float(divisor), op.label_smoothing), {}
         )
         loss.value.name, gradient.value.name = "loss", "dlogits"
@@ -117,25 +119,25 @@ class Naming:
 _ACTIVATIONS = {"relu", "tanh", "sigmoid", "softplus", "gelu", "silu", "elu", "leaky_relu"}
 
 
-def _with_places(formula: str, count: int) -> str:
-    """A formula of so many of x, y and z, with places for the names of what they are."""
+def _as_template(formula: str, count: int) -> str:
+    """A formula of the first `count` of x, y and z as a template: x is {1}, y {2} and z {3}."""
     text = formula.replace("{", "{{").replace("}", "}}")
     letters = "xyz"[:count]
-    pattern = f"(?<![A-Za-z])[{letters or ' '}](?![A-Za-z])"
-    return (
-        re.sub(pattern, lambda match: f"{{{letters.find(match[0]) + 1}}}", text) if count else text
-    )
+    if not letters:
+        return text
+    pattern = f"(?<![A-Za-z])[{letters}](?![A-Za-z])"
+    return re.sub(pattern, lambda match: f"{{{letters.find(match[0]) + 1}}}", text)
 
 
 def _value(x: Tensor) -> Value:
-    """What stands for a Tensor in the program; for one that is none of it, a constant."""
+    """The value of the program that a Tensor stands for; a constant if it is not traced."""
     data = x.array
-    return data.value if isinstance(data, RecordedArray) else Constant(data.shape, data.dtype, data)
+    return data.value if isinstance(data, TracedArray) else Constant(data.shape, data.dtype, data)
 
 
 @contextmanager
-def names_of_locals(owner: Any, number_names: dict[float, str]) -> Iterator[None]:
-    """Let values, and numbers, take the names of the variables that hold them.
+def use_variable_names(owner: Any, number_names: dict[float, str]) -> Iterator[None]:
+    """Name values and numbers after the local variables that hold them.
 
     The variables are those of a function, or of an optimiser's methods.
     """
@@ -144,19 +146,19 @@ def names_of_locals(owner: Any, number_names: dict[float, str]) -> Iterator[None
     def on_event(frame: Any, event: str, argument: Any) -> None:
         if event != "return":
             return
-        # To ask a frame for its variables takes time, and there are many frames.
+        # frame.f_locals takes time, and there are many frames.
         if frame.f_code is not code if code else frame.f_locals.get("self") is not owner:
             return
         for name, x in frame.f_locals.items():
             x = x.array if isinstance(x, Tensor) else x
-            if isinstance(x, (RecordedArray, RecordedNumber)) and name not in ("w", "g"):
+            if isinstance(x, (TracedArray, TracedNumber)) and name not in ("w", "g"):
                 if code is not None or not x.value.name:
-                    x.value.name, x.value.is_named = name, code is not None
+                    x.value.name, x.value.has_variable_name = name, code is not None
             elif type(x) is float and code is None:
                 number_names.setdefault(x, name)
                 number_names.setdefault(1 - x, f"one_minus_{name}")
 
-    if sys.getprofile() is not None:  # somebody profiles: then names matter less
+    if sys.getprofile() is not None:  # leave another profiler in place; names matter less
         yield
         return
     sys.setprofile(on_event)
@@ -166,13 +168,13 @@ def names_of_locals(owner: Any, number_names: dict[float, str]) -> Iterator[None
         sys.setprofile(None)
 
 
-def names_of_arguments(
+def argument_names(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> list[str]:
-    """What the function calls its positional arguments."""
+    """The names of the function's parameters to which positional arguments are bound."""
     try:
         bound = inspect.signature(function).bind(*args, **kwargs)
-    except (TypeError, ValueError):  # what cannot be asked, and what the call itself will refuse
+    except (TypeError, ValueError):  # no signature, or the call itself will raise
         return [f"x{i + 1}" for i in range(len(args))]
     names: list[str] = []
     for name, value in bound.arguments.items():

@@ -1,16 +1,15 @@
-"""Training steps that run as source written for them, for as long as it fits."""
+"""A training step that runs as generated NumPy source."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
 import itertools
 import math
 import operator
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,9 @@ import numpy as np
 from microgradx.arrays.types import Array, unwrap
 from microgradx.common.files import replacing
 from microgradx.common.randomness import as_generator
-from microgradx.compiler.capture import Captured, Group
-from microgradx.compiler.module_text import NO_SOURCE, PROGRAMS, as_module, source_of_step
-from microgradx.compiler.trace_step import captured_step, unchanged
+from microgradx.compiler.module_text import NO_SOURCE, PROGRAMS, load_module, write_step_module
+from microgradx.compiler.trace_step import trace_step
+from microgradx.compiler.traced_program import ParameterGroup, TracedProgram
 from microgradx.compiler.tracing import CaptureError
 from microgradx.data.batching import batches
 from microgradx.engine import Tensor
@@ -31,20 +30,21 @@ from microgradx.optim.optimizer import Optimizer
 
 __all__ = ["CompiledStep"]
 
-_array_of = operator.attrgetter("array")
-_number_of = operator.attrgetter("sequence_number")
-_requires_grad_of = operator.attrgetter("requires_grad")
-_hooks_of = operator.attrgetter("hooks")
+_sequence_number_of = operator.attrgetter("sequence_number")
+
+# After all that modules hold, so that one object more, or one less, is seen too.
+_END = object()
+_attributes_of_leaf = operator.attrgetter("array", "requires_grad", "hooks")
 
 
 class CompiledStep:
-    """A training step, `step(X, y)`, that runs as source written for it: see `compile`.
+    """A training step, `step(X, y)`, that runs as generated NumPy source: see `compile`.
 
-    It changes the arrays of the parameters and of the optimiser's state in place, as an eager
-    step does, so eager and compiled steps may take turns, and settings, learning rates and values
-    may change between them. Gradients are not left in `grad`, nor is what `forward` sets as
-    attributes of modules. Arrays of the optimiser's state are not to be replaced by hand, but by
-    `load_state_dict`. One step at a time: it is not for several threads.
+    It changes the arrays of the parameters and of the optimiser's state in place, as an eager step
+    does. So eager and compiled steps may take turns, and settings, learning rates and values may
+    change between them. It leaves no gradients in `grad`, and no attributes that `forward` sets on
+    modules. Replace the optimiser's state with `load_state_dict` only. A step is not for several
+    threads at a time.
 
     >>> import microgradx as mg
     >>> model = mg.nn.MLP(2, (8,), 2, "tanh", generator=np.random.default_rng(0))
@@ -59,7 +59,7 @@ class CompiledStep:
     def __init__(self, model: Any, loss: Callable[[Any, Any], Any], optimizer: Optimizer) -> None:
         if not callable(model) or not callable(loss) or not isinstance(optimizer, Optimizer):
             raise TypeError(
-                "compile takes a model, a loss (a function of what the model gives, and y) and an "
+                "compile takes a model, a loss (a function of the model's output and y) and an "
                 f"optimiser of microgradx.optim, not {type(model).__name__}, "
                 f"{type(loss).__name__} and {type(optimizer).__name__}"
             )
@@ -70,39 +70,47 @@ class CompiledStep:
         self._latest: _StepProgram | None = None
         self._output: Array | None = None  # of a step that was not compiled
         self._has_stepped = False
+        names = [name for name in optimizer.hyperparameters if name != "lr"]
+        self._settings_of = operator.attrgetter("state", "__class__", *names)
+        # What the latest program depends on, as it was when that program was found to fit.
+        self._leaves: list[Tensor] = []
+        self._contents: list[Iterable[Any]] = []
+        self._dependencies: list[Any] = []
+        # Those of the parameters after the latest compiled step, if steps are counted.
+        self._sequence_numbers: list[int] = []
 
     def __call__(self, X: Any, y: Any) -> float:
-        """Take one step on a batch, and give its loss, as it was before the step.
+        """Take one step on a batch, and return the loss before the step.
 
-        Raises CaptureError for what cannot be compiled; IndexError for labels that are no class,
+        Raises CaptureError for what cannot be compiled; IndexError for labels that are not classes,
         before anything is changed; and, in the first call, what eager execution raises.
         """
         if type(X) is not np.ndarray or type(y) is not np.ndarray:
             X, y = np.asarray(unwrap(X)), np.asarray(unwrap(y))
-        if observers.get():  # of single ops, of which there are none in a program
+        if observers.get():  # they observe ops, of which a program has none
             return self._eager(X, y)
         program = self._latest
-        if program is None or not program.fits(X, y):
+        if program is None or not program.fits(X, y) or self._has_changed():
             program = self._program(X, y)
             if program is None:
                 loss_of_first = self._eager(X, y)
-                # There is a state now, and so there can be a source. What cannot be captured is
-                # said at the next call, as this step was taken.
+                # Now there is a state, so a program can be traced, for its source. If it cannot,
+                # the next call raises the error, as this step was taken.
                 with contextlib.suppress(CaptureError):
                     self._program(X, y)
                 return loss_of_first
         self._output = None
         loss: float = program.step(X, y, *[source() for source in program.sources])
-        program.after_steps(1)
+        self._count_steps(program, 1)
         return loss
 
     def epoch(
         self, X: Any, y: Any, batch_size: int, generator: np.random.Generator | None = None
     ) -> float:
-        """One step for each batch of all rows, in an order drawn anew; gives the mean loss.
+        """Take one step for each batch of all rows, in a new random order; return the mean loss.
 
-        Batches are those of `microgradx.data.batches(X, y, batch_size, generator)`, and errors its
-        own and those of single steps.
+        The batches are those of `microgradx.data.batches(X, y, batch_size, generator)`. Raises the
+        errors of `batches` and of single steps.
         """
         rows = batches(X, y, batch_size, generator)
         X, y = rows.X, rows.y
@@ -123,7 +131,7 @@ class CompiledStep:
                     X, y, order[start:full], losses, *[source() for source in program.sources]
                 )
             finally:
-                program.after_steps(len(losses))
+                self._count_steps(program, len(losses))
             total += math.fsum(losses) * batch_size
             start = full
         if full < len(X):
@@ -133,29 +141,30 @@ class CompiledStep:
 
     @property
     def output(self) -> Array:
-        """What the model gave in the latest step (not in an epoch): a copy.
+        """A copy of the model's output in the latest step (not in an epoch).
 
-        Raises ValueError before the first step, and where it gives no single array of its own.
+        Raises ValueError before the first step, and if the output is not a Tensor that the model
+        computes.
         """
         output = self._output
         if output is None and self._latest is not None:
             output = self._latest.output
         if output is None:
             raise ValueError(
-                "there is no output to be shown: no step was taken yet, or the model gives "
-                "something else than one Tensor that it computes"
+                "there is no output: no step was taken yet, or the model returns something else "
+                "than one Tensor that it computes"
             )
         return output.copy()
 
     @property
     def source(self) -> str:
-        """The module that was written, of several that for the batches that most steps were of."""
+        """The generated module; of several, the one with which most steps were taken."""
         if not self._programs:
             raise ValueError(NO_SOURCE.format("call step(X, y)"))
         return max(self._programs.values(), key=operator.attrgetter("uses")).source
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write `source` to a file, which trains on made-up numbers when Python runs it."""
+        """Write `source` to a file, which trains on example data when Python runs it."""
         text = self.source
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -174,223 +183,209 @@ class CompiledStep:
         return float(total.item())
 
     def _program(self, X: Array, y: Array) -> _StepProgram | None:
-        """The program for arrays like these: one from before that still fits, or a new one."""
+        """The program for arrays like these: an earlier one that still fits, or a new one.
+
+        None if the optimiser has no state yet.
+        """
         for name, array in (("X", X), ("y", y)):
             if array.dtype.kind not in "fiub":
                 raise TypeError(f"{name} must hold numbers, and is of dtype {array.dtype}")
-        key = X.shape, X.dtype, y.shape, y.dtype, self._situation()
+        optimizer = self.optimizer
+        roots = [*_referenced_members(self.model), *_referenced_members(self.loss)]
+        paths = {member: path for path, member in walk_members(roots)}
+        attributes = [vars(member) for member in paths if isinstance(member, Module)]
+        settings = self._settings_of(optimizer)[1:], *map(_as_key, attributes)
+        key = X.shape, X.dtype, y.shape, y.dtype, settings
+        leaves = [member for member in paths if isinstance(member, Tensor) and member.is_leaf]
+        self._leaves = list(dict.fromkeys([*optimizer.params, *leaves]))
         program = self._programs.get(key)
-        if program is not None and program.is_bound():
-            program.changes = Module.changes
-        else:
-            captured = self._captured(X, y)
-            if captured is None:
+        if program is None or not self._is_bound(program):
+            has_no_state = optimizer.counters and not any(optimizer.state)
+            if has_no_state and not self._has_stepped:
+                return None  # the first step, an eager one, makes the state
+            with _restore(attributes):
+                traced = self._trace(X, y, paths)
+            if traced is None:
                 return None
-            program = self._programs[key] = _StepProgram(self, captured, X, y)
+            program = self._programs[key] = _StepProgram(self, traced, X, y)
+            program.bindings = self._list_bindings(traced.groups)
+        self._contents = [*_walk_contents(attributes), (_END,)]
+        self._dependencies = list(self._iterate_dependencies())
         self._programs.move_to_end(key)
         while len(self._programs) > PROGRAMS:
             self._programs.popitem(last=False)
         self._latest = program
         return program
 
-    def _situation(self) -> Any:
-        """What else decides what a step computes: settings of modules and of the optimiser."""
-        optimizer = self.optimizer
-        return (
-            tuple(getattr(optimizer, name) for name in optimizer.hyperparameters if name != "lr"),
-            tuple((module.training, _setting(vars(module))) for module in self.modules()),
+    def _trace(self, X: Array, y: Array, paths: dict[Any, str]) -> TracedProgram | None:
+        trained = len(self.optimizer.params)
+        names = [
+            paths.get(tensor) or tensor.name or f"w{k + 1}" for k, tensor in enumerate(self._leaves)
+        ]
+        names = _make_unique([*_shorten_paths(names[:trained]), *names[trained:]])
+        tensors = list(zip(names, self._leaves, strict=True))
+        parameters, constants = dict(tensors[:trained]), dict(tensors[trained:])
+        return trace_step(
+            self.model, self.loss, self.optimizer, parameters, constants, self._groups, X, y
         )
 
-    def reached(self) -> list[tuple[str, Any]]:
-        """The Tensors and modules that model and loss consist of, or refer to, with their paths."""
-        return list(walk_members([*_referred_to(self.model), *_referred_to(self.loss)]))
-
-    def modules(self) -> list[Module]:
-        """The modules among them."""
-        return [member for _, member in self.reached() if isinstance(member, Module)]
-
-    def leaves(self) -> list[tuple[str, Tensor]]:
-        """The leaf Tensors among them that the optimiser does not train."""
-        trained = set(self.optimizer.params)
-        return [
-            (path, member)
-            for path, member in self.reached()
-            if isinstance(member, Tensor) and member.is_leaf and member not in trained
-        ]
-
-    def _captured(self, X: Array, y: Array) -> Captured | None:
-        keeps_nothing = self.optimizer.counters and not any(self.optimizer.state)
-        if keeps_nothing and not self._has_stepped:
-            return None  # the first step, an eager one, makes the state
-        paths = {member: path for path, member in self.reached()}
-        trained = self.optimizer.params
-        named = [paths.get(t) or t.name or f"w{k + 1}" for k, t in enumerate(trained)]
-        rest = self.leaves()
-        names = _distinct([*_short(named), *(path for path, _ in rest)])
-        parameters = dict(zip(names, trained, strict=False))
-        constants = dict(zip(names[len(trained) :], (t for _, t in rest), strict=True))
-        with unchanged(self.modules()):
-            return captured_step(
-                self.model, self.loss, self.optimizer, parameters, constants, self._groups, X, y
-            )
-
-    def _groups(self, used: dict[str, Tensor]) -> list[Group]:
-        """Small parameters side by side, as the optimiser has laid them; the others one by one."""
+    def _groups(self, used: dict[str, Tensor]) -> list[ParameterGroup]:
+        """The groups in which the optimiser updates parameters: flat ones, and one by one."""
         names = {tensor: name for name, tensor in used.items()}
         optimizer = self.optimizer
         groups = []
-        for several in optimizer.flat_parameters:
-            tensors = [optimizer.params[position] for position in several.positions]
-            if all(t in names for t in tensors) and several.is_together(optimizer.state):
-                groups.append(Group({names[t]: t for t in tensors}, several.values, several.state))
+        for flat in optimizer.flat_parameters:
+            tensors = [optimizer.params[position] for position in flat.positions]
+            if all(t in names for t in tensors) and flat.is_together(optimizer.state):
+                groups.append(
+                    ParameterGroup({names[t]: t for t in tensors}, flat.values, flat.state)
+                )
         taken = {t for group in groups for t in group.parameters.values()}
         for tensor, state in zip(optimizer.params, optimizer.state, strict=True):
             if tensor in names and tensor not in taken:
-                groups.append(Group({names[tensor]: tensor}, tensor.array, state))
+                groups.append(ParameterGroup({names[tensor]: tensor}, tensor.array, state))
         return groups
+
+    # ------------------------------------------------------------------ what has changed
+
+    def _iterate_dependencies(self) -> Iterator[Any]:
+        """All that a program depends on; what was replaced by another object has changed."""
+        return itertools.chain(
+            self._settings_of(self.optimizer),
+            itertools.chain.from_iterable(map(_attributes_of_leaf, self._leaves)),
+            itertools.chain.from_iterable(self._contents),
+        )
+
+    def _has_changed(self) -> bool:
+        """Whether model, optimiser or arrays may differ from what the latest program was made for.
+
+        It may also return True where nothing differs; then `_program` finds that program again.
+        """
+        numbers = self._sequence_numbers
+        return not all(map(operator.is_, self._iterate_dependencies(), self._dependencies)) or (
+            bool(numbers) and numbers != list(map(_sequence_number_of, self.optimizer.params))
+        )
+
+    def _list_bindings(self, groups: list[ParameterGroup]) -> list[Any]:
+        """The leaves' arrays, and the arrays and states that a program of these groups changes."""
+        bindings: list[Any] = [self.optimizer.state]
+        bindings += itertools.chain.from_iterable(map(_attributes_of_leaf, self._leaves))
+        for group in groups:
+            arrays = [x for x in group.state.values() if isinstance(x, np.ndarray)]
+            bindings += [group.values, group.state, *group.state, *arrays]
+        return bindings
+
+    def _is_bound(self, program: _StepProgram) -> bool:
+        """Whether a program changes the present arrays, and its counts are equal in all states."""
+        bindings = self._list_bindings(self._groups(program.parameters))
+        return (
+            len(bindings) == len(program.bindings)
+            and all(map(operator.is_, bindings, program.bindings))
+            and all(
+                len({state[name] for state in states}) == 1 for states, name in program.counters
+            )
+        )
+
+    def _count_steps(self, program: _StepProgram, count: int) -> None:
+        """Mark the parameters as changed, and count the steps in the optimiser's state."""
+        program.uses += count
+        params = self.optimizer.params
+        number = next(creation_counter)
+        for parameter in params:
+            parameter.sequence_number = number
+        if program.counters:
+            for states, name in program.counters:
+                for state in states:
+                    state[name] += count
+            for flat in program.flat_parameters:
+                flat.sync_state(self.optimizer.state)
+            self._sequence_numbers = list(map(_sequence_number_of, params))
 
 
 class _StepProgram:
-    """A program for a step, bound to the arrays that it changes, and what it was captured with."""
+    """The functions of a generated module, and what they were made for."""
 
-    def __init__(self, owner: CompiledStep, captured: Captured, X: Array, y: Array) -> None:
-        title = _title(owner, X, y)
-        defaults = {"lr": owner.optimizer.lr}
-        self.source, lines = source_of_step(captured.program, title, defaults)
-        make = as_module(self.source, "step", self)["make_step"]
-        self.step, self.epoch, self.output = make(*captured.kept, **lines.data)
-        self.sources = captured.sources
-        self.counters = captured.counters
+    #: The objects that it reads and writes.
+    bindings: list[Any]
+
+    def __init__(self, owner: CompiledStep, traced: TracedProgram, X: Array, y: Array) -> None:
+        optimizer = owner.optimizer
+        title, defaults = _module_title(owner, X, y), {"lr": optimizer.lr}
+        self.source, lines = write_step_module(traced.program, title, defaults)
+        make = load_module(self.source, "step", self)["make_step"]
+        self.step, self.epoch, self.output = make(*traced.persistent, **lines.data)
         self.shapes = X.shape, X.dtype, y.shape, y.dtype
-        optimizer = self.optimizer = owner.optimizer
-        names = [name for name in optimizer.hyperparameters if name != "lr"]
-        self._settings_of = operator.attrgetter(*names, "__class__")
-        self._settings = self._settings_of(optimizer)
-        self._parameters = optimizer.params
-        leaves = [*optimizer.params, *(tensor for _, tensor in owner.leaves())]
-        self._leaves = leaves
-        self._arrays = list(map(_array_of, leaves))
-        self._requires_grad = list(map(_requires_grad_of, leaves))
-        self._hooks = list(map(_hooks_of, leaves))
-        self._states = optimizer.state
-        self._containers = [
-            container.values if isinstance(container, dict) else container.__iter__
-            for module in owner.modules()
-            for container in _containers(list(vars(module).values()))
+        self.sources = traced.sources
+        self.counters = traced.counters
+        self.parameters = {n: t for group in traced.groups for n, t in group.parameters.items()}
+        states = [group.state for group in traced.groups]
+        self.flat_parameters = [
+            flat
+            for flat in optimizer.flat_parameters
+            if any(flat.state is state for state in states)
         ]
-        self._contents = list(self._items())
-        self._groups = captured.groups
-        states = [group.state for group in captured.groups]
-        self._together = [
-            several
-            for several in optimizer.flat_parameters
-            if any(several.state is state for state in states)
-        ]
-        self._kept = [dict(group.state) for group in captured.groups]
-        used = {name: t for group in captured.groups for name, t in group.parameters.items()}
-        self._regrouped = functools.partial(owner._groups, used)
         self.uses = 0
-        #: When the parameters last changed, if the program counts steps.
-        self._numbers: list[int] = []
-        #: How many changes modules had seen when it last was certain that this still fits.
-        self.changes = Module.changes
 
     def fits(self, X: Array, y: Array) -> bool:
-        """Whether arrays, model and optimiser are as they were when it was captured."""
+        """Whether it is for arrays of these shapes and dtypes."""
+        shapes = self.shapes
         return (
-            X.shape == self.shapes[0]
-            and X.dtype is self.shapes[1]
-            and y.shape == self.shapes[2]
-            and y.dtype is self.shapes[3]
-            and Module.changes == self.changes
-            and self._settings_of(self.optimizer) == self._settings
-            and self._holds()
-            and (not self._numbers or self._numbers == list(map(_number_of, self._parameters)))
+            X.shape == shapes[0]
+            and X.dtype is shapes[1]
+            and y.shape == shapes[2]
+            and y.dtype is shapes[3]
         )
 
-    def _holds(self) -> bool:
-        """Whether the arrays, and what modules keep in lists and dicts, are still the same."""
-        return (
-            self.optimizer.state is self._states
-            and all(map(operator.is_, map(_array_of, self._leaves), self._arrays))
-            and self._requires_grad == list(map(_requires_grad_of, self._leaves))
-            and all(map(operator.is_, map(_hooks_of, self._leaves), self._hooks))
-            and (not self._containers or all(map(operator.is_, self._items(), self._contents)))
-        )
 
-    def is_bound(self) -> bool:
-        """Whether the arrays of parameters and states are those that it changes, in step."""
-        if not self._holds():
-            return False
-        groups = self._regrouped()
-        return (
-            len(groups) == len(self._groups)
-            and all(
-                now.values is then.values
-                and now.state is then.state
-                and now.state.keys() == kept.keys()
-                and all(now.state[k] is v for k, v in kept.items() if isinstance(v, np.ndarray))
-                for now, then, kept in zip(groups, self._groups, self._kept, strict=True)
-            )
-            and all(len({s[name] for s in states}) == 1 for states, name in self.counters)
-        )
-
-    def _items(self) -> Iterator[Any]:
-        """All that is in the lists and dicts of modules."""
-        return itertools.chain.from_iterable(values() for values in self._containers)
-
-    def after_steps(self, count: int) -> None:
-        """Count steps, and tell of them the graphs that used the parameters."""
-        self.uses += count
-        number = next(creation_counter)
-        for parameter in self._parameters:
-            parameter.sequence_number = number
-        if self.counters:
-            for states, name in self.counters:
-                for state in states:
-                    state[name] += count
-            for several in self._together:
-                several.sync_state(self._states)
-            # By which a step that somebody else takes, with some of them, will be noticed.
-            self._numbers = list(map(_number_of, self._parameters))
+# ---------------------------------------------------------------------------- model and loss
 
 
-# ---------------------------------------------------------------------------- what steps depend on
-
-
-def _referred_to(function: Any) -> list[tuple[str, Any]]:
-    """The Tensors and modules that a model or a loss is, or that a function of Python's names."""
+def _referenced_members(function: Any) -> list[tuple[str, Any]]:
+    """The Tensors and modules that a model or a loss is, or to which a Python function refers."""
     if isinstance(function, (Module, Tensor)):
         return [("", function)]
     function = getattr(function, "func", function)  # of a functools.partial
-    named = {"": getattr(function, "__self__", None)}
+    referenced = {"": getattr(function, "__self__", None)}
     if inspect.isfunction(function) or inspect.ismethod(function):
         variables = inspect.getclosurevars(function)
-        named |= {**variables.globals, **variables.nonlocals}
-    return [pair for name, value in named.items() for pair in named_members(name, value)]
+        referenced |= {**variables.globals, **variables.nonlocals}
+    return [pair for name, value in referenced.items() for pair in named_members(name, value)]
 
 
-def _containers(values: list[Any]) -> Iterator[Any]:
-    """The lists and dicts among values, and those in them."""
+@contextlib.contextmanager
+def _restore(attributes: list[dict[str, Any]]) -> Iterator[None]:
+    """Undo what `forward` sets as attributes of modules, while it is traced."""
+    before = [dict(each) for each in attributes]
+    try:
+        yield
+    finally:
+        for each, values in zip(attributes, before, strict=True):
+            each.clear()
+            each.update(values)
+
+
+def _walk_contents(values: Iterable[Any]) -> Iterator[Iterable[Any]]:
+    """The items of lists and dicts, also of those inside, as views that follow their changes."""
     for value in values:
         if isinstance(value, (list, tuple, dict)):
+            items = value.values() if isinstance(value, dict) else value
             if not isinstance(value, tuple):
-                yield value
-            yield from _containers(list(value.values() if isinstance(value, dict) else value))
+                yield items
+            yield from _walk_contents(items)
 
 
-def _setting(value: Any) -> Any:
-    """What an attribute of a module is, for a comparison later on."""
+def _as_key(value: Any) -> Any:
+    """An attribute as a part of a key: equal for equal settings and identical other objects."""
     if isinstance(value, (list, tuple)):
-        return type(value), *map(_setting, value)
+        return type(value), *map(_as_key, value)
     if isinstance(value, dict):
-        return dict, *((key, _setting(item)) for key, item in value.items())
+        return dict, *((key, _as_key(item)) for key, item in value.items())
     is_plain = isinstance(value, (bool, int, float, str, type(None)))
     return value if is_plain else _Identity(value)
 
 
 class _Identity:
-    """Equal for one object alone; which it holds, so that no other can take its place."""
+    """Equal only for the same object; it holds the object, so that no other can take its place."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -402,7 +397,10 @@ class _Identity:
         return id(self.value)
 
 
-def _title(owner: CompiledStep, X: Array, y: Array) -> str:
+# ---------------------------------------------------------------------------- names
+
+
+def _module_title(owner: CompiledStep, X: Array, y: Array) -> str:
     function = getattr(owner.loss, "func", owner.loss)  # of functools.partial
     loss = getattr(function, "__name__", type(function).__name__)
     return (
@@ -412,24 +410,24 @@ def _title(owner: CompiledStep, X: Array, y: Array) -> str:
     )
 
 
-def _short(paths: list[str]) -> list[str]:
+def _shorten_paths(paths: list[str]) -> list[str]:
     """Paths of parameters as names: the weight and bias of the second layer are W2 and b2."""
     layers = list(dict.fromkeys(path.rpartition(".")[0] for path in paths))
-    short = []
+    names = []
     for path in paths:
         layer, _, last = path.rpartition(".")
         number = layers.index(layer) + 1 if len(layers) > 1 else ""
-        short.append({"weight": f"W{number}", "bias": f"b{number}"}.get(last, path))
-    return short
+        names.append({"weight": f"W{number}", "bias": f"b{number}"}.get(last, path))
+    return names
 
 
-def _distinct(names: list[str]) -> list[str]:
-    """The names, with numbers where one would come again."""
-    distinct: dict[str, None] = {}
+def _make_unique(names: list[str]) -> list[str]:
+    """The names, with a number at the end of each that occurred before."""
+    unique: dict[str, None] = {}
     for name in names:
-        different, count = name, 1
-        while different in distinct:
+        candidate, count = name, 1
+        while candidate in unique:
             count += 1
-            different = f"{name}_{count}"
-        distinct[different] = None
-    return list(distinct)
+            candidate = f"{name}_{count}"
+        unique[candidate] = None
+    return list(unique)

@@ -1,4 +1,4 @@
-"""One call of a training step, captured as a program."""
+"""Trace one training step: forward, backward and update."""
 
 from __future__ import annotations
 
@@ -11,30 +11,29 @@ from typing import Any
 import numpy as np
 
 from microgradx.arrays.types import Array
-from microgradx.compiler.capture import Capture, Captured, Group
-from microgradx.compiler.ir import Call, Part, Value
-from microgradx.compiler.names import names_of_locals
-from microgradx.compiler.primitives import joined, piece
-from microgradx.compiler.tracing import CaptureError, RecordedArray, RecordedNumber
+from microgradx.compiler.ir import Comment, FunctionCall, Value
+from microgradx.compiler.names import use_variable_names
+from microgradx.compiler.primitives import concatenate_flat, flat_slice
+from microgradx.compiler.traced_program import ParameterGroup, ProgramBuilder, TracedProgram
+from microgradx.compiler.tracing import CaptureError, TracedArray, TracedNumber
 from microgradx.engine import Tensor, initial_gradient, sweep
-from microgradx.nn.module import Module
 
-__all__ = ["captured_step", "unchanged"]
+__all__ = ["trace_step"]
 
 
-def captured_step(
+def trace_step(
     model: Callable[..., Any],
     loss: Callable[[Any, Any], Any],
     optimizer: Any,
     parameters: dict[str, Tensor],
     constants: dict[str, Tensor],
-    group: Callable[[dict[str, Tensor]], list[Group]],
+    group: Callable[[dict[str, Tensor]], list[ParameterGroup]],
     X: Array,
     y: Array,
-) -> Captured | None:
-    """Forward, backward and update of one step; None if the optimiser keeps nothing yet.
+) -> TracedProgram | None:
+    """Trace a step on a batch; None if the optimiser has no state yet.
 
-    `group` says how the parameters that receive gradients are updated together.
+    `group` returns the groups in which parameters that receive gradients are updated.
     """
     for name, tensor in parameters.items():
         if tensor.hooks:
@@ -42,10 +41,12 @@ def captured_step(
                 f"{name} has hooks, which a compiled step would not call; remove them, or write "
                 "what they do into the loss"
             )
-    # First to see which parameters do receive gradients, and what differs from call to call.
-    first = Capture()
-    stand_ins = {t: first.keep(t.array, name) for name, t in (parameters | constants).items()}
-    _, gradients = _differentiated(first, model, loss, stand_ins, X, y)
+    # A first trace shows which parameters receive gradients, and what differs from call to call.
+    first = ProgramBuilder()
+    arrays = {
+        t: first.add_persistent(t.array, name) for name, t in (parameters | constants).items()
+    }
+    _, gradients = _trace_gradients(first, model, loss, arrays, X, y)
     used = {name: tensor for name, tensor in parameters.items() if tensor in gradients}
     if not used:
         raise ValueError(
@@ -53,124 +54,126 @@ def captured_step(
             "Make it with model.parameters()"
         )
 
-    capture = Capture()
+    builder = ProgramBuilder()
     groups = group(used)
-    flats, stand_ins = _laid_out(capture, groups)
-    rest = {n: t for n, t in (parameters | constants).items() if t not in stand_ins}
-    stand_ins |= {tensor: capture.keep(tensor.array, name) for name, tensor in rest.items()}
-    results, gradients = _differentiated(capture, model, loss, stand_ins, X, y)
-    if capture.fingerprint() != first.fingerprint():
+    values, arrays = _add_groups(builder, groups)
+    rest = {n: t for n, t in (parameters | constants).items() if t not in arrays}
+    arrays |= {tensor: builder.add_persistent(tensor.array, name) for name, tensor in rest.items()}
+    results, gradients = _trace_gradients(builder, model, loss, arrays, X, y)
+    if builder.fingerprint() != first.fingerprint():
         raise CaptureError(
             "the model, or the loss, computes something else each time it is called, with numbers "
             "that are drawn or counted outside of it; let Dropout draw, or "
             "microgradx.default_generator(), and pass what changes as a part of X or y"
         )
-    update = _Update(capture, optimizer)
-    for each, flat, suffix in zip(groups, flats, _suffixes(groups), strict=True):
-        if not update.record(each, flat, [gradients[t] for t in each.parameters.values()], suffix):
+    update = _UpdateTracer(builder, optimizer)
+    for each, w, suffix in zip(groups, values, _name_suffixes(groups), strict=True):
+        if not update.trace(each, w, [gradients[t] for t in each.parameters.values()], suffix):
             return None
-    capture.recorder.claim(Part(f"update: {type(optimizer).__name__}"))
-    captured = capture.captured(results, update.changed)
-    captured.program.counters += update.counted
-    captured.counters = list(update.counted.values())
-    captured.groups = groups
-    return captured
+    builder.tracer.add_comment(Comment(f"update: {type(optimizer).__name__}"))
+    traced = builder.build(results, update.updates)
+    traced.program.counters += update.counters
+    traced.counters = list(update.counters.values())
+    traced.groups = groups
+    return traced
 
 
-def _suffixes(groups: Sequence[Group]) -> list[str]:
-    """What the names of each group's arrays end in."""
+def _name_suffixes(groups: Sequence[ParameterGroup]) -> list[str]:
+    """The ends of the names of each group's arrays."""
     several = [group for group in groups if len(group.parameters) > 1]
     numbers = {id(group): str(k + 1) if len(several) > 1 else "" for k, group in enumerate(several)}
     return [numbers.get(id(group), f"_{next(iter(group.parameters))}") for group in groups]
 
 
-def _laid_out(
-    capture: Capture, groups: Sequence[Group]
-) -> tuple[list[RecordedArray], dict[Tensor, RecordedArray]]:
-    """The groups' arrays, kept, and what stands in each of their parameters."""
-    flats, stand_ins = [], {}
-    for group, suffix in zip(groups, _suffixes(groups), strict=True):
+def _add_groups(
+    builder: ProgramBuilder, groups: Sequence[ParameterGroup]
+) -> tuple[list[TracedArray], dict[Tensor, TracedArray]]:
+    """Traced arrays for the values of the groups, and for each of their parameters."""
+    values, arrays = [], {}
+    for group, suffix in zip(groups, _name_suffixes(groups), strict=True):
         several = len(group.parameters) > 1
         name = f"parameters{suffix}" if several else next(iter(group.parameters))
-        flat = capture.keep(group.values, name)
-        flat.value.role = "parameter"  # type: ignore[attr-defined]
-        flats.append(flat)
+        flat = builder.add_persistent(group.values, name, role="parameter")
+        values.append(flat)
         start = 0
         for path, tensor in group.parameters.items():
-            stand_ins[tensor] = flat
+            arrays[tensor] = flat
             if several:
-                stand_ins[tensor] = capture.recorder.call(piece, (flat, start, tensor.shape), {})
-                stand_ins[tensor].value.name = path
+                arrays[tensor] = builder.tracer.call(flat_slice, (flat, start, tensor.shape), {})
+                arrays[tensor].value.name = path
             start += tensor.size
-    return flats, stand_ins
+    return values, arrays
 
 
-class _Update:
-    """What the optimiser does to each group, recorded, and what is changed by it."""
+class _UpdateTracer:
+    """Traces the optimiser's update of each group."""
 
-    def __init__(self, capture: Capture, optimizer: Any) -> None:
-        self.capture = capture
+    def __init__(self, builder: ProgramBuilder, optimizer: Any) -> None:
+        self.builder = builder
         self.optimizer = copy.copy(optimizer)
-        self.optimizer.lr = capture.number(float(optimizer.lr), "lr", lambda: float(optimizer.lr))
-        #: What parameters and arrays of the state are at the end of the step.
-        self.changed: dict[Value, RecordedArray] = {}
-        #: Of each count, the states that it is in, and its name there.
-        self.counted: dict[Any, tuple[list[dict[str, Any]], str]] = {}
-        self._numbers: dict[tuple[str, int], RecordedNumber] = {}
+        self.optimizer.lr = builder.add_number(
+            float(optimizer.lr), "lr", lambda: float(optimizer.lr)
+        )
+        #: Parameters and arrays of the state after the step.
+        self.updates: dict[Value, TracedArray] = {}
+        #: For each count, the states that hold it, and its name there.
+        self.counters: dict[Any, tuple[list[dict[str, Any]], str]] = {}
+        self._numbers: dict[tuple[str, int], TracedNumber] = {}
 
-    def record(self, group: Group, flat: RecordedArray, gradients: list[Any], suffix: str) -> bool:
-        """Record the update of a group; False if the optimiser keeps nothing for it yet."""
-        recorder = self.capture.recorder
+    def trace(
+        self, group: ParameterGroup, w: TracedArray, gradients: list[Any], suffix: str
+    ) -> bool:
+        """Trace the update of a group; False if the optimiser has no state for it yet."""
+        tracer = self.builder.tracer
         gradient = gradients[0]
         if len(gradients) > 1:
-            gradient = recorder.call(joined, tuple(gradients), {})
+            gradient = tracer.call(concatenate_flat, tuple(gradients), {})
             gradient.value.name = f"gradients{suffix}"
         state = {
-            name: self._recorded(group, name, value, suffix) for name, value in group.state.items()
+            name: self._trace_state(group, name, value, suffix)
+            for name, value in group.state.items()
         }
-        before = {name: recorded.value for name, recorded in state.items()}
-        rehearsed = self._rehearsed(flat, gradient, state)
-        start = len(recorder.calls)
-        updated = flat.copy()
-        with names_of_locals(self.optimizer, self.capture.number_names):
+        before = {name: traced.value for name, traced in state.items()}
+        rehearsed = self._rehearse(w, gradient, state)
+        start = len(tracer.calls)
+        updated = w.copy()
+        with use_variable_names(self.optimizer, self.builder.number_names):
             self.optimizer.update(updated, gradient, state)
         if state.keys() != before.keys():
             return False
-        if self.capture.fingerprint(start) != rehearsed:
+        if self.builder.fingerprint(start) != rehearsed:
             raise CaptureError(
                 "the optimiser's update computes something else each time it is called, with "
                 "numbers that are drawn or counted outside of its arguments; keep counts in the "
                 "state, as integers"
             )
-        self.changed[flat.value] = updated
-        for name, recorded in state.items():
-            if isinstance(recorded, RecordedArray):
-                self.changed[before[name]] = recorded
+        self.updates[w.value] = updated
+        for name, traced in state.items():
+            if isinstance(traced, TracedArray):
+                self.updates[before[name]] = traced
             else:
-                _check_counter(recorded, before[name], name)
+                _check_counter(traced, before[name], name)
         return True
 
-    def _recorded(self, group: Group, name: str, value: Any, suffix: str) -> Any:
-        """What stands in for an entry of a state; counts that agree are one argument."""
+    def _trace_state(self, group: ParameterGroup, name: str, value: Any, suffix: str) -> Any:
+        """The traced entry of a state; counts that are equal are one argument."""
         if isinstance(value, np.ndarray):
-            array = self.capture.keep(value, f"{name}{suffix}")
-            array.value.role = "state"  # type: ignore[attr-defined]
-            return array
+            return self.builder.add_persistent(value, f"{name}{suffix}", role="state")
         if (name, value) not in self._numbers:
-            number = self.capture.number(value, name, lambda: group.state[name])
+            number = self.builder.add_number(value, name, lambda: group.state[name])
             self._numbers[name, value] = number
         number = self._numbers[name, value]
         if isinstance(value, int):
-            self.counted.setdefault(number.value, ([], name))[0].append(group.state)
+            self.counters.setdefault(number.value, ([], name))[0].append(group.state)
         return number
 
-    def _rehearsed(self, w: RecordedArray, g: RecordedArray, state: dict[str, Any]) -> list[Any]:
-        """The fingerprint of an update that leaves nothing behind."""
-        calls = self.capture.recorder.calls
+    def _rehearse(self, w: TracedArray, g: TracedArray, state: dict[str, Any]) -> list[Any]:
+        """The fingerprint of an update, of which no calls remain."""
+        calls = self.builder.tracer.calls
         start = len(calls)
-        copies = {k: v.copy() if isinstance(v, RecordedArray) else v for k, v in state.items()}
+        copies = {k: v.copy() if isinstance(v, TracedArray) else v for k, v in state.items()}
         self.optimizer.update(w.copy(), g, copies)
-        fingerprint = self.capture.fingerprint(start)
+        fingerprint = self.builder.fingerprint(start)
         del calls[start:]
         return fingerprint
 
@@ -178,29 +181,29 @@ class _Update:
 def _check_counter(after: Any, before: Value, name: str) -> None:
     value = getattr(after, "value", None)
     if value is not before and not (
-        isinstance(value, Call)
+        isinstance(value, FunctionCall)
         and value.function is operator.add
         and value.args[0] is before
         and value.args[1] == 1
     ):
         raise CaptureError(
-            f"the optimiser's update makes {name} of its state other than one greater, which "
-            "compiled steps do not follow; keep numbers that change as arrays, np.zeros_like(w)"
+            f"the optimiser's update changes {name} in its state other than by adding 1, which "
+            "compiled steps do not support; keep numbers that change as arrays, np.zeros_like(w)"
         )
 
 
-def _differentiated(
-    capture: Capture,
+def _trace_gradients(
+    builder: ProgramBuilder,
     model: Callable[..., Any],
     loss: Callable[[Any, Any], Any],
-    stand_ins: dict[Tensor, RecordedArray],
+    arrays: dict[Tensor, TracedArray],
     X: Array,
     y: Array,
-) -> tuple[list[RecordedArray], dict[Tensor, Any]]:
-    """The loss and what the model gave, recorded, and the gradients at the Tensors."""
-    inputs = capture.argument(X, "X"), capture.argument(y, "y")
-    naming = capture.naming
-    with _stood_in(stand_ins), capture.recording():
+) -> tuple[list[TracedArray], dict[Tensor, Any]]:
+    """The traced loss and output of the model, and the gradients at the Tensors."""
+    inputs = builder.add_argument(X, "X"), builder.add_argument(y, "y")
+    naming = builder.naming
+    with _substitute_arrays(arrays), builder.tracing():
         output = model(inputs[0])
         total = loss(output, inputs[1])
         if not isinstance(total, Tensor) or total.size != 1 or not total.requires_grad:
@@ -210,47 +213,30 @@ def _differentiated(
                 "from the parameters, as microgradx.cross_entropy(model(X), y) is"
             )
         gradients = {}
-        of: Tensor | None = None
+        latest: Tensor | None = None
         for tensor, g in sweep({total: initial_gradient(total, None, False)}, run_hooks=True):
-            naming.after_rules(of)
+            naming.end_backward(latest)
             naming.name_gradient(tensor, g)
-            of = tensor
-            if tensor in stand_ins:
+            latest = tensor
+            if tensor in arrays:
                 gradients[tensor] = g
-        naming.after_rules(of)
-        total.array.value.name, total.array.value.is_named = "loss", True
-        loss_of_one: Any = np.reshape(total.array, ()) if total.ndim else total.array
-        results: list[RecordedArray] = [loss_of_one]
-        if isinstance(output, Tensor) and isinstance(output.array, RecordedArray):
+        naming.end_backward(latest)
+        total.array.value.name, total.array.value.has_variable_name = "loss", True
+        scalar_loss: Any = np.reshape(total.array, ()) if total.ndim else total.array
+        results: list[TracedArray] = [scalar_loss]
+        if isinstance(output, Tensor) and isinstance(output.array, TracedArray):
             results.append(output.array)
         return results, gradients
 
 
-# ---------------------------------------------------------------------------- while it is recorded
-
-
 @contextmanager
-def unchanged(modules: Sequence[Module]) -> Iterator[None]:
-    """What `forward` sets as attributes, such as what it found, is forgotten again."""
-    before = [dict(vars(module)) for module in modules]
-    changes = Module.changes
+def _substitute_arrays(arrays: dict[Tensor, TracedArray]) -> Iterator[None]:
+    """Put traced arrays into the Tensors, in place of their own."""
+    before = {tensor: (tensor.array, tensor.sequence_number) for tensor in arrays}
     try:
-        yield
-    finally:
-        for module, attributes in zip(modules, before, strict=True):
-            vars(module).clear()
-            vars(module).update(attributes)
-        Module.changes = changes
-
-
-@contextmanager
-def _stood_in(stand_ins: dict[Tensor, RecordedArray]) -> Iterator[None]:
-    """Recorded arrays in the Tensors, in place of their own."""
-    before = {tensor: (tensor.array, tensor.sequence_number) for tensor in stand_ins}
-    try:
-        for tensor, recorded in stand_ins.items():
-            tensor.array = recorded
-            recorded.is_given = True
+        for tensor, traced in arrays.items():
+            tensor.array = traced
+            traced.is_read_only = True
         yield
     finally:
         for tensor, (array, number) in before.items():

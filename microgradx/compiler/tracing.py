@@ -1,16 +1,15 @@
-"""Arrays that record what NumPy is asked to do with them.
+"""Arrays that record the NumPy functions called on them.
 
-A `RecordedArray` holds an example, the array of the call that is being captured, so that every
-function sees real shapes and dtypes, and the value of the program that it stands for. It speaks
-both of NumPy's protocols; so rules, layers, losses and optimisers run on it unchanged.
+A `TracedArray` holds an example, the array of the call that is being traced, so that every function
+sees real shapes and dtypes, and the value of the program that it stands for. It implements both of
+NumPy's protocols, so rules, layers, losses and optimisers run on it unchanged.
 
-What a program cannot contain is refused where it happens: a Python branch on a value, a number
-that leaves the arrays, a shape that depends on values, a write through a view.
+What a program cannot contain raises CaptureError where it happens: a Python branch on a value, a
+conversion to a Python number, a shape that depends on values, a write through a view.
 """
 
 from __future__ import annotations
 
-import copy
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -19,211 +18,152 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from microgradx.arrays.methods import ArrayMethods
-from microgradx.arrays.types import Array, UnknownValues
+from microgradx.arrays.types import UnknownValues
 from microgradx.common.messages import callers_frame
 from microgradx.common.nested import leaves_of, map_nested
-from microgradx.compiler.ir import Call, Constant, Input, Part, Value, values_in
-from microgradx.compiler.primitives import check_labels, drawn
+from microgradx.compiler.ir import Comment, Constant, FunctionCall, Input, Value, values_in
+from microgradx.compiler.primitives import IN_PLACE, add_at, cast, check_labels, draw, set_item
 
-__all__ = [
-    "CHANGES",
-    "VIEWS",
-    "CaptureError",
-    "RecordedArray",
-    "RecordedGenerator",
-    "RecordedNumber",
-    "Recorder",
-    "add_at",
-    "converted",
-    "key_of",
-    "refused",
-    "set_item",
-]
+__all__ = ["CaptureError", "Traced", "TracedArray", "TracedGenerator", "TracedNumber", "Tracer"]
 
 
 class CaptureError(UnknownValues):
-    """What was to be compiled does something that a captured program cannot repeat."""
+    """The code to compile does something that a traced program cannot repeat."""
 
 
-def refused(what: str, instead: str) -> CaptureError:
-    """An error that names the line of the user's where it happened."""
+def error_at_caller(problem: str, remedy: str) -> CaptureError:
+    """A CaptureError that names the line of the user's code where it happened."""
     frame = callers_frame()
-    place = f"{frame.f_code.co_filename}, line {frame.f_lineno}"
-    return CaptureError(f"{what} ({place}); {instead}")
+    return CaptureError(f"{problem} ({frame.f_code.co_filename}, line {frame.f_lineno}); {remedy}")
 
 
-# ---------------------------------------------------------------------------- what is recorded
+# ---------------------------------------------------------------------------- the tracer
 
-# Answers that depend on shapes and dtypes alone, and so are the same in every call.
+# The result depends on shapes and dtypes alone, so it is the same in every call.
 _STATIC = {
     *(np.shape, np.ndim, np.size, np.result_type, np.can_cast),
     *(np.iscomplexobj, np.isrealobj, np.shares_memory, np.may_share_memory),
 }
-# Arrays like another, of which the values do not matter.
+# The result depends on the shape and dtype of the argument, and not on its values.
 _LIKE = {np.zeros_like, np.ones_like, np.empty_like}
-# The length of the result depends on values.
+# The shape of the result depends on values.
 _SHAPED_BY_VALUES = {
     *(np.nonzero, np.flatnonzero, np.argwhere, np.compress, np.extract, np.union1d, np.unique),
     *(np.intersect1d, np.setdiff1d, np.setxor1d, np.trim_zeros, np.bincount, np.histogram),
 }
-# They change an argument, in ways that are not followed here.
-_IN_PLACE = {np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal}
+# They change an argument, in ways that are not traced.
+_CHANGING_AN_ARGUMENT = {np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal}
 
 
-def set_item(array: Array, index: Any, value: Any) -> Array:
-    """The array with other values at an index."""
-    array[index] = value
-    return array
-
-
-def add_at(array: Array, index: Any, value: Any) -> Array:
-    """The array with values added at an index, once for each mention."""
-    np.add.at(array, index, value)
-    return array
-
-
-def converted(array: Array, dtype: Any) -> Array:
-    """The array in another dtype."""
-    return array.astype(dtype)
-
-
-#: Vocabulary beside NumPy's functions: what changes an array in place, as calls with a result.
-CHANGES = (set_item, add_at)
-
-
-class Recorder:
+class Tracer:
     """The calls of a program, in the order in which they are made."""
 
     def __init__(self) -> None:
-        self.calls: list[Call] = []
-        self._unclaimed = 0
+        self.calls: list[FunctionCall] = []
+        self._first_without_comment = 0
 
-    # ------------------------------------------------------------------ inputs
-
-    def array(self, example: Array, name: str) -> RecordedArray:
-        return RecordedArray(self, example, Input(example.shape, example.dtype, name=name))
-
-    def number(self, example: float, name: str) -> RecordedNumber:
-        return RecordedNumber(self, example, Input((), None, name=name))
-
-    def generator(self, example: np.random.Generator, name: str) -> RecordedGenerator:
-        return RecordedGenerator(self, copy.deepcopy(example), Input((), None, name=name))
-
-    def claim(self, part: Part) -> None:
-        """Say what the calls since the last claim do together."""
-        for call in self.calls[self._unclaimed :]:
-            call.part = part
-        self._unclaimed = len(self.calls)
-
-    # ------------------------------------------------------------------ calls
+    def add_comment(self, comment: Comment) -> None:
+        """Attach a comment to the calls since the last comment."""
+        for call in self.calls[self._first_without_comment :]:
+            call.comment = comment
+        self._first_without_comment = len(self.calls)
 
     def call(
-        self, function: Any, args: Any, kwargs: dict[str, Any], *, is_unique: bool = False
+        self, function: Any, args: Any, kwargs: dict[str, Any], *, has_side_effects: bool = False
     ) -> Any:
-        """What the function gives for the examples, recorded; plain if it is always the same."""
+        """Call the function on the examples, and record the call unless its result is constant."""
         example_args, example_kwargs = map_nested(_example, args), map_nested(_example, kwargs)
-        if function in CHANGES:  # they write, and not into what others hold
+        if function in IN_PLACE:
             example_args = (example_args[0].copy(), *example_args[1:])
-        with np.errstate(all="ignore"):  # it is the program that computes
+        with np.errstate(all="ignore"):  # warnings are for the program, which computes
             result = function(*example_args, **example_kwargs)
-        given = leaves_of((args, kwargs))
+        inputs = leaves_of((args, kwargs))
         args, kwargs = map_nested(_value, args), map_nested(_value, kwargs)
-        if not is_unique and all(isinstance(v, Constant) for v in values_in((args, kwargs))):
-            recorded = map_nested(self.constant, result)
+        if not has_side_effects and all(isinstance(v, Constant) for v in values_in((args, kwargs))):
+            traced = map_nested(self.constant, result)
         else:
-            value = self._recorded(function, args, kwargs, result, is_unique)
+            call = self._add(function, args, kwargs, result, has_side_effects)
             if isinstance(result, (tuple, list)):
-                items = [self._item(value, i, example) for i, example in enumerate(result)]
+                items = [
+                    TracedArray(
+                        self, np.asarray(x), self._add(operator.getitem, (call, i), {}, x, False)
+                    )
+                    for i, x in enumerate(result)
+                ]
                 is_named = hasattr(result, "_fields")
-                recorded = type(result)(*items) if is_named else type(result)(items)
-            elif value.is_number:
-                recorded = RecordedNumber(self, result, value)
+                traced = type(result)(*items) if is_named else type(result)(items)
+            elif call.is_number:
+                traced = TracedNumber(self, result, call)
             else:
-                recorded = RecordedArray(self, np.asarray(result), value)
-        _mark_views(leaves_of(recorded), given)
-        return recorded
+                traced = TracedArray(self, np.asarray(result), call)
+        _mark_views(leaves_of(traced), inputs)
+        return traced
 
-    def _item(self, several: Value, i: int, example: Any) -> RecordedArray:
-        item = self._recorded(operator.getitem, (several, i), {}, example, False)
-        return RecordedArray(self, np.asarray(example), item)
-
-    def constant(self, data: Any) -> RecordedArray:
+    def constant(self, data: Any) -> TracedArray:
+        """A traced array that is the same in every call of the program."""
         data = np.asarray(data)
-        return RecordedArray(self, data, Constant(data.shape, data.dtype, data))
+        return TracedArray(self, data, Constant(data.shape, data.dtype, data))
 
-    def _recorded(
-        self, function: Any, args: Any, kwargs: Any, result: Any, is_unique: bool
-    ) -> Call:
+    def _add(
+        self, function: Any, args: Any, kwargs: Any, result: Any, has_side_effects: bool
+    ) -> FunctionCall:
         if isinstance(function, np.ufunc) and type(result) in (int, float):
-            result = np.asarray(result, object)  # a function of Python's numbers gives one
-        if isinstance(result, (np.ndarray, np.generic)):
-            shape, dtype = result.shape, result.dtype
-        else:
-            shape, dtype = (), None
+            result = np.asarray(result, object)  # the result of np.frompyfunc on Python numbers
+        is_array = isinstance(result, (np.ndarray, np.generic))
+        shape, dtype = (result.shape, result.dtype) if is_array else ((), None)
         count = len(result) if isinstance(result, (tuple, list)) else 0
-        call = Call(shape, dtype, function, args, kwargs, is_unique=is_unique, count=count)
+        call = FunctionCall(
+            *(shape, dtype, function, args, kwargs),
+            has_side_effects=has_side_effects,
+            result_count=count,
+        )
         self.calls.append(call)
         return call
 
 
-def _mark_views(results: list[Any], given: list[Any]) -> None:
-    """Note which results are views of which arrays; to write to either would change the other."""
-    for x in given:
-        if isinstance(x, RecordedArray):
+def _mark_views(results: list[Any], inputs: list[Any]) -> None:
+    """Note which results are views of which inputs; to write to either would change the other."""
+    for x in inputs:
+        if isinstance(x, TracedArray):
             for result in results:
-                if isinstance(result, RecordedArray) and np.may_share_memory(
+                if isinstance(result, TracedArray) and np.may_share_memory(
                     result.example, x.example
                 ):
                     result.is_view = x.has_views = True
 
 
 def _example(x: Any) -> Any:
-    return x.example if isinstance(x, (RecordedArray, RecordedNumber, RecordedGenerator)) else x
+    return x.example if isinstance(x, Traced) else x
 
 
 def _value(x: Any) -> Any:
-    """The value that a recorded array stands for; a plain array becomes a constant."""
-    if isinstance(x, (RecordedArray, RecordedNumber, RecordedGenerator)):
+    """The value that a traced array stands for; a plain array becomes a constant."""
+    if isinstance(x, Traced):
         return x.value
-    if isinstance(x, np.ndarray):
-        return Constant(x.shape, x.dtype, x.copy())
-    return x
+    return Constant(x.shape, x.dtype, x.copy()) if isinstance(x, np.ndarray) else x
 
 
-def key_of(call: Call) -> Any:
-    """What is equal for calls that give the same."""
-    return call.function, _key(call.args), _key(call.kwargs)
+class Traced:
+    """A value of the program that is being traced, with an example of it."""
 
-
-def _key(structure: Any) -> Any:
-    if isinstance(structure, (list, tuple)):
-        return type(structure), tuple(map(_key, structure))
-    if isinstance(structure, dict):
-        return tuple((name, _key(item)) for name, item in structure.items())
-    if isinstance(structure, slice):
-        return slice, _key((structure.start, structure.stop, structure.step))
-    if isinstance(structure, Constant):
-        return Constant, structure.dtype, structure.shape, structure.data.tobytes()
-    if isinstance(structure, (int, float, str)):
-        return type(structure), repr(structure)  # 0.0 and -0.0 are two
-    return id(structure) if isinstance(structure, Value) else structure
+    def __init__(self, tracer: Tracer, example: Any, value: Value) -> None:
+        self.tracer = tracer
+        self.example = example
+        self.value = value
 
 
 # ---------------------------------------------------------------------------- arrays
 
 
-class RecordedArray(NDArrayOperatorsMixin):
-    """An array of a program that is being captured."""
+class TracedArray(Traced, NDArrayOperatorsMixin):
+    """An array of the program that is being traced."""
 
     __hash__ = object.__hash__
 
-    def __init__(self, recorder: Recorder, example: Array, value: Value) -> None:
-        self.recorder = recorder
-        self.example = example
-        self.value = value
-        self.is_view = self.has_views = False
-        #: Whether others hold the array too, and would not find it changed.
-        self.is_given = False
+    #: Whether it is a view of another traced array, or others are views of it.
+    is_view = has_views = False
+    #: Whether the program must not write to it: an argument, a parameter or a constant.
+    is_read_only = False
 
     shape = property(lambda self: self.example.shape)
     ndim = property(lambda self: self.example.ndim)
@@ -235,75 +175,73 @@ class RecordedArray(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if any(isinstance(x, ArrayMethods) for x in inputs):
-            return NotImplemented  # a Tensor's part
+            return NotImplemented  # left to the Tensor
         out = kwargs.pop("out", (None,))[0]
         if method == "at":
-            return inputs[0].become(self.recorder.call(add_at, inputs, kwargs))
+            return inputs[0].rebind(self.tracer.call(add_at, inputs, kwargs))
         function = ufunc if method == "__call__" else getattr(ufunc, method)
-        # Unlike a number of Python's, a scalar of NumPy's has a say in the dtype of the result.
+        # Unlike a Python number, a NumPy scalar takes part in promotion.
         inputs = tuple(np.asarray(x) if isinstance(x, np.generic) else x for x in inputs)
-        chosen = kwargs.pop("where", True) if method == "__call__" and out is not None else True
-        result = self.recorder.call(function, inputs, kwargs)
-        if chosen is not True:  # elsewhere, what is there stays
-            result = np.where(chosen, result, out)
-        return result if out is None else _into(out, result)
+        where = kwargs.pop("where", True) if method == "__call__" and out is not None else True
+        result = self.tracer.call(function, inputs, kwargs)
+        if where is not True:  # elsewhere `out` keeps its values
+            result = np.where(where, result, out)
+        return result if out is None else _write_to_out(out, result)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if any(issubclass(kind, ArrayMethods) for kind in types):
             return NotImplemented
         name = f"np.{function.__name__}"
-        if function in _STATIC:
-            return function(*map_nested(_example, args), **map_nested(_example, kwargs))
-        if function in _LIKE:
-            like = function(*map_nested(_example, args), **map_nested(_example, kwargs))
-            return self.recorder.constant(like)
+        if function in _STATIC or function in _LIKE:
+            result = function(*map_nested(_example, args), **map_nested(_example, kwargs))
+            return self.tracer.constant(result) if function in _LIKE else result
         if function in _SHAPED_BY_VALUES or (function is np.where and len(args) == 1):
-            raise refused(
-                f"the shape of what {name} gives depends on values, and a compiled program has "
+            raise error_at_caller(
+                f"the shape of the result of {name} depends on values, and a compiled program has "
                 "fixed shapes",
                 "select with np.where(mask, x, 0), or leave this step out of what is compiled",
             )
         if function is np.copyto and not kwargs and len(args) == 2:
             args[0][...] = args[1]
             return None
-        if function in _IN_PLACE or function is np.copyto:
-            raise refused(f"{name} changes an array in place", "write array[index] = value")
+        if function in _CHANGING_AN_ARGUMENT or function is np.copyto:
+            raise error_at_caller(f"{name} changes an array in place", "write array[index] = value")
         kwargs = dict(kwargs)
         out = kwargs.pop("out", None)
-        result = self.recorder.call(function, args, kwargs)
-        if isinstance(result, RecordedNumber):
-            raise refused(
-                f"{name} gives a number of Python's, which depends on values",
-                "use a function that gives an array",
+        result = self.tracer.call(function, args, kwargs)
+        if isinstance(result, TracedNumber):
+            raise error_at_caller(
+                f"{name} returns a Python number, which depends on values",
+                "use a function that returns an array",
             )
-        return result if out is None else _into(out, result)
+        return result if out is None else _write_to_out(out, result)
 
     # ------------------------------------------------------------------ elements
 
     def __getitem__(self, index: Any) -> Any:
         for part in index if isinstance(index, tuple) else (index,):
-            if isinstance(part, RecordedArray) and part.dtype == bool and part.ndim:
-                raise refused(
-                    "a boolean mask as an index gives a shape that depends on values, and a "
+            if isinstance(part, TracedArray) and part.dtype == bool and part.ndim:
+                raise error_at_caller(
+                    "the shape of an array indexed by a boolean mask depends on values, and a "
                     "compiled program has fixed shapes",
                     "select with np.where(mask, x, 0)",
                 )
-        return self.recorder.call(operator.getitem, (self, index), {})
+        return self.tracer.call(operator.getitem, (self, index), {})
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self.become(self.recorder.call(set_item, (self, index, value), {}))
+        self.rebind(self.tracer.call(set_item, (self, index, value), {}))
 
-    def become(self, other: RecordedArray) -> RecordedArray:
-        """Take what another stands for: how a change in place is followed."""
-        if self.is_given:
-            raise refused(
+    def rebind(self, other: TracedArray) -> TracedArray:
+        """Stand for the value of another array from now on, as after a change in place."""
+        if self.is_read_only:
+            raise error_at_caller(
                 "an argument, a parameter or a constant of the model is written to, and a compiled "
-                "program leaves what it is given as it is",
-                "write to a copy, x.copy(), and give what changes as a result",
+                "program does not change its inputs",
+                "write to a copy, x.copy(), and return it",
             )
         if self.is_view or self.has_views:
-            raise refused(
-                "an array is written to of which there is a view, or which is one",
+            raise error_at_caller(
+                "an array is written to that is a view, or of which there is a view",
                 "write array[index] = value before views are made, or make a new array",
             )
         self.example, self.value = other.example, other.value
@@ -311,7 +249,7 @@ class RecordedArray(NDArrayOperatorsMixin):
 
     def check_labels(self, classes: int, ignore_index: int | None) -> None:
         """Record that the program is to check these labels."""
-        self.recorder.call(check_labels, (self, classes, ignore_index), {}, is_unique=True)
+        self.tracer.call(check_labels, (self, classes, ignore_index), {}, has_side_effects=True)
 
     def __len__(self) -> int:
         return len(self.example)
@@ -322,19 +260,19 @@ class RecordedArray(NDArrayOperatorsMixin):
     # ------------------------------------------------------------------ an array's methods
 
     @property
-    def T(self) -> RecordedArray:
-        return self.recorder.call(np.transpose, (self,), {})  # type: ignore[no-any-return]
+    def T(self) -> TracedArray:
+        return self.tracer.call(np.transpose, (self,), {})  # type: ignore[no-any-return]
 
-    def astype(self, dtype: Any, copy: bool = True) -> RecordedArray:
+    def astype(self, dtype: Any, copy: bool = True) -> TracedArray:
         if self.dtype == dtype and not copy:
             return self
-        recorded: RecordedArray = self.recorder.call(converted, (self, np.dtype(dtype)), {})
+        traced: TracedArray = self.tracer.call(cast, (self, np.dtype(dtype)), {})
         if isinstance(self.value, Input):
-            recorded.value.name = f"{self.value.name}_{recorded.dtype}"
-        return recorded
+            traced.value.name = f"{self.value.name}_{traced.dtype}"
+        return traced
 
-    def copy(self) -> RecordedArray:
-        return RecordedArray(self.recorder, self.example, self.value)  # values never change
+    def copy(self) -> TracedArray:
+        return TracedArray(self.tracer, self.example, self.value)  # values never change
 
     def reshape(self, *shape: Any) -> Any:
         return np.reshape(self, shape[0] if len(shape) == 1 else shape)
@@ -345,18 +283,18 @@ class RecordedArray(NDArrayOperatorsMixin):
     def flatten(self) -> Any:
         return np.ravel(self)
 
-    # ------------------------------------------------------------------ what cannot be recorded
+    # ------------------------------------------------------------------ what cannot be traced
 
-    def _leave(self, *args: Any, **kwargs: Any) -> Any:
-        raise refused(
-            "a value is needed as a number of Python's, by a branch such as `if x > 0`, by item(), "
-            "float() or int(), or as a plain array, and a compiled program is the same whatever "
-            "the values are",
+    def _refuse_value(self, *args: Any, **kwargs: Any) -> Any:
+        raise error_at_caller(
+            "a value is needed as a Python number, by a branch such as `if x > 0`, by item(), "
+            "float() or int(), or as a plain array, and a compiled program is the same for all "
+            "values",
             "use np.where, or keep this out of what is compiled",
         )
 
-    __bool__ = __float__ = __int__ = __index__ = __complex__ = _leave
-    __array__ = item = tolist = tobytes = __contains__ = _leave
+    __bool__ = __float__ = __int__ = __index__ = __complex__ = _refuse_value
+    __array__ = item = tolist = tobytes = __contains__ = _refuse_value
 
 
 def _method(function: Any) -> Callable[..., Any]:
@@ -371,94 +309,80 @@ for _function in (
     *(np.argmin, np.argsort, np.clip, np.cumsum, np.cumprod, np.diagonal, np.dot, np.ravel),
     *(np.repeat, np.round, np.squeeze, np.swapaxes, np.take, np.trace),
 ):
-    setattr(RecordedArray, _function.__name__, _method(_function))
-
-#: What may give a view of its first argument.
-VIEWS = {
-    *(operator.getitem, np.reshape, np.ravel, np.transpose, np.swapaxes, np.moveaxis),
-    *(np.rollaxis, np.expand_dims, np.squeeze, np.broadcast_to, np.diagonal, np.flip, np.fliplr),
-    *(np.flipud, np.rot90, np.atleast_1d, np.atleast_2d, np.atleast_3d, np.matrix_transpose),
-}
+    setattr(TracedArray, _function.__name__, _method(_function))
 
 
-def _into(out: Any, result: RecordedArray) -> Any:
-    """What `out=` asks for: the array that was given stands for the result, in its own dtype."""
+def _write_to_out(out: Any, result: TracedArray) -> Any:
+    """What `out=` does: the array stands for the result from now on, in its own dtype."""
     out = out[0] if isinstance(out, tuple) else out
-    if not isinstance(out, RecordedArray):
-        raise refused(
-            "an array that is not captured is written to by out= or an operator such as +=",
+    if not isinstance(out, TracedArray):
+        raise error_at_caller(
+            "an array that is not traced is written to by out= or an operator such as +=",
             "make a new array instead",
         )
     if result.shape != out.shape:
         result = np.broadcast_to(result, out.shape)  # type: ignore[assignment]
-    return out.become(result if result.dtype == out.dtype else result.astype(out.dtype))
+    return out.rebind(result if result.dtype == out.dtype else result.astype(out.dtype))
 
 
 # ---------------------------------------------------------------------------- random numbers
 
 
-class RecordedGenerator:
-    """A generator of random numbers, of which each call of the program draws others."""
+class TracedGenerator(Traced):
+    """A random generator. Each call of the program draws new numbers.
 
-    def __init__(self, recorder: Recorder, example: np.random.Generator, value: Value) -> None:
-        self.recorder = recorder
-        self.example = example  # a copy, so that to capture draws nothing
-        self.value = value
+    The example is a copy of the generator, so that tracing draws nothing from it.
+    """
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         if method.startswith("_") or not callable(getattr(self.example, method)):
             raise AttributeError(method)
 
-        def draw(*args: Any, **kwargs: Any) -> Any:
+        def trace(*args: Any, **kwargs: Any) -> Any:
             if method == "shuffle" or "out" in kwargs:
-                raise refused(
+                raise error_at_caller(
                     f"{method} of a generator changes an array in place",
                     "draw a new array, with permutation(x) or without out=",
                 )
-            return self.recorder.call(drawn, (self, method, *args), kwargs, is_unique=True)
+            return self.tracer.call(draw, (self, method, *args), kwargs, has_side_effects=True)
 
-        return draw
+        return trace
 
 
 # ---------------------------------------------------------------------------- numbers
 
 
-class RecordedNumber:
-    """A number of Python's that may be another in the next call: a learning rate, a step count."""
-
-    def __init__(self, recorder: Recorder, example: float, value: Value) -> None:
-        self.recorder = recorder
-        self.example = example
-        self.value = value
+class TracedNumber(Traced):
+    """A Python number that may differ in the next call: a learning rate, a count of steps."""
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        return RecordedArray.__array_ufunc__(self, ufunc, method, *inputs, **kwargs)  # type: ignore[arg-type]
+        return TracedArray.__array_ufunc__(self, ufunc, method, *inputs, **kwargs)  # type: ignore[arg-type]
 
-    def _leave(self, *args: Any, **kwargs: Any) -> Any:
-        raise refused(
-            "a number that changes from call to call, such as the learning rate or the count of "
-            "steps, is needed as it is now, by a branch, a function of math's, int() or float()",
+    def _refuse_value(self, *args: Any, **kwargs: Any) -> Any:
+        raise error_at_caller(
+            "the present value is needed of a number that changes from call to call, such as the "
+            "learning rate or the count of steps: by a branch, math.sqrt(), int() or float()",
             "use arithmetic, such as x**0.5 for math.sqrt(x)",
         )
 
     def __neg__(self) -> Any:
-        return self.recorder.call(operator.neg, (self,), {})
+        return self.tracer.call(operator.neg, (self,), {})
 
     __hash__ = object.__hash__
-    __bool__ = __float__ = __int__ = __index__ = _leave
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _leave
+    __bool__ = __float__ = __int__ = __index__ = _refuse_value
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse_value
 
 
 def _arithmetic(function: Any, is_reflected: bool) -> Callable[..., Any]:
-    def method(self: RecordedNumber, other: Any) -> Any:
-        if not isinstance(other, (int, float, RecordedNumber)):
+    def method(self: TracedNumber, other: Any) -> Any:
+        if not isinstance(other, (int, float, TracedNumber)):
             return NotImplemented
         pair = (other, self) if is_reflected else (self, other)
-        return self.recorder.call(function, pair, {})
+        return self.tracer.call(function, pair, {})
 
     return method
 
 
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
-    setattr(RecordedNumber, f"__{_name}__", _arithmetic(getattr(operator, _name), False))
-    setattr(RecordedNumber, f"__r{_name}__", _arithmetic(getattr(operator, _name), True))
+    setattr(TracedNumber, f"__{_name}__", _arithmetic(getattr(operator, _name), False))
+    setattr(TracedNumber, f"__r{_name}__", _arithmetic(getattr(operator, _name), True))
