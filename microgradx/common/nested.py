@@ -17,8 +17,8 @@ def map_nested(function: Callable[..., Any], structure: Any, *others: Any) -> An
     {'w': [11, 22], 'b': 33}
     """
     kind: Any = type(structure)
-    if not others and (kind is tuple or kind is list):  # the most frequent case
-        return kind([map_nested(function, item) for item in structure])
+    if not others and kind is tuple:  # the most frequent case
+        return tuple([map_nested(function, item) for item in structure])
     if not isinstance(structure, (tuple, list, dict, slice)):
         return function(structure, *others)
     for other in others:

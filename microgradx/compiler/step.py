@@ -30,11 +30,8 @@ from microgradx.optim.optimizer import Optimizer
 
 __all__ = ["CompiledStep"]
 
-_sequence_number_of = operator.attrgetter("sequence_number")
-
 # After all that modules hold, so that one object more, or one less, is seen too.
 _END = object()
-_attributes_of_leaf = operator.attrgetter("array", "requires_grad", "hooks")
 
 
 class CompiledStep:
@@ -71,12 +68,8 @@ class CompiledStep:
         self._output: Array | None = None  # of a step that was not compiled
         self._has_stepped = False
         names = [name for name in optimizer.hyperparameters if name != "lr"]
-        self._settings_of = operator.attrgetter("state", "__class__", *names)
-        # What the latest program depends on, as it was when that program was found to fit.
-        self._leaves: list[Tensor] = []
-        self._contents: list[Iterable[Any]] = []
-        self._dependencies: list[Any] = []
-        # Those of the parameters after the latest compiled step, if steps are counted.
+        self._settings_of = operator.attrgetter("__class__", "hyperparameters", *names)
+        # Of the parameters after the latest compiled step, if steps are counted.
         self._sequence_numbers: list[int] = []
 
     def __call__(self, X: Any, y: Any) -> float:
@@ -90,7 +83,8 @@ class CompiledStep:
         if observers.get():  # they observe ops, of which a program has none
             return self._eager(X, y)
         program = self._latest
-        if program is None or not program.fits(X, y) or self._has_changed():
+        shapes = X.shape, X.dtype, y.shape, y.dtype
+        if program is None or program.shapes != shapes or self._has_changed():
             program = self._program(X, y)
             if program is None:
                 loss_of_first = self._eager(X, y)
@@ -194,36 +188,35 @@ class CompiledStep:
         roots = [*_referenced_members(self.model), *_referenced_members(self.loss)]
         paths = {member: path for path, member in walk_members(roots)}
         attributes = [vars(member) for member in paths if isinstance(member, Module)]
-        settings = self._settings_of(optimizer)[1:], *map(_as_key, attributes)
+        settings = self._settings_of(optimizer), *map(_as_key, attributes)
         key = X.shape, X.dtype, y.shape, y.dtype, settings
         leaves = [member for member in paths if isinstance(member, Tensor) and member.is_leaf]
-        self._leaves = list(dict.fromkeys([*optimizer.params, *leaves]))
+        leaves = list(dict.fromkeys([*optimizer.params, *leaves]))
         program = self._programs.get(key)
-        if program is None or not self._is_bound(program):
+        if program is None or not self._is_bound(program, leaves):
             has_no_state = optimizer.counters and not any(optimizer.state)
             if has_no_state and not self._has_stepped:
                 return None  # the first step, an eager one, makes the state
             with _restore(attributes):
-                traced = self._trace(X, y, paths)
+                traced = self._trace(X, y, leaves, paths)
             if traced is None:
                 return None
             program = self._programs[key] = _StepProgram(self, traced, X, y)
-            program.bindings = self._list_bindings(traced.groups)
-        self._contents = [*_walk_contents(attributes), (_END,)]
-        self._dependencies = list(self._iterate_dependencies())
+            program.bindings = self._list_bindings(leaves, traced.groups)
+        self._remember(attributes, leaves)
         self._programs.move_to_end(key)
         while len(self._programs) > PROGRAMS:
             self._programs.popitem(last=False)
         self._latest = program
         return program
 
-    def _trace(self, X: Array, y: Array, paths: dict[Any, str]) -> TracedProgram | None:
+    def _trace(
+        self, X: Array, y: Array, leaves: list[Tensor], paths: dict[Any, str]
+    ) -> TracedProgram | None:
         trained = len(self.optimizer.params)
-        names = [
-            paths.get(tensor) or tensor.name or f"w{k + 1}" for k, tensor in enumerate(self._leaves)
-        ]
+        names = [paths.get(leaf) or leaf.name or f"w{k + 1}" for k, leaf in enumerate(leaves)]
         names = _make_unique([*_shorten_paths(names[:trained]), *names[trained:]])
-        tensors = list(zip(names, self._leaves, strict=True))
+        tensors = list(zip(names, leaves, strict=True))
         parameters, constants = dict(tensors[:trained]), dict(tensors[trained:])
         return trace_step(
             self.model, self.loss, self.optimizer, parameters, constants, self._groups, X, y
@@ -248,36 +241,48 @@ class CompiledStep:
 
     # ------------------------------------------------------------------ what has changed
 
-    def _iterate_dependencies(self) -> Iterator[Any]:
-        """All that a program depends on; what was replaced by another object has changed."""
-        return itertools.chain(
-            self._settings_of(self.optimizer),
-            itertools.chain.from_iterable(map(_attributes_of_leaf, self._leaves)),
-            itertools.chain.from_iterable(self._contents),
-        )
+    def _remember(self, attributes: list[dict[str, Any]], leaves: list[Tensor]) -> None:
+        """Remember what the latest program depends on."""
+        self._states = self.optimizer.state
+        self._settings = self._settings_of(self.optimizer)
+        self._leaves = [(leaf, leaf.array, leaf.requires_grad, leaf.hooks) for leaf in leaves]
+        self._containers = [*_walk_containers(attributes), (_END,)]
+        self._contents = list(itertools.chain.from_iterable(self._containers))
 
     def _has_changed(self) -> bool:
-        """Whether model, optimiser or arrays may differ from what the latest program was made for.
+        """Whether something that the latest program depends on was replaced by another object.
 
-        It may also return True where nothing differs; then `_program` finds that program again.
+        It may be an equal one; then `_program` finds that program again.
         """
+        optimizer = self.optimizer
+        if optimizer.state is not self._states or self._settings_of(optimizer) != self._settings:
+            return True
+        for leaf, array, requires_grad, hooks in self._leaves:
+            if (
+                leaf.array is not array
+                or leaf.requires_grad is not requires_grad
+                or leaf.hooks is not hooks
+            ):
+                return True
+        contents = itertools.chain.from_iterable(self._containers)
         numbers = self._sequence_numbers
-        return not all(map(operator.is_, self._iterate_dependencies(), self._dependencies)) or (
-            bool(numbers) and numbers != list(map(_sequence_number_of, self.optimizer.params))
+        return not all(map(operator.is_, contents, self._contents)) or (
+            bool(numbers) and numbers != [p.sequence_number for p in optimizer.params]
         )
 
-    def _list_bindings(self, groups: list[ParameterGroup]) -> list[Any]:
-        """The leaves' arrays, and the arrays and states that a program of these groups changes."""
+    def _list_bindings(self, leaves: list[Tensor], groups: list[ParameterGroup]) -> list[Any]:
+        """The objects that a program reads and writes, or whose change makes it another program."""
         bindings: list[Any] = [self.optimizer.state]
-        bindings += itertools.chain.from_iterable(map(_attributes_of_leaf, self._leaves))
+        for leaf in leaves:
+            bindings += [leaf.array, leaf.requires_grad, leaf.hooks]
         for group in groups:
             arrays = [x for x in group.state.values() if isinstance(x, np.ndarray)]
             bindings += [group.values, group.state, *group.state, *arrays]
         return bindings
 
-    def _is_bound(self, program: _StepProgram) -> bool:
+    def _is_bound(self, program: _StepProgram, leaves: list[Tensor]) -> bool:
         """Whether a program changes the present arrays, and its counts are equal in all states."""
-        bindings = self._list_bindings(self._groups(program.parameters))
+        bindings = self._list_bindings(leaves, self._groups(program.parameters))
         return (
             len(bindings) == len(program.bindings)
             and all(map(operator.is_, bindings, program.bindings))
@@ -299,7 +304,7 @@ class CompiledStep:
                     state[name] += count
             for flat in program.flat_parameters:
                 flat.sync_state(self.optimizer.state)
-            self._sequence_numbers = list(map(_sequence_number_of, params))
+            self._sequence_numbers = [parameter.sequence_number for parameter in params]
 
 
 class _StepProgram:
@@ -325,16 +330,6 @@ class _StepProgram:
             if any(flat.state is state for state in states)
         ]
         self.uses = 0
-
-    def fits(self, X: Array, y: Array) -> bool:
-        """Whether it is for arrays of these shapes and dtypes."""
-        shapes = self.shapes
-        return (
-            X.shape == shapes[0]
-            and X.dtype is shapes[1]
-            and y.shape == shapes[2]
-            and y.dtype is shapes[3]
-        )
 
 
 # ---------------------------------------------------------------------------- model and loss
@@ -364,14 +359,14 @@ def _restore(attributes: list[dict[str, Any]]) -> Iterator[None]:
             each.update(values)
 
 
-def _walk_contents(values: Iterable[Any]) -> Iterator[Iterable[Any]]:
-    """The items of lists and dicts, also of those inside, as views that follow their changes."""
+def _walk_containers(values: Iterable[Any]) -> Iterator[Iterable[Any]]:
+    """The items of lists and dicts among values, and of those inside, in views of the present."""
     for value in values:
         if isinstance(value, (list, tuple, dict)):
             items = value.values() if isinstance(value, dict) else value
             if not isinstance(value, tuple):
                 yield items
-            yield from _walk_contents(items)
+            yield from _walk_containers(items)
 
 
 def _as_key(value: Any) -> Any:

@@ -62,7 +62,7 @@ def trace_function(
     structure = map_nested(add_result, result)
     traced = builder.build(results, {})
     traced.rebuild = lambda arrays: map_nested(
-        lambda x: arrays[x.position] if isinstance(x, _Result) else x, structure
+        lambda x: arrays[x.position] if type(x) is _Result else x, structure
     )
     return traced
 

@@ -48,8 +48,6 @@ class Module:
 
     #: True in training, False after `eval()`; `Dropout`, for example, is active only in training.
     training: bool = True
-    #: How often an attribute of any module was set: what was made for a model may not fit any more.
-    changes: int = 0
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(
@@ -67,7 +65,6 @@ class Module:
                 f"be trained; set its values with .{name}.data = …, or assign a Tensor"
             )
         super().__setattr__(name, value)
-        Module.changes += 1
         for path, member in walk_members(named_members(name, value)):
             # A name that is the end of this path was set here, when the module had no parent yet.
             if _is_parameter(member) and f".{path}".endswith(f".{member.name or path}"):

@@ -129,7 +129,7 @@ def test_changes_that_others_would_see_are_refused(function):
 
 
 def test_functions_of_pythons_as_arguments_are_refused():
-    with pytest.raises(CaptureError, match="a function or class of Python's"):
+    with pytest.raises(CaptureError, match="a Python function or class"):
         mg.compile(lambda x: np.apply_along_axis(np.sum, 0, x))(A)
 
 

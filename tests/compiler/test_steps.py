@@ -725,13 +725,13 @@ def test_the_source_is_a_program_of_its_own_and_trains_as_eager_does(name, gener
     )
     printed = [float(line.rpartition(" ")[2]) for line in run.stdout.splitlines()]
     module = runpy.run_path(str(path))
-    *_, X, y = make_example = module["make_example"]()
+    *_, X, y = example = module["make_example"]()
     imported = [line for line in path.read_text().splitlines() if "import" in line]
     assert imported[0] == "import numpy as np"
     assert all(line.startswith(("import numpy", "from numpy import")) for line in imported)
 
     model = mlp()(generator)
-    start = np.concatenate([np.ravel(each) for each in make_example[: _arrays_of_parameters(module)]])
+    start = np.concatenate([np.ravel(each) for each in example[: _arrays_of_parameters(module)]])
     position = 0
     for parameter in model.parameters():
         values = start[position : position + parameter.size]
