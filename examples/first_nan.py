@@ -1,4 +1,4 @@
-"""Where a NaN comes from: a loss composed by hand, on logits that a few steps have made large."""
+"""Where a NaN comes from: a loss written by hand, at large logits."""
 
 import numpy as np
 

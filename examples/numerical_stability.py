@@ -1,4 +1,4 @@
-"""Why losses become NaN: exp overflows and ln 0, and what the stable forms do instead."""
+"""Why losses become NaN: exp overflows, and ln 0. The stable forms avoid both."""
 
 import numpy as np
 

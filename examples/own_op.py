@@ -1,4 +1,4 @@
-"""An op of one's own: two methods. Then the same with a mistake, which gradcheck finds."""
+"""Your own op: two methods. Then the same op with a mistake, which gradcheck finds."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""From logits to probabilities: temperature, confidence, label smoothing, and what they cost."""
+"""From logits to probabilities: temperature, confidence, label smoothing, and the loss."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A training loop written out: three spirals that no straight line separates."""
+"""A training loop written out, for three spirals that no straight line separates."""
 
 import numpy as np
 

@@ -22,7 +22,7 @@ def accuracy(predicted: Any, labels: Any) -> float:
     """
     predicted, labels = _check_labels(predicted, labels)
     if labels.size == 0:
-        raise ValueError("there are no rows, so no share of them is right; give at least one")
+        raise ValueError("the accuracy of no rows is undefined; give at least one row")
     return float(np.mean(predicted == labels))
 
 

@@ -1,4 +1,4 @@
-"""Expressions mean what Python says they mean, on Tensors, and are never run as Python."""
+"""Expressions have the value that Python gives them, and are never run as Python."""
 
 import inspect
 import re
@@ -36,7 +36,7 @@ def variables_in(text):
 
 
 def run_python(text):
-    """Value and gradients of the same text, run as a Python program."""
+    """Value and gradients of the same text, run as Python."""
     tensors = {
         name: Tensor(value, requires_grad=True) for name, value in variables_in(text).items()
     }
@@ -110,7 +110,7 @@ def assert_agrees_with_python(text):
         "1e400 * a",
     ],
 )
-def test_an_expression_means_what_python_says_it_means(text):
+def test_expressions_are_computed_as_python_computes_them(text):
     assert_agrees_with_python(text)
 
 
@@ -149,7 +149,7 @@ def test_random_expressions_are_computed_as_python_computes_them(text):
         raise
 
 
-def test_variables_are_floats_that_require_gradients_and_bear_their_names():
+def test_variables_are_named_floats_that_require_gradients():
     out = compute_expression("n * x", {"n": 2, "x": [[1, 2], [3, 4]]})
     leaves = find_leaves(out)
     assert leaves.keys() == {"n", "x"}
@@ -159,7 +159,7 @@ def test_variables_are_floats_that_require_gradients_and_bear_their_names():
     assert leaves["n"].shape == ()
 
 
-def test_an_array_that_is_given_is_copied():
+def test_arrays_are_copied():
     given = np.array([1.0, 2.0])
     leaf = find_leaves(compute_expression("x * x", {"x": given}))["x"]
     assert not np.shares_memory(leaf.data, given)
@@ -179,20 +179,20 @@ def test_parts_have_names_of_their_own():
     )  # another name changes nothing
 
 
-def test_names_are_those_that_python_reads():
+def test_names_are_normalised_as_in_python():
     assert (
         compute_expression("µ * ａ", {"µ": 2, "a": 3}).item() == 6
     )  # the micro sign, and a wide letter
     assert compute_expression("α*β", {"α": 2, "β": 3}).item() == 6
 
 
-def test_what_overflows_is_infinite_and_warns_of_nothing():
+def test_overflow_is_infinite_without_a_warning():
     assert compute_expression("9**9**9 * a", {"a": 1}).item() == np.inf
     assert compute_expression("exp(1000 * a) / 0", {"a": 1}).item() == np.inf
     assert np.isnan(compute_expression("(-8)**(1/3) * log(-a)", {"a": 1}).item())
 
 
-# ---------------------------------------------------------------------------- what is refused
+# ---------------------------------------------------------------------------- refusals
 
 HOSTILE = [
     ("__import__('os').system('touch hacked')", 18, "there is no .system here"),
@@ -249,7 +249,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("text", "column", "reason"), HOSTILE)
-def test_what_is_no_formula_is_refused_with_its_column(text, column, reason, tmp_path, monkeypatch):
+def test_all_but_formulas_is_refused_with_its_column(text, column, reason, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ExpressionError, match=re.escape(reason)) as error:
         compute_expression(text, {"a": [1.0, 2.0]})
@@ -315,7 +315,7 @@ def test_mistakes_are_shown_at_their_column_with_what_to_write(text, column, rea
     assert error.value.column == column
 
 
-def test_values_must_be_used_and_names_be_names():
+def test_values_must_be_used_and_names_valid():
     with pytest.raises(ExpressionError, match="b is given, but the expression does not use it"):
         compute_expression("a", {"a": 1, "b": 2})
     with pytest.raises(ExpressionError, match="d is computed, but the expression does not use it"):
@@ -330,7 +330,7 @@ def test_values_must_be_used_and_names_be_names():
             compute_expression(text, {})
 
 
-# ---------------------------------------------------------------------------- where it is
+# ---------------------------------------------------------------------------- positions
 
 
 def test_columns_count_characters_and_the_caret_stands_below_wide_ones():
@@ -344,7 +344,7 @@ def test_columns_count_characters_and_the_caret_stands_below_wide_ones():
     assert str(error.value).splitlines()[1:3] == ["  λ*日本 + é", "  " + " " * 9 + "^"]
 
 
-def test_of_several_lines_the_one_is_shown():
+def test_the_line_of_the_error_is_shown():
     with pytest.raises(ExpressionError) as error:
         compute_expression("d = a*b\r\nL = (d +\n  c\t^ 2)", {"a": 1, "b": 2, "c": 3})
     assert (error.value.line, error.value.column) == (3, 5)
@@ -355,7 +355,7 @@ def test_of_several_lines_the_one_is_shown():
     ]
 
 
-def test_of_a_long_line_the_part_around_the_place_is_shown():
+def test_a_long_line_is_shown_around_the_error():
     text = "input_value + " * 30 + "b" + " + input_value" * 30
     with pytest.raises(ExpressionError) as error:
         compute_expression(text, {"input_value": 1})
@@ -391,12 +391,12 @@ def test_control_characters_do_not_reach_the_terminal():
         "lambda:" * 250 + "a",
     ],
 )
-def test_deep_nesting_is_refused_before_it_could_do_harm(text):
+def test_deep_nesting_is_refused(text):
     with pytest.raises(ExpressionError, match=f"more than {MAX_DEPTH} levels of nesting"):
         compute_expression(text, {"a": 1})
 
 
-def test_as_deep_as_is_allowed_works():
+def test_the_deepest_nesting_works():
     assert compute_expression("a" + " + a" * 90, {"a": 1}).item() == 91
     assert compute_expression("-" * 90 + "a", {"a": 1}).item() == 1
     assert compute_expression("tanh(" * 40 + "a" + ")" * 40, {"a": 0}).item() == 0
@@ -411,7 +411,7 @@ def test_as_deep_as_is_allowed_works():
         ("a + \udce9", "characters that are not text"),
     ],
 )
-def test_what_no_parser_could_read(text, reason):
+def test_texts_that_cannot_be_parsed(text, reason):
     with pytest.raises(ExpressionError, match=reason):
         compute_expression(text, {"a": 1})
 
@@ -432,7 +432,7 @@ def test_results_do_not_grow_beyond_bounds(text, elements):
         compute_expression(text, {"v": np.ones(100)})
 
 
-def test_the_largest_results_are_not_even_computed(monkeypatch):
+def test_results_far_beyond_bounds_are_not_computed(monkeypatch):
     computed = []
     monkeypatch.setitem(functions(), "where", lambda *arrays: computed.append(arrays))
     text = "where(v[:, None, None, None] > 0, v[:, None, None], v[:, None] * v[:40])"
@@ -447,10 +447,10 @@ def test_variables_are_bounded_too():
         compute_expression("v.sum()", {"v": np.ones(MAX_ELEMENTS + 1)})
 
 
-# ---------------------------------------------------------------------------- what is offered
+# ---------------------------------------------------------------------------- available functions
 
 
-def test_all_functions_that_gradients_flow_through_are_offered_but_those_without_bounds():
+def test_all_functions_with_derivatives_and_bounds_are_available():
     public = {name for name, value in vars(mg).items() if isinstance(value, Op)}
     public |= {"softmax", "cross_entropy", "sum", "mean", "max", "where", "concatenate", "inv"}
     assert public - UNBOUNDED <= functions().keys()
@@ -471,8 +471,8 @@ def test_all_functions_that_gradients_flow_through_are_offered_but_those_without
     }
 
 
-# By these names a function takes arrays, axes, conditions and other small numbers, none of which
-# says how large the result is, or how long it takes.
+# Arguments of these names are arrays, axes, conditions and other small numbers. None determines the
+# size of a result or the time that it takes.
 HARMLESS = """
 a arr arrays arys args tup x x1 x2 y b m input logits log_probabilities target condition
 condlist choicelist values weight weights pos_weight indices index default
@@ -483,13 +483,13 @@ UPLO compute_uv full_matrices upper mode ord rcond rtol kind stable n
 """
 
 
-def test_no_function_that_is_offered_takes_an_argument_that_was_not_judged_harmless():
+def test_all_arguments_of_functions_are_harmless():
     for name, function in functions().items():
         if inspect.isfunction(function):
             unknown = inspect.signature(function).parameters.keys() - HARMLESS.split()
             assert not unknown, (
-                f"{name} takes {unknown}: if a number or a text there may ask for any amount of "
-                "memory or time, it belongs to UNBOUNDED, and else to HARMLESS"
+                f"{name} takes {unknown}: if a number or a text there can need any amount of "
+                f"memory or time, {name} belongs in UNBOUNDED; otherwise they belong in HARMLESS"
             )
 
 
