@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,24 +16,16 @@ from microgradx.data.rows import check_rows
 __all__ = ["Batches", "batches"]
 
 
+@dataclass(eq=False, repr=False)
 class Batches:
     """What `batches` returns: each iteration is one pass; `len` is the number of batches."""
 
-    def __init__(
-        self,
-        X: Array,
-        y: Array,
-        batch_size: int,
-        generator: np.random.Generator | None,
-        shuffle: bool,
-        drop_last: bool,
-    ) -> None:
-        self.X = X
-        self.y = y
-        self.batch_size = batch_size
-        self.generator = generator
-        self.shuffle = shuffle
-        self.drop_last = drop_last
+    X: Array
+    y: Array
+    batch_size: int
+    generator: np.random.Generator | None
+    shuffle: bool
+    drop_last: bool
 
     def __len__(self) -> int:
         full, remaining = divmod(len(self.X), self.batch_size)

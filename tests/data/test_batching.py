@@ -1,4 +1,4 @@
-"""Batches: every row once a pass, beside what belongs to it, in an order that the seed decides."""
+"""Batches: every row once a pass, with its label, in an order that the seed decides."""
 
 import numpy as np
 import pytest
@@ -81,6 +81,6 @@ def test_what_does_not_fit_is_refused_at_once(arguments, message):
         batches(*arguments)
 
 
-def test_a_batch_size_that_is_no_integer_is_refused_at_once():
+def test_a_batch_size_that_is_not_an_integer_is_refused_at_once():
     with pytest.raises(TypeError, match="integer"):
         batches([1.0], [0], 2.5)

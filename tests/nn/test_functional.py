@@ -80,7 +80,7 @@ def test_sizes_are_those_of_the_guide_to_convolution_arithmetic(generator):
     assert F.conv2d(np.ones((1, 7, 7)), np.ones((1, 1, 3, 3)), dilation=2).shape == (1, 3, 3)
 
 
-def test_same_padding_puts_the_one_more_behind():
+def test_same_padding_of_an_odd_total_has_one_more_after():
     out = F.conv1d(np.ones((1, 1, 4)), np.ones((1, 1, 4)), padding="same")
     np.testing.assert_array_equal(out, [[[3, 4, 3, 2]]])
     for kernel, dilation in itertools.product((1, 2, 5), (1, 2, 3)):
@@ -193,7 +193,7 @@ def test_float32_makes_no_float64(generator):
     results = [F.conv2d(x, w, b), F.max_pool2d(x, 2), F.avg_pool2d(x, 2, padding=1)]
     results += [F.layer_norm(x, 6), F.batch_norm(x, np.zeros(2), np.ones(2), b, b)]
     results.append(F.batch_norm(x, np.zeros(2), np.ones(2), b, b, training=True))
-    # The rules themselves: the sweep would cast what they give.
+    # The rules themselves: the sweep would cast what they return.
     conv = mg.Convolution((3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1))
     pool = mg.MaxPool((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     mean = mg.AveragePool((2, 2), (2, 2), ((1, 1), (1, 1)), ((0, 0), (0, 0)))
@@ -288,7 +288,7 @@ def test_gradients_that_are_not_wanted_are_not_computed(generator, monkeypatch):
     np.testing.assert_array_equal(b.grad, [8, 8, 8])
 
 
-def test_what_forward_kept_is_let_go(generator):
+def test_what_forward_saved_is_released(generator):
     x = mg.Tensor(generator.normal(size=(2, 2, 4, 4)), requires_grad=True)
     out = F.conv2d(x, generator.normal(size=(3, 2, 3, 3)))
     assert out.op.saved is not None

@@ -150,14 +150,14 @@ def test_sequential_of_more_than_ten_keeps_their_order():
     assert list(nn.Sequential(*layers)) == layers
 
 
-def test_another_module_in_a_sequential_is_no_step_of_it():
+def test_another_attribute_of_a_sequential_is_not_called():
     net = nn.Sequential(nn.Linear(2, 3))
     net.loss = nn.CrossEntropyLoss()
     assert net(np.ones((4, 2))).shape == (4, 3)
 
 
 @pytest.mark.parametrize(("part", "kind"), [(mg.relu, "Elementwise"), ([nn.ReLU()], "list")])
-def test_a_part_that_is_no_module_is_refused(part, kind):
+def test_a_part_that_is_not_a_module_is_refused(part, kind):
     with pytest.raises(TypeError, match=f"part 1 is not a Module but {kind}; write"):
         nn.Sequential(nn.Tanh(), part)
 
@@ -265,10 +265,10 @@ def test_activations_are_the_functions_of_their_names(generator):
 
 
 def test_a_temperature_can_be_learnt():
-    cooled = nn.Softmax(temperature=Tensor(2.0, requires_grad=True))
-    assert [name for name, _ in cooled.named_parameters()] == ["temperature"]
-    mg.log(cooled([2.0, 1.0]))[0].backward()
-    assert cooled.temperature.grad < 0
+    softmax = nn.Softmax(temperature=Tensor(2.0, requires_grad=True))
+    assert [name for name, _ in softmax.named_parameters()] == ["temperature"]
+    mg.log(softmax([2.0, 1.0]))[0].backward()
+    assert softmax.temperature.grad < 0
 
 
 @pytest.mark.parametrize(

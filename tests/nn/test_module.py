@@ -1,4 +1,4 @@
-"""What belongs to a module: found, named, put into modes, saved and loaded."""
+"""Modules: parameters are found, named, saved and loaded; training mode; repr."""
 
 import copy
 import pickle

@@ -21,7 +21,7 @@ KINDS = [
 every_kind = pytest.mark.parametrize(("kind", "settings"), KINDS)
 
 
-def parameters_of(dtypes, seed=0):
+def make_parameters(dtypes, seed=0):
     generator = np.random.default_rng(seed)
     return [
         Tensor(generator.normal(size=shape).astype(dtype), requires_grad=True)
@@ -61,8 +61,8 @@ def assert_same_state(optimizer, other):
 # ---------------------------------------------------------------------------- the flat array
 
 
-def test_small_parameters_of_a_dtype_become_views_of_one_array():
-    parameters = parameters_of([np.float32, np.float64])
+def test_small_make_parameters_a_dtype_become_views_of_one_array():
+    parameters = make_parameters([np.float32, np.float64])
     values = [p.data.copy() for p in parameters]
     optimizer = optim.SGD(parameters, 0.1)
     assert [flat.values.dtype for flat in optimizer.flat_parameters] == [
@@ -85,7 +85,7 @@ def test_small_parameters_of_a_dtype_become_views_of_one_array():
 
 
 def test_many_parameters_are_one_update_and_state_is_views():
-    parameters = parameters_of([np.float32])
+    parameters = make_parameters([np.float32])
     sizes = []
 
     class Counting(optim.Adam):
@@ -132,9 +132,9 @@ def test_a_class_that_overrides_the_rule_must_say_again_that_it_is_elementwise()
     class Mixed(Mixin, optim.SGD):
         pass
 
-    assert not Mixed(parameters_of([np.float32]), 0.1).flat_parameters
+    assert not Mixed(make_parameters([np.float32]), 0.1).flat_parameters
     Mixed.elementwise = True
-    assert Mixed(parameters_of([np.float32]), 0.1).flat_parameters
+    assert Mixed(make_parameters([np.float32]), 0.1).flat_parameters
 
 
 def test_a_class_that_leaves_the_rule_alone_inherits_that_it_is_elementwise():
@@ -156,9 +156,9 @@ def test_a_class_that_leaves_the_rule_alone_inherits_that_it_is_elementwise():
     class Slower(Logging):
         elementwise = False
 
-    assert Renamed(parameters_of([np.float32]), 0.1).flat_parameters
-    assert Logging(parameters_of([np.float32])).flat_parameters
-    assert not Slower(parameters_of([np.float32])).flat_parameters
+    assert Renamed(make_parameters([np.float32]), 0.1).flat_parameters
+    assert Logging(make_parameters([np.float32])).flat_parameters
+    assert not Slower(make_parameters([np.float32])).flat_parameters
 
 
 def test_state_that_an_update_replaces_is_the_state_of_each_parameter():
@@ -183,7 +183,7 @@ def test_state_that_an_update_replaces_is_the_state_of_each_parameter():
 def test_an_array_that_others_hold_stays_where_it_is():
     held, a, b = (Tensor(np.ones(3), requires_grad=True) for _ in range(3))
     array, constant = held.data, a.detach()
-    optimizer = optim.SGD([held, a, b, *parameters_of([np.float64])], 0.1)
+    optimizer = optim.SGD([held, a, b, *make_parameters([np.float64])], 0.1)
     (flat,) = optimizer.flat_parameters
     assert flat.positions[0] == 2
     held.grad = a.grad = np.ones(3)
@@ -209,7 +209,7 @@ def test_a_shared_or_foreign_or_constant_array_is_not_moved():
 
 
 def test_another_optimiser_leaves_them_where_they_lie():
-    parameters = parameters_of([np.float32])
+    parameters = make_parameters([np.float32])
     first = optim.SGD(parameters, 0.1)
     arrays = [p.data for p in parameters]
     second = optim.Adam(parameters)
@@ -231,9 +231,9 @@ def test_whatever_happens_between_the_steps(kind, settings, seed):
     """Random events, on parameters together and on others that are updated one by one."""
     generator = np.random.default_rng([seed, 7])
     dtypes = [np.float32, np.float64] if seed % 2 else [np.float32]
-    ours, theirs = parameters_of(dtypes, seed), parameters_of(dtypes, seed)
-    make, make_apart = getattr(optim, kind), one_by_one(kind)
-    optimizer, other = make(ours, lr=0.05, **settings), make_apart(theirs, lr=0.05, **settings)
+    ours, theirs = make_parameters(dtypes, seed), make_parameters(dtypes, seed)
+    make, make_other = getattr(optim, kind), one_by_one(kind)
+    optimizer, other = make(ours, lr=0.05, **settings), make_other(theirs, lr=0.05, **settings)
     assert optimizer.flat_parameters
     assert not other.flat_parameters
     second, other_second = optim.SGD(ours, 0.01), one_by_one("SGD")(theirs, 0.01)
@@ -266,7 +266,7 @@ def test_whatever_happens_between_the_steps(kind, settings, seed):
         elif event == 6:
             ours, optimizer = copy.deepcopy((ours, optimizer))
             theirs = copy.deepcopy(theirs)
-            renewed = make_apart(theirs, lr=0.05, **settings)
+            renewed = make_other(theirs, lr=0.05, **settings)
             renewed.load_state_dict(other.state_dict())
             other = renewed
             second, other_second = optim.SGD(ours, 0.01), one_by_one("SGD")(theirs, 0.01)
@@ -288,7 +288,7 @@ def test_whatever_happens_between_the_steps(kind, settings, seed):
 
 @every_kind
 def test_parameters_that_missed_a_step_keep_a_count_of_their_own(kind, settings):
-    parameters = parameters_of([np.float32])
+    parameters = make_parameters([np.float32])
     optimizer = getattr(optim, kind)(parameters, lr=0.1, **settings)
     for missing in (None, 1, None):
         set_gradients(parameters, np.random.default_rng(0))
@@ -302,7 +302,7 @@ def test_parameters_that_missed_a_step_keep_a_count_of_their_own(kind, settings)
 
 
 def test_a_graph_of_old_values_is_refused_and_one_of_new_values_is_not():
-    parameters = parameters_of([np.float64])[:3]
+    parameters = make_parameters([np.float64])[:3]
     old = sum((p * p).sum() for p in parameters)
     old.backward()
     optim.SGD(parameters, 0.1).step()
@@ -313,7 +313,7 @@ def test_a_graph_of_old_values_is_refused_and_one_of_new_values_is_not():
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
 def test_copies_are_flattened_again_and_leave_the_original_alone(copied):
-    parameters = parameters_of([np.float32])
+    parameters = make_parameters([np.float32])
     optimizer = optim.Adam(parameters)
     set_gradients(parameters, np.random.default_rng(0))
     optimizer.step()

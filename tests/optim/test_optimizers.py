@@ -64,12 +64,12 @@ def trajectory(optimizer, parameters, steps=range(STEPS)):
     return path
 
 
-def parameters_of(dtype):
+def make_parameters(dtype):
     return [Tensor(value, requires_grad=True) for value in start(dtype)]
 
 
 def ours(kind, settings, dtype):
-    parameters = parameters_of(dtype)
+    parameters = make_parameters(dtype)
     return trajectory(getattr(optim, kind)(parameters, lr=0.05, **settings), parameters)
 
 
@@ -153,7 +153,7 @@ def test_trajectory_is_pytorchs(kind, settings, dtype, rtol):
 
 @every_case
 def test_nothing_becomes_float64(kind, settings):
-    parameters = parameters_of(np.float32)
+    parameters = make_parameters(np.float32)
     optimizer = getattr(optim, kind)(parameters, lr=np.float64(0.05), **settings)
     arrays = [p.data for p in parameters]
     optimizer.lr = np.float64(0.01)
@@ -300,7 +300,7 @@ def test_a_gradient_of_another_shape_is_refused_before_anything_changes():
 
 @every_case
 def test_a_saved_state_goes_on_as_if_nothing_had_happened(kind, settings):
-    parameters = parameters_of(np.float32)
+    parameters = make_parameters(np.float32)
     optimizer = getattr(optim, kind)(parameters, lr=0.05, **settings)
     trajectory(optimizer, parameters, range(1, 8))
     saved = optimizer.state_dict()
