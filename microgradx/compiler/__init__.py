@@ -1,1 +1,1 @@
-"""Training steps and functions of arrays, captured once and written out as NumPy source."""
+"""Training steps and functions of arrays, traced once and written as NumPy source."""

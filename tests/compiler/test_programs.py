@@ -14,7 +14,7 @@ from tests.ops.test_table import EVERY_CALL, several
 
 
 def assert_same(compiled, eager, dtype=np.float64):
-    """To rounding, as sums may be added in another order."""
+    """Equal up to rounding, as sums may be added in another order."""
     compiled, eager = several(compiled), several(eager)
     assert len(compiled) == len(eager)
     for ours, expected in zip(compiled, eager, strict=True):
@@ -84,7 +84,7 @@ EXACT = {
     ),
     "a constant matrix": lambda x: np.ones((4, 4)) @ x,
     "a broadcast matrix": lambda x: np.broadcast_to(x[0], (4, 4)) @ x,
-    "types of Python's": lambda x: np.sum(x.astype("f"), dtype=float) + np.add(x, 1, dtype=float),
+    "Python types": lambda x: np.sum(x.astype("f"), dtype=float) + np.add(x, 1, dtype=float),
     "the mean of many halves": lambda x: np.mean(np.full(2000, 100, "e") + 0 * x[0, 0].astype("e")),
     "arguments by name": lambda x: np.transpose(a=np.sum(a=x * 2, axis=0).reshape(2, 2)),
     "a copy by index that is changed": lambda x: (lambda y: y.__iadd__(1))(x[[0, 2]]),
@@ -92,7 +92,7 @@ EXACT = {
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_what_numpy_makes_of(name):
+def test_results_are_those_of_numpy(name):
     compiled = mg.compile(EXACT[name])
     for x in (A, -2 * A):
         for ours, expected in zip(several(compiled(x)), several(EXACT[name](x)), strict=True):
@@ -128,7 +128,7 @@ def test_changes_that_others_would_see_are_refused(function):
         mg.compile(function)(A)
 
 
-def test_functions_of_pythons_as_arguments_are_refused():
+def test_python_functions_as_arguments_are_refused():
     with pytest.raises(CaptureError, match="a Python function or class"):
         mg.compile(lambda x: np.apply_along_axis(np.sum, 0, x))(A)
 
@@ -157,9 +157,9 @@ def test_results_are_the_callers_own(function):
         np.testing.assert_array_equal(ours, copied)
 
 
-def test_numbers_that_are_drawn():
+def test_random_numbers():
     def noisy(x, generator):
-        generator.random()  # which is missing in the stream
+        generator.random()  # unused, but the generator advances
         return x * generator.random(), generator.random()
 
     compiled = mg.compile(noisy)
@@ -187,7 +187,7 @@ def test_zeros_of_both_signs_are_two_numbers():
 
 
 def test_the_largest_spread_of_many_logits():
-    # The sum of all exponentials over that of the label is beyond float32.
+    # The sum of all exponentials, divided by the label's, overflows float32.
     logits = np.full((2, 10000), 39.9, np.float32)
     logits[:, 0] = -39.9
     labels = np.zeros(2, int)
@@ -255,7 +255,7 @@ EXTREME = [
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("row", range(len(EXTREME)))
 def test_extreme_logits_keep_all_digits(row, dtype):
-    # Each element to its own size: what is tiny is as exact as what is large.
+    # Each element to its own size: tiny ones are as exact as large ones.
     logits = np.array([EXTREME[row], [0.5, -0.5, 0.0]], dtype)
     labels = np.array([0, 2])
 

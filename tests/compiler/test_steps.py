@@ -1,4 +1,4 @@
-"""Compiled training steps against eager ones: whatever may change from call to call is changed."""
+"""Compiled training steps against eager ones, while everything changes that may change."""
 
 import runpy
 import subprocess
@@ -24,14 +24,14 @@ OPTIMISERS = {
 
 
 class SignDescent(optim.Optimizer):
-    """One of the user's own, called for each parameter."""
+    """A user's optimiser, called for each parameter."""
 
     def update(self, w, g, state):
         w -= self.lr * np.sign(g) * np.sqrt(np.mean(g * g))
 
 
 class Rolling(optim.Optimizer):
-    """Keeps an array, and counts."""
+    """Keeps an array and a count in its state."""
 
     buffers = ("mean",)
     counters = ("t",)
@@ -74,7 +74,7 @@ class Pair:
 
     @property
     def rtol(self):
-        # What a sum rounds, Adam divides by the size of a gradient, which may be small.
+        # Adam divides rounding errors of sums by the size of a gradient, which may be small.
         return 1e-12 if self.dtype == np.float64 else 1e-5
 
     def compare(self):
@@ -90,6 +90,13 @@ def close(ours, expected, rtol):
     assert (ours.shape, ours.dtype) == (expected.shape, expected.dtype)
     size = np.max(np.abs(expected), initial=0)
     np.testing.assert_allclose(ours, expected, rtol=rtol, atol=rtol * size)
+
+
+def run_source(step, path):
+    """Save the source and run it: returns the losses that it prints."""
+    step.save(path)
+    run = subprocess.run([sys.executable, "-I", path], capture_output=True, text=True, check=True)
+    return [float(line.rpartition(" ")[2]) for line in run.stdout.splitlines()]
 
 
 def mlp(dtype=np.float32, **settings):
@@ -151,7 +158,7 @@ def test_probabilities_as_targets(generator):
 @pytest.mark.parametrize("classes", [2, 3, 70])
 @pytest.mark.parametrize("size", [1, 30, 300, 3e4])
 def test_logits_of_any_size(size, classes, dtype, generator):
-    # Beyond some size their exponentials overflow, or nothing but the largest is left.
+    # Exponentials of large logits overflow, or all but the largest vanish.
     def make(g):
         return nn.Linear(5, classes, dtype=dtype, generator=g)
 
@@ -197,7 +204,7 @@ def test_the_default_generator_is_that_of_each_step(generator):
         pair.compare()
 
 
-def test_a_scheduled_learning_rate_is_followed_without_a_new_capture(generator):
+def test_a_scheduled_learning_rate_is_followed_without_a_new_trace(generator):
     pair = Pair(mlp(), OPTIMISERS["Adam"])
     pair.step(*batch(generator))
     pair.step(*batch(generator))
@@ -209,7 +216,7 @@ def test_a_scheduled_learning_rate_is_followed_without_a_new_capture(generator):
     assert pair.compiled.source is source
 
 
-def test_other_settings_of_the_optimiser_are_captured_anew(generator):
+def test_other_settings_of_the_optimiser_are_traced_anew(generator):
     pair = Pair(mlp(), OPTIMISERS["weight decay"])
     for decay in (0.1, 0.5, 0.0):
         for optimizer in pair.optimizers:
@@ -217,7 +224,7 @@ def test_other_settings_of_the_optimiser_are_captured_anew(generator):
         pair.step(*batch(generator))
 
 
-def test_evaluation_mode_and_frozen_parameters_are_captured_anew(generator):
+def test_evaluation_mode_and_frozen_parameters_are_traced_anew(generator):
     pair = Pair(mlp(dropout=0.5), OPTIMISERS["SGD"])
     pair.step(*batch(generator))
     for model in pair.models:
@@ -229,7 +236,7 @@ def test_evaluation_mode_and_frozen_parameters_are_captured_anew(generator):
     pair.step(*batch(generator))
 
 
-def test_other_shapes_and_dtypes_are_captured_anew_and_kept_in_bounds(generator):
+def test_other_shapes_and_dtypes_are_traced_anew_and_kept_in_bounds(generator):
     pair = Pair(mlp(), OPTIMISERS["Adam"])
     for rows in (8, 3, 8, 1, 3):
         pair.step(*batch(generator, rows))
@@ -293,7 +300,7 @@ def test_parameters_that_the_loss_does_not_use_stay(generator):
     for _ in range(3):
         pair.step(*batch(generator))
     for model in pair.models:
-        model.scale.data = np.float32(3.0)  # a constant that is no parameter
+        model.scale.data = np.float32(3.0)  # a constant, not a parameter
     pair.step(*batch(generator))
 
 
@@ -366,7 +373,7 @@ class Branches(nn.Module):
         return self.lin(x) * self.scales["a"] * self.scales["b"]
 
 
-def test_names_that_could_be_others(generator, tmp_path):
+def test_names_that_could_clash(generator, tmp_path):
     pair = Pair(Branches, OPTIMISERS["Adam"], dtype=np.float64)
     for _ in range(3):
         pair.step(*batch(generator, dtype=np.float64))
@@ -375,12 +382,11 @@ def test_names_that_could_be_others(generator, tmp_path):
         pair.eager(X_batch, y_batch)
     pair.compiled.epoch(X, y, 8, np.random.default_rng(0))
     pair.compare()
-    pair.compiled.save(tmp_path / "training.py")
-    subprocess.run([sys.executable, "-I", tmp_path / "training.py"], check=True)
+    run_source(pair.compiled, tmp_path / "training.py")
 
 
 @pytest.mark.parametrize("name", ["order", "losses", "rows", "start", "number", "history"])
-def test_counters_by_names_that_could_be_others(name, generator, tmp_path):
+def test_counters_by_names_that_could_clash(name, generator, tmp_path):
     class Slowing(optim.Optimizer):
         counters = (name,)
 
@@ -398,8 +404,7 @@ def test_counters_by_names_that_could_be_others(name, generator, tmp_path):
             pair.eager(X_batch, y_batch)
         pair.compiled.epoch(X, y, 8, np.random.default_rng(seed))
         pair.compare()
-    pair.compiled.save(tmp_path / "training.py")
-    subprocess.run([sys.executable, "-I", tmp_path / "training.py"], check=True)
+    run_source(pair.compiled, tmp_path / "training.py")
 
 
 def freeze(model):
@@ -415,12 +420,12 @@ def replace_in_a_dict(model):
 
 
 def replace_an_array(model):
-    for factor in (2.0, 3.0, 4.0):  # the third may lie where the first lay
+    for factor in (2.0, 3.0, 4.0):  # the third may have the address of the first
         model.scales["b"] = np.full(3, factor)
 
 
 @pytest.mark.parametrize("change", [freeze, replace_in_a_list, replace_in_a_dict, replace_an_array])
-def test_other_parts_of_the_model_are_captured_anew(change, generator):
+def test_other_parts_of_the_model_are_traced_anew(change, generator):
     pair = Pair(Branches, OPTIMISERS["momentum"], dtype=np.float64)
     for _ in range(2):
         pair.step(*batch(generator, dtype=np.float64))
@@ -517,7 +522,7 @@ def test_learning_rates_of_any_kind_and_losses_of_any_shape(generator):
         pair.step(*batch(generator))
 
 
-def test_arrays_in_the_other_order_of_bytes(generator):
+def test_arrays_in_the_other_byte_order(generator):
     pair = Pair(mlp(), OPTIMISERS["SGD"])
     X, y = batch(generator)
     pair.step(X.astype(">f4"), y.astype(">i2"))
@@ -579,10 +584,10 @@ class Counting(optim.Optimizer):
 
 
 @pytest.mark.parametrize("kind", [Periodic, Noisy, Counting])
-def test_updates_that_are_others_each_time_are_refused(kind, generator):
+def test_updates_that_differ_each_time_are_refused(kind, generator):
     model = mlp()(generator)
     step = mg.compile(model, mg.cross_entropy, kind(model.parameters(), lr=0.1))
-    if kind is Periodic:  # which keeps nothing before its first step, which is an eager one
+    if kind is Periodic:  # its first step, which makes the state, is an eager one
         step(*batch(generator))
     with pytest.raises(mg.CaptureError, match=r"changes from call to call|something else each"):
         step(*batch(generator))
@@ -637,7 +642,7 @@ def test_an_epoch_that_is_interrupted_has_counted_its_steps(generator):
 
 
 @pytest.mark.parametrize("label", [-1, 3, -3, 100, -100])
-def test_labels_that_are_no_class_are_refused_before_anything_changes(label, generator):
+def test_labels_that_are_not_classes_are_refused_before_anything_changes(label, generator):
     model = mlp()(generator)
     optimizer = OPTIMISERS["Adam"](model.parameters())
     step = mg.compile(model, mg.cross_entropy, optimizer)
@@ -658,10 +663,6 @@ def test_labels_that_are_no_class_are_refused_before_anything_changes(label, gen
     assert np.isfinite(step(X, y))
 
 
-def line_of(function):
-    return function.__code__.co_firstlineno + 1
-
-
 REFUSED = {
     "branch": lambda z, y: mg.cross_entropy(z if z.sum() > 0 else -z, y),
     "item": lambda z, y: mg.cross_entropy(z, y) * z[0, 0].item(),
@@ -672,7 +673,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_captured_is_refused_at_its_line(name, generator):
+def test_what_cannot_be_traced_is_refused_at_its_line(name, generator):
     model = mlp()(generator)
     step = mg.compile(model, REFUSED[name], optim.SGD(model.parameters(), lr=0.1))
     state = model.state_dict()
@@ -685,7 +686,7 @@ def test_what_cannot_be_captured_is_refused_at_its_line(name, generator):
     assert all(type(p.data) is np.ndarray for p in model.parameters())
 
 
-def test_numbers_that_are_drawn_elsewhere_are_refused(generator):
+def test_numbers_drawn_elsewhere_are_refused(generator):
     model = mlp()(generator)
     noise = np.random.default_rng(0)
     step = mg.compile(
@@ -697,7 +698,7 @@ def test_numbers_that_are_drawn_elsewhere_are_refused(generator):
         step(*batch(generator))
 
 
-def test_a_loss_that_is_none(generator):
+def test_a_loss_that_is_not_a_loss(generator):
     model = mlp()(generator)
     optimizer = optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(ValueError, match=r"the loss is shape \(8, 3\)"):
@@ -714,16 +715,12 @@ def test_a_loss_that_is_none(generator):
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "own", "own, with a state"])
-def test_the_source_is_a_program_of_its_own_and_trains_as_eager_does(name, generator, tmp_path):
+def test_the_source_runs_by_itself_and_trains_as_eager_steps_do(name, generator, tmp_path):
     pair = Pair(mlp(), OPTIMISERS[name])
     for _ in range(2):
         pair.step(*batch(generator))
     path = tmp_path / "training.py"
-    pair.compiled.save(path)
-    run = subprocess.run(
-        [sys.executable, "-I", path], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    printed = [float(line.rpartition(" ")[2]) for line in run.stdout.splitlines()]
+    printed = run_source(pair.compiled, path)
     module = runpy.run_path(str(path))
     *_, X, y = example = module["make_example"]()
     imported = [line for line in path.read_text().splitlines() if "import" in line]
@@ -808,7 +805,7 @@ def test_labels_are_checked_where_the_loss_is_not_the_common_one(generator):
                 np.testing.assert_array_equal(values, state[path])
 
 
-def test_what_forward_keeps_is_as_it_was_and_does_not_capture_again(generator):
+def test_what_forward_sets_is_restored_and_does_not_trace_again(generator):
     class Remembering(nn.Module):
         def __init__(self, g):
             self.layer = nn.Linear(5, 3, generator=g)
@@ -849,14 +846,7 @@ def test_many_classes_with_and_without_smoothing(dtype, generator):
             pair.compiled(X, np.full(8, 100))
 
 
-def run_by_itself(step, path):
-    """The losses that the saved source prints."""
-    step.save(path)
-    run = subprocess.run([sys.executable, "-I", path], capture_output=True, text=True, check=True)
-    return [float(line.rpartition(" ")[2]) for line in run.stdout.splitlines()]
-
-
-def test_saved_sources_learn_whatever_they_were_captured_from(generator, tmp_path):
+def test_saved_sources_learn_whatever_they_were_traced_from(generator, tmp_path):
     cases = {
         "wide": (nn.MLP(64, [256], 10, generator=generator), mg.cross_entropy, (32, 64), 10),
         "soft": (nn.MLP(4, [8], 3, generator=generator), mg.cross_entropy, (8, 4), (8, 3)),
@@ -871,7 +861,7 @@ def test_saved_sources_learn_whatever_they_were_captured_from(generator, tmp_pat
         step = mg.compile(model, loss, optim.Adam(model.parameters(), lr=0.01))
         y = np.arange(32) % 10 if target == 10 else np.full(target, 1 / 3, np.float32)
         step(np.ones(shape, np.float32), y)
-        losses = run_by_itself(step, tmp_path / f"{name}.py")
+        losses = run_source(step, tmp_path / f"{name}.py")
         assert losses[-1] < 0.8 * losses[0]
         assert min(losses) >= 0
 
