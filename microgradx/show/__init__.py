@@ -1,1 +1,1 @@
-"""Pictures and explanations of what the engine does; nothing here changes what it computes."""
+"""Drawings, pages, texts and charts of computations; nothing here changes a computation."""

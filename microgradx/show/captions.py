@@ -78,24 +78,24 @@ class Captions:
         name, receiver, op = self.names[step.tensor], self.names[step.receiver], op_name(step)
         if step.kind == "forward":
             operands = [self.names[x] for x in step.tensor.inputs]
-            return f"{op} computes {name} from {join_words(operands) or 'what is forgotten'}."
+            return f"{op} computes {name} from {join_words(operands) or 'released inputs'}."
         if step.kind == "seed":
             return f"Backpropagation begins: the derivative of {name} with respect to itself is 1."
         if step.kind == "sum":
             return (
-                f"{receiver} was broadcast along {axes_in_words(step.axes)}, so what was passed on "
-                "is summed over it."
+                f"{receiver} was broadcast along {axes_in_words(step.axes)}, so its gradient is "
+                "summed over it."
             )
         if step.local is not None:
             return (
-                f"The chain rule: what arrived at {name}, times the derivative of {name} with "
+                f"The chain rule: the gradient at {name}, times the derivative of {name} with "
                 f"respect to {receiver}."
             )
         if isinstance(step.derivation, Einsum):
             return (
-                f"Each element of {receiver} reaches several of {name}: their gradients are summed."
+                f"Each element of {receiver} affects several of {name}: their gradients are summed."
             )
-        return f"{op} passes on to {receiver} what arrived at {name}."
+        return f"{op} passes the gradient at {name} on to {receiver}."
 
     def contribution(self, step: Step) -> str:
         """The position of a step among the contributions to the receiver's gradient."""

@@ -1,4 +1,4 @@
-"""Pictures of a training and of what a classifier answers, drawn by matplotlib if it is there."""
+"""Charts of a training and of a classifier's predictions, drawn by matplotlib."""
 
 from __future__ import annotations
 
@@ -47,11 +47,10 @@ class PlottingError(RuntimeError):
 
 
 def plot_curves(epochs: Sequence[Epoch], path: str | Path, loss: str = "Loss") -> None:
-    """Draw loss and accuracy, in training and held out, against the epochs, into an image file.
+    """Draw loss and accuracy, training and held out, against the epochs, into an image file.
 
-    `loss` is the title of the left panel: what the loss is.
-    The format is what the name of `path` ends in: .png, .svg, .pdf. Raises PlottingError without
-    matplotlib, and ValueError if there are no epochs.
+    `loss` is the title of the left panel. The extension of `path` is the format: .png, .svg or
+    .pdf. Raises PlottingError without matplotlib, and ValueError if there are no epochs.
     """
     if not epochs:
         raise ValueError("there are no epochs to draw; train for one at least")
@@ -126,11 +125,11 @@ def _label_ends(axes: Any, x: int, curves: list[tuple[str, str, list[float]]], f
 def plot_predictions(
     classifier: Classifier, features: Array, labels: Array, path: str | Path
 ) -> None:
-    """Draw what a classifier answers for rows whose labels are known, into an image file.
+    """Draw the predictions of a classifier for rows with known labels, into an image file.
 
-    Of images, and of tables with many columns: a few rows that are right and the worst mistakes,
-    each with bars of its probabilities. Of two columns: the plane, coloured with the
-    probabilities, and the rows as points in it. Probabilities are at the classifier's temperature.
+    For images, and tables with many columns: a few correct rows and the worst mistakes, each with
+    bars of its probabilities. For two columns: the plane, coloured by the probabilities, with the
+    rows as points. Probabilities are at the classifier's temperature.
 
     features: (rows, columns), raw. labels: (rows,) of integers.
 
@@ -150,10 +149,10 @@ def plot_predictions(
 def _cards(
     figure_of: Any, classifier: Classifier, features: Array, labels: Array, probabilities: Array
 ) -> Any:
-    """Cards, each with a row of the table on the left, bars of its probabilities on the right."""
+    """Cards with a row of the table on the left and bars of its probabilities on the right."""
     images = classifier.schema.image_shape is not None
     across = 4 if images else 3
-    groups = _chosen(labels, probabilities, across)
+    groups = _choose_rows(labels, probabilities, across)
     bars = min(probabilities.shape[1], 10)
     height = 0.75 + (max(1.5, 0.155 * bars) if images else 1.6)
     figure = figure_of(figsize=(11.0, height * len(groups) + 0.35), layout="constrained")
@@ -186,8 +185,8 @@ def _cards(
     return figure
 
 
-def _chosen(labels: Array, probabilities: Array, n: int) -> list[tuple[str, Array]]:
-    """Headings with n rows at most each: right ones, of several classes, and the worst mistakes."""
+def _choose_rows(labels: Array, probabilities: Array, n: int) -> list[tuple[str, Array]]:
+    """Headings with at most n rows each: correct ones of several classes, the worst mistakes."""
     predicted = np.argmax(probabilities, axis=1)
     certainty = np.max(probabilities, axis=1)
     right = np.flatnonzero(predicted == labels)
@@ -228,7 +227,7 @@ def _bars(axes: Any, names: Sequence[str], label: int, p: Array, n: int) -> None
 
 
 def _write_features(axes: Any, classifier: Classifier, features: Array) -> None:
-    """The features that are furthest from their means, with their values."""
+    """The features furthest from their means, with their values."""
     distance = np.abs(classifier.standardise(features[None])[0])
     shown = np.sort(np.argsort(-distance, kind="stable")[:6])
     axes.axis("off")
@@ -256,7 +255,7 @@ def _legend(temperature: float) -> str:
 def _plane(
     figure_of: Any, classifier: Classifier, features: Array, labels: Array, probabilities: Array
 ) -> Any:
-    """The plane of two features, each point in the mixture of the colours of the classes."""
+    """The plane of two features, each point in a mixture of the colours of the classes."""
     from matplotlib.colors import to_rgb
 
     classes = probabilities.shape[1]
@@ -332,7 +331,7 @@ def _short(name: str, length: int = 14) -> str:
 
 @contextmanager
 def _style() -> Iterator[Any]:
-    """Gives matplotlib's Figure, to be used in our style; the user's settings stay as they are."""
+    """Yields matplotlib's Figure, styled; the user's settings are restored afterwards."""
     try:
         import matplotlib
         from matplotlib.figure import Figure
@@ -348,6 +347,6 @@ def _style() -> Iterator[Any]:
 
 def _save(figure: Any, path: str | Path) -> None:
     with replacing(path) as temporary, warnings.catch_warnings():
-        # A label in a script that the font or Matplotlib lacks is drawn as it can be: no alarm.
+        # Labels in a script that the font lacks are drawn as far as possible, without a warning.
         warnings.filterwarnings("ignore", message="Glyph .* missing from|Matplotlib .* support")
         figure.savefig(temporary, dpi=160, facecolor="white")

@@ -210,7 +210,7 @@ def test_captions_of_steps(open_page):
     assert [sentence for *_, sentence in said][2:5] == [
         "tanh computes L from s.",
         "Backpropagation begins: the derivative of L with respect to itself is 1.",
-        "The chain rule: what arrived at L, times the derivative of L with respect to s.",
+        "The chain rule: the gradient at L, times the derivative of L with respect to s.",
     ]
 
 

@@ -1,1 +1,1 @@
-"""Drawings of computation graphs: what is shown, what it is called, and how it is laid out."""
+"""Drawings of computation graphs: what they show, its names, and the file formats."""

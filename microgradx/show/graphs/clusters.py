@@ -1,4 +1,4 @@
-"""The calls of composed functions and of modules that a computation was made in, one in another."""
+"""Clusters: the nested calls of composed functions and modules in which a computation was made."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from microgradx.graph.scopes import Scope
 
 @dataclass(eq=False)
 class Cluster:
-    """A call, for what was computed inside to be drawn in."""
+    """A call of a function or module, around what was computed inside it."""
 
     scope: Scope
-    #: The number of its result.
+    #: The sequence number of its result.
     end: int
-    #: The call that it was made in.
+    #: The call around it.
     around: Cluster | None
     #: How many calls are around it.
     depth: int
@@ -29,21 +29,21 @@ class Cluster:
 
 
 class Clusters(NamedTuple):
-    #: The innermost one of every result and leaf; None for what is outside all calls.
+    #: The innermost cluster of each result and leaf; None outside all calls.
     innermost: dict[Tensor, Cluster | None]
-    #: All of them, a call before those made in it.
+    #: The clusters that are drawn, each before those inside it.
     drawn: list[Cluster]
-    #: The names of all calls, also of those that are not framed.
+    #: The names of all calls, also of those that are not drawn.
     names: list[str]
 
 
 def find_clusters(results: list[Tensor], given: Collection[Tensor]) -> Clusters:
-    """Which call each result and each leaf is inside of.
+    """The call in which each result and each leaf was made.
 
-    A result is inside a call if it was made meanwhile, and if what the call gave depends on it. A
-    leaf, unless it was `given` to the computation, is inside if all that uses it is, and if it was
-    made meanwhile or is a parameter of the module that was called. A call of one op that has no
-    parameters frames nothing: the op says the same.
+    A result is inside a call if it was made during the call, and the result of the call depends on
+    it. A leaf that was not `given` to the computation is inside if all its users are, and if it was
+    made during the call or is a parameter of the module. A call of one op without parameters is not
+    drawn: the op says the same.
     """
     inside: dict[Tensor, Cluster | None] = {}
     clusters: list[Cluster] = []
@@ -97,7 +97,7 @@ def find_clusters(results: list[Tensor], given: Collection[Tensor]) -> Clusters:
 
 
 def innermost_common(one: Cluster | None, other: Cluster | None) -> Cluster | None:
-    """The innermost frame that both are in."""
+    """The innermost cluster around both."""
     while one is not None and other is not None and one is not other:
         if one.depth < other.depth:
             other = other.around
@@ -107,9 +107,9 @@ def innermost_common(one: Cluster | None, other: Cluster | None) -> Cluster | No
 
 
 def module_argument(cluster: Cluster) -> list[Tensor]:
-    """The array that a module was called on, as far as it is seen: its first op takes it first.
+    """The array that a module was called with, if it is the first input of its first op.
 
-    Layers make Tensors of arrays themselves, so going by numbers they were made inside.
+    Layers convert arrays to Tensors, so by its sequence number the array was made inside.
     """
     inputs = cluster.first.inputs
     is_first = cluster.scope.is_module and all(x.op is None for x in inputs)
@@ -117,7 +117,7 @@ def module_argument(cluster: Cluster) -> list[Tensor]:
 
 
 def home_cluster(leaf: Tensor, cluster: Cluster | None) -> Cluster | None:
-    """Of the frames around all that uses a leaf, the innermost that it belongs to."""
+    """The innermost cluster that a leaf belongs to, of those around all its users."""
     while cluster is not None:
         if is_parameter(leaf):
             if cluster.scope.is_module:
@@ -129,5 +129,5 @@ def home_cluster(leaf: Tensor, cluster: Cluster | None) -> Cluster | None:
 
 
 def is_parameter(leaf: Tensor) -> bool:
-    """Whether a leaf may be a module's parameter: those have names, of where they are in it."""
+    """Whether a leaf may be a parameter of a module: these require gradients and have names."""
     return leaf.requires_grad and leaf.name is not None

@@ -1,4 +1,4 @@
-"""What of a computation is drawn as one node: closed calls, repetitions, long chains."""
+"""Collapses a computation to fewer nodes: closed calls, repetitions, long chains."""
 
 from __future__ import annotations
 
@@ -13,50 +13,50 @@ from typing import Literal, NamedTuple
 from microgradx.engine import Op, Tensor
 from microgradx.show.graphs.clusters import Cluster, Clusters, is_parameter
 
-#: A shorter run of ops takes as little room drawn as it takes described.
+#: A shorter run of ops needs no more room than its description.
 SHORTEST_CHAIN = 3
 
 
 class Computation(NamedTuple):
-    """What is to be drawn: an output and all that it was computed from."""
+    """What is drawn: an output and everything that it was computed from."""
 
     output: Tensor
     #: In the order of the computation.
     results: list[Tensor]
-    #: The leaves that it was applied to, as opposed to what functions and modules bring along.
+    #: The leaves that the user passed in; functions and modules bring their own.
     given: Collection[Tensor]
     clusters: Clusters
 
 
 @dataclass(eq=False, slots=True)
 class OpNode:
-    """One node between Tensors: an op, or several ops of which no more is drawn."""
+    """A node between Tensors: one op, or several ops drawn as one."""
 
     kind: Literal["op", "block", "chain"]
     name: str
     #: The results of its ops, in the order of the computation.
     members: Sequence[Tensor]
-    #: What it is drawn in.
+    #: The cluster around it.
     cluster: Cluster | None
     #: Whether a module was called.
     is_module: bool = False
-    #: How many calls in a row, all alike, are drawn as this one.
+    #: How many equal calls in a row it stands for.
     times: int = 1
-    #: What it takes: an op each of its operands, several ops each Tensor once.
+    #: Its inputs: of an op, each operand; of several ops, each Tensor once.
     inputs: Sequence[Tensor] = ()
-    #: What it gives, but for what only its own ops use.
+    #: Its results, except those that only its own ops use.
     outputs: Sequence[Tensor] = ()
-    #: The leaves that are not drawn, as only its own ops use them.
+    #: The leaves that only its own ops use, which are not drawn.
     hidden: Sequence[Tensor] = ()
-    #: How many other calls it takes something from.
+    #: How many other op nodes its inputs come from.
     sources: int = 0
-    #: How many other calls use what it gives, and the last of them.
+    #: How many other op nodes use its results, and the last of them.
     users: int = 0
     user: OpNode | None = None
 
 
 class Partition:
-    """The calls that a computation is drawn as, and how many nodes that makes."""
+    """A computation partitioned into op nodes, and the number of nodes that are drawn."""
 
     def __init__(
         self,
@@ -68,18 +68,18 @@ class Partition:
         self.closed = closed
         #: In the order of the computation.
         self.op_nodes = sorted(op_nodes, key=lambda node: node.members[-1].sequence_number)
-        #: The calls, and the boxes of Tensors between them.
+        #: The number of op nodes, and of the boxes of Tensors between them.
         self.nodes = self._connect()
 
     def _connect(self) -> int:
-        """Find what the calls take, give, and keep to themselves; gives the number of nodes."""
+        """Find inputs, outputs and hidden leaves of the op nodes; return the number of nodes."""
         maker: dict[Tensor, OpNode] = {}
         for node in self.op_nodes:
             node.users = 0
             for result in node.members:
                 maker[result] = node
         given = {self.computation.output}
-        only_user: dict[Tensor, OpNode | None] = {}  # of each leaf, if there is one alone
+        only_user: dict[Tensor, OpNode | None] = {}  # of each leaf, if it has exactly one
         for node in self.op_nodes:
             if node.kind == "op":
                 node.inputs = node.members[0].inputs
@@ -106,27 +106,27 @@ class Partition:
                 hidden = {
                     x: None
                     for x in node.inputs
-                    if only_user.get(x) is node and self._keeps(node, x)
+                    if only_user.get(x) is node and self._hides(node, x)
                 }
                 node.inputs = [x for x in node.inputs if x not in hidden]
                 node.hidden = list(hidden)
                 nodes -= len(hidden)
         return nodes
 
-    def _keeps(self, node: OpNode, leaf: Tensor) -> bool:
-        """Whether a leaf that is used by this call alone is hidden in it."""
+    def _hides(self, node: OpNode, leaf: Tensor) -> bool:
+        """Whether a leaf that only this op node uses is hidden in it."""
         if leaf in self.computation.given:
             return False
         if self.computation.clusters.innermost[leaf] in self.closed:
             return True
         if node.kind == "block":
             return node.is_module and is_parameter(leaf)
-        # A chain is about what its first op takes, unless that is just a number.
+        # A chain shows the input of its first op, unless that is just a number.
         is_first = any(x is leaf for x in node.members[0].inputs)
         return not (is_first and (leaf.requires_grad or leaf.ndim))
 
     def runs(self, follows: Callable[[OpNode, OpNode], bool]) -> list[list[OpNode]]:
-        """The runs of calls in which each is used by the next alone, which `follows` it."""
+        """The runs of op nodes, each used only by the next one, which `follows` it."""
         ending_with: dict[OpNode, list[OpNode]] = {}
         for node in self.op_nodes:
             user = node.user
@@ -139,7 +139,7 @@ class Partition:
         return list(ending_with.values())
 
     def join(self, kind: Literal["block", "chain"], runs: Iterable[list[OpNode]]) -> Partition:
-        """With each of these runs as one call."""
+        """The partition with each of these runs as one op node."""
         op_nodes = dict.fromkeys(self.op_nodes)
         for run in runs:
             for node in run:
@@ -162,11 +162,11 @@ class Partition:
 def collapse(
     computation: Computation, depth: int | None, expand: Collection[str], max_nodes: int
 ) -> tuple[Partition, bool]:
-    """Calls nested deeper than `depth` closed, but for those in `expand`, and like ones joined.
+    """Close calls nested deeper than `depth`, except those in `expand`, and join equal ones.
 
-    If that makes more than `max_nodes` nodes, calls are closed from the deepest up, and then chains
-    become one node each, the longest first. There may still be more. Also gives whether more calls
-    were closed than `depth` says.
+    If more than `max_nodes` nodes remain, calls are closed from the deepest up, then chains become
+    one node each, the longest first. There may still be more nodes. Also returns whether more calls
+    were closed than `depth` demands.
     """
     clusters = computation.clusters
     deepest = max((cluster.depth + 1 for cluster in clusters.drawn), default=0)
@@ -190,7 +190,7 @@ def collapse(
     if partition.nodes > max_nodes:
         chains = [run for run in partition.runs(continues) if len(run) >= SHORTEST_CHAIN]
         chains.sort(key=len, reverse=True)
-        # Each call of a chain but the last goes, and what it gives.
+        # All op nodes of a chain but the last disappear, with their results.
         saved = accumulate(2 * (len(chain) - 1) for chain in chains)
         enough = bisect_left(list(saved), partition.nodes - max_nodes) + 1
         partition = partition.join("chain", chains[:enough])
@@ -200,7 +200,7 @@ def collapse(
 def outermost_closed(
     drawn: list[Cluster], depth: int, expand: Collection[str]
 ) -> dict[Cluster | None, Cluster]:
-    """Of each frame that is inside a closed one, or closed itself, the outermost closed one."""
+    """For each cluster that is closed or inside a closed one, the outermost closed one."""
     opened: set[Cluster] = set()
     for cluster in drawn:
         around: Cluster | None = cluster if cluster.scope.name in expand else None
@@ -236,7 +236,7 @@ def ops_and_blocks(
 
 
 def repeats(node: OpNode, user: OpNode) -> bool:
-    """Whether two closed calls are alike: the same ops on the same kinds of arrays."""
+    """Whether two closed calls are equal: the same ops on arrays of equal shapes and dtypes."""
     if not node.kind == user.kind == "block" or node.name != user.name:
         return False
     if len(node.members) != len(user.members):
@@ -255,32 +255,32 @@ def repeats(node: OpNode, user: OpNode) -> bool:
 
 
 def are_same_op(op: Op | None, other: Op | None) -> bool:
-    """Whether two ops compute the same: they are of one kind, with the same settings."""
+    """Whether two ops compute the same: equal classes, with equal settings."""
     if op is other:
         return True
     settings, others = (
-        {name: value for name, value in vars(x).items() if name != "kept"} for x in (op, other)
+        {name: value for name, value in vars(x).items() if name != "saved"} for x in (op, other)
     )
     return type(op) is type(other) and repr(settings) == repr(others)
 
 
 def continues(node: OpNode, user: OpNode) -> bool:
-    """Whether what uses the call depends on nothing else that was computed."""
-    return user.sources == 1 and user.users > 0  # the output's own op is always drawn
+    """Whether the user of a node depends on no other op."""
+    return user.sources == 1 and user.users > 0  # the op of the output is always drawn
 
 
 def describe_chain(names: list[str]) -> str:
-    """What a chain consists of, with what repeats said once.
+    """The ops of a chain, with repetitions counted.
 
-    >>> pattern(["tanh", "multiply", "tanh", "multiply", "sum"])
+    >>> describe_chain(["tanh", "multiply", "tanh", "multiply", "sum"])
     '(tanh, multiply) ×2, sum'
-    >>> pattern(["add", "exp", "log", "tanh"])
+    >>> describe_chain(["add", "exp", "log", "tanh"])
     'add, exp, log, …'
     """
     parts: list[str] = []
     begin = 0
     while begin < len(names) and len(parts) < 3:
-        # What repeats the longest from here on, in units of up to four names.
+        # The longest repetition from here on, of units of up to four names.
         times = {length: count_repetitions(names, begin, length) for length in range(1, 5)}
         length = max(times, key=lambda length: (times[length] - 1) * length)
         unit = ", ".join(names[begin : begin + length])
@@ -292,7 +292,7 @@ def describe_chain(names: list[str]) -> str:
 
 
 def count_repetitions(names: list[str], begin: int, length: int) -> int:
-    """How often the next few names come in a row."""
+    """How often the next `length` names are repeated in a row."""
     unit = names[begin : begin + length]
     end = begin + length
     while names[end : end + length] == unit:
@@ -304,10 +304,10 @@ def count_repetitions(names: list[str], begin: int, length: int) -> int:
 
 
 def keep_newest(op_nodes: list[OpNode], max_nodes: int) -> tuple[list[OpNode], dict[Tensor, None]]:
-    """As many of the newest calls as fit, and the Tensors that are drawn beside them.
+    """As many of the newest op nodes as fit, and the Tensors that are drawn beside them.
 
-    One node is left for what stands for the others. The newest call itself is always there, with
-    as many of the leaves that it takes as fit.
+    One node is reserved for the elided ones. The newest op node is always kept, with as many of its
+    leaves as fit.
     """
     kept: list[OpNode] = []
     shown: dict[Tensor, None] = {}

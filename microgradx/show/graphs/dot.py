@@ -1,4 +1,4 @@
-"""From a graph to Graphviz's DOT language: boxes, ellipses, arrows and frames."""
+"""Graphs in the DOT language of Graphviz: boxes, ellipses, arrows and frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from microgradx.show.graphs.labels import (
 )
 from microgradx.show.graphs.palette import FRAME, HEAT, INK, KINDS, PAPER, QUIET
 
-# In black and white, too, the kinds differ: by their borders.
+# Borders tell the kinds apart in black and white too.
 BORDERS = {
     "input": {"style": "filled"},
     "parameter": {"style": "filled,rounded", "penwidth": "2"},
@@ -37,7 +37,7 @@ GRAPH = {
     "fontsize": "11",
     "nodesep": "0.3",
     "ranksep": "0.3",
-    "nslimit": "4",  # seconds instead of minutes where one leaf is used all the way down
+    "nslimit": "4",  # seconds instead of minutes if one leaf is used throughout
     "bgcolor": PAPER,
     "class": "microgradx",
 }
@@ -82,7 +82,7 @@ def _add_nodes(whole: Any, graph: Graph) -> None:
         fill, border = KINDS["chain"]
         look = {**SHAPES["chain"], "fillcolor": fill, "color": border, "class": "elided"}
         whole.node("elided", f"<… {count_elided(graph)}>", id="elided", **look)
-    # Each frame goes into the one around it when all that it holds is in place.
+    # The innermost first: each is complete before it is added to the one around it.
     for cluster in sorted(graph.clusters, key=lambda cluster: -cluster.depth):
         parts[cluster.around].subgraph(parts[cluster])
 
@@ -90,8 +90,8 @@ def _add_nodes(whole: Any, graph: Graph) -> None:
 def _add_arrows(whole: Any, graph: Graph) -> None:
     boxes = {box.id: box for box in graph.boxes.values()}
     leaves = {box.id for box in graph.boxes.values() if box.tensor.op is None}
-    # Ops with a parameter beside them, in their frame. What comes from outside comes from above the
-    # frame: beside the parameters, it would push each frame further to the side than the last.
+    # Ops with a parameter in their own cluster. Their inputs from outside are placed above the
+    # cluster: beside the parameters, they would push each cluster further to the side.
     with_parameters = {
         arrow.head
         for arrow in graph.arrows
@@ -100,15 +100,15 @@ def _add_arrows(whole: Any, graph: Graph) -> None:
     }
     beside = Counter((arrow.tail, arrow.head) for arrow in graph.arrows)
     for arrow in graph.arrows:
-        # The way through the ops is drawn straight, and the leaves stand beside it.
+        # The path through the ops is straight, with the leaves beside it.
         look = {"weight": "1" if arrow.tail in leaves else "5"}
         if arrow.head in with_parameters:
             tail = boxes.get(arrow.tail)
             if tail is None or tail.cluster is not graph.op_nodes[arrow.head].cluster:
                 look["minlen"] = "2"
         if arrow.letter or arrow.times > 1:
-            # The letters stand on the upper side of the arrows, if the first one comes from the
-            # left, and on the outer sides of arrows beside each other.
+            # Letters go on the upper side of the arrows if the first arrow comes from the left, and
+            # on the outer sides of parallel arrows.
             is_later, is_parallel = arrow.position > 0, beside[arrow.tail, arrow.head] > 1
             look |= {
                 "headlabel": arrow.letter or f"×{arrow.times:,}",
@@ -119,7 +119,7 @@ def _add_arrows(whole: Any, graph: Graph) -> None:
 
 
 def _caption(graph: Graph) -> str:
-    """The legend of the kinds of boxes that there are, and the note."""
+    """The legend of the kinds of boxes in the graph, and its note."""
     present = {box.kind for box in graph.boxes.values()}
     legend = "".join(_sample(kind) for kind in BORDERS if kind in present)
     if any(box.value.strip for box in graph.boxes.values()):

@@ -1,4 +1,4 @@
-"""Drawings of computation graphs: Graphviz lays them out, notebooks show them, files keep them."""
+"""Drawings of computation graphs: for notebooks, and as files in several formats."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ def draw(
 ) -> Drawing:
     """The computation graph of a Tensor, from its leaves at the top down to itself.
 
-    Boxes are Tensors: name (its own, or that of your variable), shape, dtype, up to six elements
-    (of more, the least, the mean and the greatest, and as colours the means of up to 16
-    stretches), and likewise the gradient of the drawn Tensor with respect to them. The gradients
-    are computed for the picture alone: no `grad` is read or written. There are none if the drawn
-    Tensor is not a single number, if a leaf was changed since it was used (the box says which), or
-    if the graph was freed; the picture says so. Boxes with NaN or infinities are red. Ellipses are
-    ops; where the order of operands matters, x, y, z say which is which.
+    Boxes are Tensors: the name (its own, or that of your variable), shape, dtype, up to six
+    elements (for larger arrays minimum, mean and maximum, and the means of up to 16 sections as
+    colours), and likewise the gradient of the drawn Tensor with respect to them. The gradients are
+    computed for the drawing only: no `grad` is read or written. There are none, and the drawing
+    says why, if the drawn Tensor is not a single number, if a leaf was changed after use (its box
+    says so), or if the graph was released. Boxes with NaN or infinities are red. Ellipses are ops;
+    if the order of operands matters, x, y, z mark it.
 
-    Frames are calls of modules and composed functions. Those that more than `depth` others are
-    around are closed, that is, one node each (0: all are), but for those whose name is in `expand`.
-    Closed calls in a row, all alike, are one node that counts them. If there are more than
-    `max_nodes` nodes and boxes, calls are closed from the deepest up, then straight runs of ops
-    become one node each, and at last the oldest ops are left out, with a warning.
+    Frames are calls of modules and composed functions. Calls nested in more than `depth` others are
+    closed, that is, drawn as one node (0: all are), except those named in `expand`. Equal closed
+    calls in a row are one node that counts them. If there are more than `max_nodes` nodes and
+    boxes, calls are closed from the deepest up, then straight runs of ops become one node each, and
+    finally the oldest ops are left out, with a warning.
 
-    Raises TypeError for what is not a Tensor, and ValueError for `max_nodes` below 1, `depth` below
-    0, and a name in `expand` that nothing is called by.
+    Raises TypeError for anything but a Tensor, and ValueError for `max_nodes` below 1, `depth`
+    below 0, and an unknown name in `expand`.
 
     >>> import microgradx as mg
     >>> w = mg.Tensor([1.0, -2.0], requires_grad=True)
@@ -68,7 +68,7 @@ def draw(
     if depth is not None and depth < 0:
         raise ValueError(f"depth must be 0 or more, or None to open every call, not {depth}")
     frame = callers_frame()
-    with np.errstate(all="ignore"):  # what overflows is seen in the picture
+    with np.errstate(all="ignore"):  # the drawing shows what overflows
         graph = build_graph(
             tensor,
             frame,
@@ -98,14 +98,14 @@ def draw_dot(root: Tensor, format: str = "svg", rankdir: Literal["LR", "TB"] = "
 
 
 class Drawing:
-    """A computation graph, ready to be shown in a notebook or saved. Made by `draw`."""
+    """A computation graph, to be shown in a notebook or saved. Returned by `draw`."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
 
     @property
     def nodes(self) -> int:
-        """How many boxes and nodes there are."""
+        """The number of boxes and nodes."""
         return self.graph.nodes
 
     @cached_property
@@ -115,12 +115,12 @@ class Drawing:
 
     @property
     def source(self) -> str:
-        """The graph in Graphviz's DOT language; the same computation gives the same text."""
+        """The graph in the DOT language; the same computation has the same source."""
         source: str = self.digraph.source
         return source
 
     def svg(self) -> str:
-        """The picture as the text of an SVG file, for light and dark surrounds.
+        """The picture as the text of an SVG file, for light and dark backgrounds.
 
         Raises RenderingError without Graphviz.
         """
@@ -128,19 +128,19 @@ class Drawing:
         return adapt_svg(svg, printable(self.graph.title), node_titles(self.graph))
 
     def to_mermaid(self) -> str:
-        """The graph as a flowchart in Mermaid's language, which GitHub draws inside of Markdown.
+        """The graph as a flowchart in Mermaid's language, which GitHub draws in Markdown.
 
-        If it is larger than GitHub allows, more of the oldest ops are left out.
+        If it exceeds GitHub's limits, more of the oldest ops are left out.
         """
         return mermaid(self.graph)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the picture to a file, in the format that its name ends in; gives the path.
+        """Write the picture to a file, in the format of its extension, and return its path.
 
-        The formats are .svg, .png and .pdf; .html, a page to zoom and move about in; .dot or .gv,
-        Graphviz's source; and .mmd, Mermaid's. The file is complete or, if anything fails, as it
-        was before. Raises ValueError for another format, FileNotFoundError if there is no such
-        directory, and RenderingError without Graphviz.
+        The formats are .svg, .png and .pdf; .html, a page with zoom and pan; .dot or .gv, source
+        for Graphviz; and .mmd, source for Mermaid. If anything fails, the file is as before. Raises
+        ValueError for another format, FileNotFoundError if the directory does not exist, and
+        RenderingError without Graphviz.
         """
         path = Path(path)
         extension = path.suffix.lower()
@@ -174,11 +174,11 @@ class Drawing:
         return f'<Drawing of {self.nodes} nodes; .save("graph.svg") makes a picture of it>'
 
     def _repr_html_(self) -> str | None:
-        """What notebooks show, if there is Graphviz."""
+        """What notebooks show, if Graphviz is installed."""
         return self._repr_mimebundle_().get("text/html")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """What notebooks show: the picture, or one line about what is missing for it."""
+        """What notebooks show: the picture, or one line that says what is missing."""
         try:
             return {"text/html": notebook_svg(self.svg()), "text/plain": repr(self)}
         except RenderingError as error:

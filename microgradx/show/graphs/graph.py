@@ -1,6 +1,6 @@
-"""What a picture of a computation shows: boxes of Tensors, the calls between them, and arrows.
+"""The graph of a computation: boxes of Tensors, op nodes between them, and arrows.
 
-Nothing here knows how it will be drawn, and nothing here writes to a Tensor.
+Nothing here depends on how the graph is drawn, and nothing writes to a Tensor.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from microgradx.show.graphs.collapsing import Computation, OpNode, collapse, kee
 from microgradx.show.graphs.names import find_names, visible_variables
 from microgradx.show.graphs.summaries import Summary, summarize
 
-#: For these ops, which operand comes first makes no difference to the result.
+#: Ops whose operands can be swapped.
 COMMUTATIVE = {"add", "multiply", "maximum", "minimum"}
 
-#: More arrows than this from one node to another are drawn as one.
-FEW_ARROWS = 3
+#: More parallel arrows than this are drawn as one.
+MAX_PARALLEL_ARROWS = 3
 
 Kind = Literal["input", "parameter", "constant", "intermediate", "output"]
 
 
 class Box(NamedTuple):
-    """A Tensor, as it was when the picture was made."""
+    """A Tensor, as it was when the graph was built."""
 
     id: str
     tensor: Tensor
@@ -41,9 +41,9 @@ class Box(NamedTuple):
     cluster: Cluster | None
     value: Summary
     gradient: Summary | None
-    #: Whether it requires a gradient, and none arrived while others have one.
+    #: Whether it requires a gradient and has none, while others have one.
     lacks_gradient: bool
-    #: Whether its values are no longer those that results were computed from.
+    #: Whether its values have changed since results were computed from them.
     has_changed: bool
 
     @property
@@ -52,13 +52,13 @@ class Box(NamedTuple):
 
 
 class Arrow(NamedTuple):
-    """From a box to a call that takes it, or from a call to the box of what it gave."""
+    """From a box to an op node that uses it, or from an op node to the box of a result."""
 
     tail: str
     head: str
-    #: Which operand this is, or the first of those that it stands for.
+    #: The position of the operand, or of the first one that the arrow stands for.
     position: int = 0
-    #: What the op's formula calls it, where the order of operands matters.
+    #: Its letter in the op's formula, if the order of operands matters.
     letter: str = ""
     #: How many operands it stands for.
     times: int = 1
@@ -72,8 +72,8 @@ class Arrow(NamedTuple):
 class Graph:
     """The part of a computation that is shown.
 
-    Every node has an id. "t3" is the box of the third Tensor, and "t3_op" the op that made it;
-    "block1" and "chain1" stand for several ops each, and "elided" for all that is left out.
+    Every node has an id: "t3" is the box of the third Tensor, "t3_op" the op that made it; "block1"
+    and "chain1" stand for several ops each, "elided" for everything that is left out.
     """
 
     output: Tensor
@@ -81,20 +81,20 @@ class Graph:
     boxes: dict[Tensor, Box]
     #: By id, in the order of the computation.
     op_nodes: dict[str, OpNode]
-    #: How many ops are left out.
+    #: The number of ops that are left out.
     elided: int
-    #: What the gradients are of, or why there are none, and what was done for the graph to fit.
+    #: What the gradients are of, or why there are none, and how the graph was made to fit.
     note: str
 
     @property
     def title(self) -> str:
-        """What a page about it is called."""
+        """The title of a page or picture."""
         name = self.boxes[self.output].name
         return f"Computation graph of {name}" if name else "Computation graph"
 
     @property
     def nodes(self) -> int:
-        """How many nodes there are, boxes and all."""
+        """The number of nodes, including boxes."""
         return len(self.boxes) + len(self.op_nodes) + self.is_cut
 
     @property
@@ -110,7 +110,7 @@ class Graph:
             has_order = node.kind == "op" and len(tails) > 1 and node.name not in COMMUTATIVE
             counts = Counter(tails)
             for position, tail in enumerate(tails):
-                if counts[tail] > FEW_ARROWS or (tail == "elided" and counts[tail] > 1):
+                if counts[tail] > MAX_PARALLEL_ARROWS or (tail == "elided" and counts[tail] > 1):
                     arrows.append(Arrow(tail, head, position, times=counts[tail]))
                     counts[tail] = 0
                 elif counts[tail]:
@@ -121,7 +121,7 @@ class Graph:
 
     @cached_property
     def clusters(self) -> dict[Cluster, str]:
-        """The ids of the frames that something is in."""
+        """The ids of the clusters with something inside."""
         ids: dict[Cluster, str] = {}
         boxes, op_nodes = self.boxes.values(), self.op_nodes.values()
         for cluster in (*(box.cluster for box in boxes), *(node.cluster for node in op_nodes)):
@@ -130,7 +130,7 @@ class Graph:
                 cluster = cluster.around
         return ids
 
-    # ------------------------------------------------------------------ where anything is shown
+    # ------------------------------------------------------------------ where a Tensor is shown
 
     @cached_property
     def _hidden_in(self) -> dict[Tensor, str]:
@@ -141,11 +141,11 @@ class Graph:
         }
 
     def node_of(self, tensor: Tensor) -> str:
-        """The id of the node that stands for any Tensor of the computation."""
+        """The id of the node that stands for a Tensor of the computation."""
         return self.boxes[tensor].id if tensor in self.boxes else self.op_node_of(tensor)
 
     def op_node_of(self, tensor: Tensor) -> str:
-        """The id of the node that stands for the op that made any Tensor of the computation."""
+        """The id of the node that stands for the op that made a Tensor of the computation."""
         return self._hidden_in.get(tensor, "elided")
 
     def arrow_into(self, tensor: Tensor, position: int) -> str | None:
@@ -170,7 +170,7 @@ class Graph:
     # ------------------------------------------------------------------ fewer nodes
 
     def keep_newest(self, max_nodes: int) -> Graph:
-        """The same with no more nodes than this: more of the oldest are left out."""
+        """The graph with at most `max_nodes` nodes: more of the oldest are left out."""
         kept, shown = keep_newest(list(self.op_nodes.values()), max_nodes)
         op_nodes = dict(list(self.op_nodes.items())[-len(kept) :])
         gone = sum(len(node.members) for id, node in self.op_nodes.items() if id not in op_nodes)
@@ -187,10 +187,10 @@ def build_graph(
     expand: Collection[str] = (),
     max_nodes: int = 200,
 ) -> Graph:
-    """What to show of `output` and what it was computed from, with the names there are in `frame`.
+    """The graph of `output`, with names from the variables of a Python stack frame.
 
-    `depth`, `expand` and `max_nodes` are as in `draw`. Raises ValueError for a name in `expand`
-    that nothing was called.
+    `depth`, `expand` and `max_nodes` are as in `draw`. Raises ValueError for an unknown name in
+    `expand`.
     """
     results, changed = find_computation(output)
     found = {output, *results, *(x for result in results for x in result.inputs)}
@@ -270,6 +270,6 @@ def _kind(tensor: Tensor, cluster: Cluster | None, computation: Computation) -> 
         return "output" if tensor is computation.output else "intermediate"
     if tensor.requires_grad:
         return "parameter"
-    # Numbers in expressions, and what functions make for themselves, came from nowhere else.
+    # Other leaves are numbers in expressions, or were made by functions themselves.
     is_given = tensor in computation.given or (tensor.ndim > 0 and cluster is None)
     return "input" if is_given else "constant"

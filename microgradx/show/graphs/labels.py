@@ -1,4 +1,4 @@
-"""What stands in the nodes of a picture: as plain text, and as Graphviz's HTML-like labels."""
+"""Labels of the nodes of a graph, as plain text and in Graphviz's HTML."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ PLAIN = 'BORDER="0" CELLBORDER="0" CELLSPACING="0"'
 
 
 def format_value(value: Any) -> str:
-    """A number of four significant digits, an integer in full."""
+    """A float with four significant digits, an integer in full."""
     return numbers_in_formula.format_number(value) if isinstance(value, float) else str(value)
 
 
 def format_count(count: int, what: str) -> str:
-    """A count in words: "1 op", "1,234 ops"."""
+    """A count with its noun: "1 op", "1,234 ops"."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def op_lines(node: OpNode) -> tuple[str, str]:
-    """Of an op its name and formula; of several what they are, and how much is hidden."""
+    """The name and formula of an op; for several, what they are and how much is hidden."""
     op = node.members[0].op
     ops = format_count(len(node.members), "op")
     if node.kind == "chain":
@@ -45,7 +45,7 @@ def op_lines(node: OpNode) -> tuple[str, str]:
 
 
 def count_elided(graph: Graph) -> str:
-    """How much of a computation is not shown, in words."""
+    """The number of ops that are left out, or of inputs, in words."""
     if graph.elided:
         return format_count(graph.elided, "op")
     inputs = {x for node in graph.op_nodes.values() for x in node.inputs if x not in graph.boxes}
@@ -53,22 +53,22 @@ def count_elided(graph: Graph) -> str:
 
 
 def node_titles(graph: Graph) -> dict[str, str]:
-    """What is said of each node, by its id, to those who point at it or cannot see it."""
-    said = {
+    """Tooltips by node id, which screen readers read too."""
+    texts = {
         id: repr(node.members[0].op) for id, node in graph.op_nodes.items() if node.kind == "op"
     }
     for box in graph.boxes.values():
         name = f"{printable(box.name)}, " if box.name else ""
-        said[box.id] = f"{name}{box.kind}, shape {box.value.shape}, {box.value.dtype}"
-    return said
+        texts[box.id] = f"{name}{box.kind}, shape {box.value.shape}, {box.value.dtype}"
+    return texts
 
 
 # ---------------------------------------------------------------------------- markup
 
 
 def escape(text: str) -> str:
-    """Text that a label shows as it is, and interprets no part of."""
-    # Graphviz replaces \N, \G and the like, unless the backslash stands apart from the letter.
+    """Text that a label shows literally."""
+    # Graphviz replaces \N and \G, unless the backslash is separated from the letter.
     return html.escape(printable(text)).replace("\\", "<FONT>&#92;</FONT>")
 
 
@@ -81,7 +81,7 @@ def alarm_text(text: str) -> str:
 
 
 def op_label(node: OpNode) -> str:
-    """What is called, and below it more quietly what that is."""
+    """The name in a first line, and the formula or contents in small text below."""
     name, more = map(escape, op_lines(node))
     if node.kind == "block":
         name = f"<B>{name}</B>"
@@ -91,7 +91,7 @@ def op_label(node: OpNode) -> str:
 
 
 def box_label(box: Box) -> str:
-    """Name, shape and dtype; below, in columns, the values and the gradient."""
+    """Name, shape and dtype; below them, in columns, the values and the gradient."""
     title = [f"<B>{escape(box.name)}</B>"] if box.name else []
     title.append(small_text(f"{box.value.shape} {box.value.dtype}"))
     if box.has_changed:
@@ -111,7 +111,7 @@ def box_label(box: Box) -> str:
 
 
 def value_rows(what: str, shown: Summary) -> list[list[str]]:
-    """The elements, laid out as they are in the array, or a summary of them if they are many."""
+    """The elements in the array's own layout, or a summary if there are many."""
     if shown.lines:
         return [
             ["" if i else small_text(what), *map(_cell, line)] for i, line in enumerate(shown.lines)
@@ -124,7 +124,7 @@ def value_rows(what: str, shown: Summary) -> list[list[str]]:
 
 
 def _row(cells: list[str]) -> str:
-    if len(cells) == 1:  # a strip, as wide as the three columns above it
+    if len(cells) == 1:  # a strip as wide as the three columns above
         return f'<TR><TD></TD><TD COLSPAN="3" ALIGN="RIGHT">{cells[0]}</TD></TR>'
     first, *others = cells
     numbers = "".join(f'<TD ALIGN="RIGHT">   {cell}</TD>' for cell in others)
@@ -137,7 +137,7 @@ def _cell(value: Any) -> str:
 
 
 def _strip(means: list[float]) -> str:
-    """Values as colours: blue below 0, orange above, the strongest in full."""
+    """Means as colours: blue below 0, orange above, the largest magnitude saturated."""
     largest = max((abs(mean) for mean in means if np.isfinite(mean)), default=0.0)
     cells = ""
     for mean in means:

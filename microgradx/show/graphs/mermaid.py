@@ -1,4 +1,4 @@
-"""From a graph to a flowchart in Mermaid's language, which GitHub draws inside of Markdown."""
+"""Graphs as flowcharts in Mermaid's language, which GitHub draws in Markdown."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from microgradx.show.graphs.labels import count_elided, format_value, op_lines
 from microgradx.show.graphs.palette import FRAME, INK, KINDS
 from microgradx.show.graphs.summaries import Summary
 
-# What GitHub draws at most.
+# GitHub's limits.
 MAX_CHARACTERS = 50_000
 MAX_ARROWS = 500
 
-# Lines are as long as they are written.
+# Lines are not wrapped.
 UNWRAPPED = '%%{init: {"flowchart": {"wrappingWidth": 1000}}}%%'
 
-# Of a line break, a formula, an icon, even as codes.
-BEGINNERS = "\\$:"
+# These start a line break, a formula or an icon, even as codes.
+SPECIAL = "\\$:"
 
-# In black and white, too, the kinds differ: by their shapes and borders.
+# Shapes and borders tell the kinds apart in black and white too.
 SHAPES = {
     "input": ("[", "]"),
     "parameter": ("(", ")"),
@@ -41,7 +41,7 @@ BORDERS = {
 
 
 def mermaid(graph: Graph) -> str:
-    """The flowchart of a graph, with more of the oldest ops left out if it would be too large."""
+    """The flowchart of a graph; more of the oldest ops are left out if it would be too large."""
     text = _flowchart(graph)
     while (len(text) > MAX_CHARACTERS or len(graph.arrows) > MAX_ARROWS) and graph.nodes > 3:
         graph = graph.keep_newest(graph.nodes * 4 // 5)
@@ -58,7 +58,7 @@ def _flowchart(graph: Graph) -> str:
         parts[node.cluster].append(_node(id, map(escape, op_lines(node)), node.kind, node.kind))
     if graph.is_cut:
         parts[None].append(_node("elided", [f"… {count_elided(graph)}"], "chain", "chain"))
-    # Each frame goes into the one around it when all that it holds is in place.
+    # The innermost first: each is complete before it is added to the one around it.
     for cluster in sorted(graph.clusters, key=lambda cluster: -cluster.depth):
         inside = [f"  {line}" for line in parts[cluster]]
         title = f'subgraph {graph.clusters[cluster]}["{escape(cluster.scope.name)}"]'
@@ -94,7 +94,7 @@ def _box_lines(box: Box) -> list[str]:
 
 
 def describe_values(shown: Summary) -> str:
-    """The elements of an array, or a summary of them if they are many."""
+    """The elements of an array, or a summary if there are many."""
     if shown.lines:
         return "; ".join(", ".join(map(format_value, line)) for line in shown.lines)
     values = zip(("min", "mean", "max"), map(format_value, shown.spread), strict=False)
@@ -102,9 +102,9 @@ def describe_values(shown: Summary) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that a label shows as it is: all but letters and digits by Mermaid's codes."""
-    # Decoded, some would begin a line break, a formula or an icon: a space without width follows.
+    """Text that a label shows literally: all but letters and digits as Mermaid's codes."""
+    # Some would still start a line break, a formula or an icon: a zero-width space follows them.
     return "".join(
-        c if c.isalnum() or c in " _·×…" else f"#{ord(c)};{'#8203;' if c in BEGINNERS else ''}"
+        c if c.isalnum() or c in " _·×…" else f"#{ord(c)};{'#8203;' if c in SPECIAL else ''}"
         for c in printable(text)
     )

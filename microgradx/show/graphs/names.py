@@ -1,4 +1,4 @@
-"""What Tensors are called: by names of their own, or by the variables that hold them."""
+"""Names of Tensors: their own, or those of the variables that hold them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from microgradx.common.messages import printable
 from microgradx.engine import Tensor
 from microgradx.show.formulas.numbers_in_formula import format_number
 
-#: Names that are longer than this are cut.
-LONGEST = 80
+#: Longer names are cut.
+MAX_LENGTH = 80
 
 
 def find_names(tensors: Iterable[Tensor], frame: FrameType) -> dict[Tensor, str]:
     """The names of those Tensors that have one; nothing is written to them.
 
-    First comes a Tensor's own name, then the variable of the frame, local or global, that holds
-    it. A constant is also called by the variable that holds its array, or has it in another
-    precision: layers cast what they are given. Very long names are cut.
+    A Tensor's own name comes first, then the local or global variable of the stack frame that holds
+    it. For a constant, a variable that holds its array also counts, even in another precision, as
+    layers cast their inputs. Very long names are cut.
     """
     variables = visible_variables(frame)
     holders: dict[int, str] = {}
@@ -37,18 +37,18 @@ def find_names(tensors: Iterable[Tensor], frame: FrameType) -> dict[Tensor, str]
 
     names: dict[Tensor, str] = {}
     for tensor in tensors:
-        called = tensor.name or holders.get(id(tensor))
-        if called is None and tensor.op is None and not tensor.requires_grad:
-            called = holders.get(id(tensor.data)) or next(
+        found = tensor.name or holders.get(id(tensor))
+        if found is None and tensor.op is None and not tensor.requires_grad:
+            found = holders.get(id(tensor.data)) or next(
                 (name for name, array in arrays.items() if _is_cast(tensor, array)), None
             )
-        if called:
-            names[tensor] = called if len(called) <= LONGEST else f"{called[: LONGEST - 1]}…"
+        if found:
+            names[tensor] = found if len(found) <= MAX_LENGTH else f"{found[: MAX_LENGTH - 1]}…"
     return names
 
 
 def name_all(tensors: Sequence[Tensor], output: Tensor, frame: FrameType) -> dict[Tensor, str]:
-    """A printable name for each Tensor: one that it has, or else its value, or v1, v2, …"""
+    """A printable name for each Tensor: its name, or else its value, or v1, v2, …"""
     names = {x: printable(name) for x, name in find_names(tensors, frame).items()}
     taken = {*names.values()}
     if "output" not in taken:
@@ -64,10 +64,10 @@ def name_all(tensors: Sequence[Tensor], output: Tensor, frame: FrameType) -> dic
 
 
 def visible_variables(frame: FrameType) -> dict[str, Any]:
-    """The variables that code in the frame sees, the local ones first.
+    """The variables that code in the stack frame sees, the local ones first.
 
-    Left out are those that nobody wrote, and those that begin with an underscore, such as `_` in
-    a notebook.
+    Names that are not identifiers, or begin with an underscore (as `_` in a notebook), are left
+    out.
     """
     variables = dict(frame.f_locals)
     for name, value in dict(frame.f_globals).items():
@@ -80,7 +80,7 @@ def visible_variables(frame: FrameType) -> dict[str, Any]:
 
 
 def _is_cast(tensor: Tensor, array: Array) -> bool:
-    """Whether the Tensor holds the values of the array, in another precision."""
+    """Whether the Tensor holds the values of the array in another precision."""
     return (
         tensor.shape == array.shape != ()
         and tensor.dtype.kind == array.dtype.kind == "f"

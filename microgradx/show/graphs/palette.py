@@ -1,25 +1,25 @@
-"""The colours of drawings, each for a light and for a dark surround.
+"""The colours of drawings, on light and on dark backgrounds.
 
-They are those of Okabe and Ito (2008), lightened or darkened: readers with any colour vision can
-tell them apart.
+They are the colours of Okabe and Ito (2008), lightened or darkened, which readers with any colour
+vision can tell apart.
 """
 
 from __future__ import annotations
 
-# What is written; colours of text only underline what the words say.
+# Text. Its colours only emphasise what the words say.
 INK = "#1b222b"
 QUIET = "#5f6b78"
 ALARM = "#c1121f"
 CHANGED = "#8a4b00"
 
-# What it is written on.
+# The background.
 PAPER = "#ffffff"
 
-# Lines that are to recede.
+# Lines.
 LINE = "#9aa4b0"
 FRAME = "#b4bcc6"
 
-#: Fill and border of the kinds of boxes and nodes.
+#: The fill and border of each kind of box and node.
 KINDS = {
     "input": ("#e1f0fa", "#2f7fb5"),
     "parameter": ("#fdf1dc", "#d58900"),
@@ -44,7 +44,7 @@ _HEAT_IN_THE_DARK = (
     *("#4a4038", "#6f533c", "#976940", "#c48145", "#f0994a"),
 )
 
-#: What each of them is in the dark.
+#: The colours on a dark background.
 DARK = {
     INK: "#e4e9ef",
     QUIET: "#9aa6b4",

@@ -1,4 +1,4 @@
-"""From DOT source to pictures, by whichever Graphviz there is, in a process of its own."""
+"""Renders DOT source with Graphviz, the program or pygraphviz, in a separate process."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ HOW_TO_INSTALL = (
     'called dot), or run: pip install "microgradx[drawing]"'
 )
 
-#: In seconds. What takes longer is a graph that nobody could read.
+#: In seconds. A graph that takes longer is too large to read.
 TIME_LIMIT = 60
 
-# What a process of its own runs, with the paths that modules are found on in this one.
+# The code of the separate process, with the module paths of this one.
 _BY_PYGRAPHVIZ = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[3])
@@ -27,7 +27,7 @@ sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot", args=sys.argv
 
 
 class RenderingError(RuntimeError):
-    """There is no Graphviz, or it failed."""
+    """Graphviz is not installed, or it failed."""
 
 
 def render(source: str, format: str) -> bytes:
@@ -36,7 +36,7 @@ def render(source: str, format: str) -> bytes:
     Raises RenderingError if neither the program dot nor pygraphviz is installed, if they fail, or
     if they take longer than a minute.
     """
-    settings = ["-Gdpi=144"] if format == "png" else []  # sharp on today's screens
+    settings = ["-Gdpi=144"] if format == "png" else []  # for high-resolution screens
     program = shutil.which("dot")
     if program is not None:
         command = [program, f"-T{format}", *settings]
@@ -56,9 +56,9 @@ def render(source: str, format: str) -> bytes:
             "max_nodes=50, say, or by closing calls: depth=0"
         ) from None
     if run.returncode or not run.stdout:
-        said = run.stderr.decode(errors="replace").strip().splitlines()
+        errors = run.stderr.decode(errors="replace").strip().splitlines()
         raise RenderingError(
             f"{program} could not draw the graph as {format}: "
-            f"{said[-1] if said else f'exit status {run.returncode}'}"
+            f"{errors[-1] if errors else f'exit status {run.returncode}'}"
         )
     return run.stdout

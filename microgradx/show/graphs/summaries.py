@@ -1,4 +1,4 @@
-"""What pictures show of an array: a few elements as they are, of many the spread and a strip."""
+"""Summaries of arrays for drawings: a few elements, or the range and a strip of means."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 
-#: The largest number of elements that are all written out.
+#: Arrays of up to this many elements are written in full.
 FEW = 6
 
-#: The largest number of cells in a strip.
+#: The number of cells in a strip.
 CELLS = 16
 
 
 class Summary(NamedTuple):
-    """An array as it was when it was summed up; what happens to it later makes no difference."""
+    """A snapshot of an array."""
 
     shape: tuple[int, ...]
     dtype: Any
-    #: All elements of a small array, in lines as it has them; of a large one, none.
+    #: The rows of a small array; empty for a large one.
     lines: list[list[Any]]
-    #: Of a large array, least, mean and greatest of the finite elements, if there are any.
+    #: The minimum, mean and maximum of the finite elements of a large array, if it has any.
     spread: list[Any]
-    #: Of a large array, the means of up to 16 stretches; NaN where an element is not finite.
+    #: The means of up to 16 sections of a large array; NaN where an element is not finite.
     strip: list[float]
     nans: int
     infinities: int
@@ -35,7 +35,7 @@ class Summary(NamedTuple):
 
     @property
     def alarms(self) -> list[str]:
-        """How many elements are not finite, in words."""
+        """The numbers of NaN and inf elements, in words."""
         counts = ((self.nans, "NaN"), (self.infinities, "inf"))
         return [f"{count:,} {what}" for count, what in counts if count]
 
@@ -50,17 +50,17 @@ def summarize(array: Array) -> Summary:
     strip: list[float] = []
     if array.size > FEW:
         if finite.size:
-            spread = [*_plain(finite.min()), _mean(finite), *_plain(finite.max())]
-        strip = [_mean(stretch) for stretch in np.array_split(array.ravel(), CELLS) if stretch.size]
+            spread = [*_to_python(finite.min()), _mean(finite), *_to_python(finite.max())]
+        strip = [_mean(section) for section in np.array_split(array.ravel(), CELLS) if section.size]
     elif array.size:
-        # A column takes less room as a line.
+        # A column is written as a row.
         length = array.shape[-1] if array.shape[-1:] > (1,) else array.size
-        lines = [_plain(line) for line in array.reshape(-1, length)]
+        lines = [_to_python(line) for line in array.reshape(-1, length)]
     return Summary(array.shape, array.dtype, lines, spread, strip, nans, infinities)
 
 
-def _plain(values: Array) -> list[Any]:
-    """Elements as Python's numbers, of which `np.longdouble` has none."""
+def _to_python(values: Array) -> list[Any]:
+    """Elements as Python numbers, also from `np.longdouble`."""
     values = values.astype(np.float64) if values.dtype.kind == "f" else values
     return np.atleast_1d(values).tolist()  # type: ignore[no-any-return]
 
@@ -68,5 +68,5 @@ def _plain(values: Array) -> list[Any]:
 def _mean(array: Array) -> float:
     if not np.isfinite(array).all():
         return np.nan
-    # Divided first, so that a sum of large numbers cannot overflow.
+    # Divided first, so that the sum cannot overflow.
     return float(np.sum(np.divide(array, array.size, dtype=np.float64)))

@@ -1,4 +1,4 @@
-"""Graphviz's SVGs, made to follow a light or a dark surround, and to say what a pointer is on."""
+"""Adapts the SVGs of Graphviz to light and dark backgrounds, and adds tooltips."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from microgradx.show.graphs.palette import DARK
 
-# By what notebooks mark their pages with; elsewhere the reader's system decides.
-_IN_NOTEBOOKS = """
+# Notebooks mark their theme; elsewhere the reader's system decides.
+_NOTEBOOK_STYLE = """
 .microgradx-drawing { color-scheme: light dark; overflow-x: auto; }
 .microgradx-drawing svg { max-width: 100%; height: auto; }
 [data-jp-theme-light="true"] .microgradx-drawing,
@@ -20,13 +20,13 @@ _IN_NOTEBOOKS = """
 
 
 def adapt_svg(svg: str, description: str, titles: Mapping[str, str]) -> str:
-    """An SVG with a description, titles of nodes by their ids, and colours for the dark.
+    """Add a description, tooltips by node id, and colours for dark backgrounds to an SVG.
 
-    Graphviz writes colours as attributes, which other programs than browsers go by. The style that
-    is added gives each its counterpart.
+    Graphviz writes colours as attributes, which programs without CSS use. The added style gives
+    each its dark counterpart.
     """
 
-    def titled(match: re.Match[str]) -> str:
+    def replace_title(match: re.Match[str]) -> str:
         title = titles.get(match[1])
         return f"<title>{html.escape(title)}</title>\n" if title else ""
 
@@ -38,7 +38,7 @@ def adapt_svg(svg: str, description: str, titles: Mapping[str, str]) -> str:
     ]
     style = "\n".join(["<style>", "svg:root { color-scheme: light dark; }", *rules, "</style>"])
     label = f'role="img" aria-label="{html.escape(description)}"'
-    svg = re.sub(r"<title>([^<]*)</title>\n", titled, svg)
+    svg = re.sub(r"<title>([^<]*)</title>\n", replace_title, svg)
     return re.sub(r"<svg ([^>]*)>", lambda tag: f"<svg {label} {tag[1]}>\n{style}", svg, count=1)
 
 
@@ -48,7 +48,7 @@ def inline_svg(svg: str) -> str:
 
 
 def notebook_svg(svg: str) -> str:
-    """The SVG as the output of a notebook's cell."""
-    # Ids would not be the only ones of their kind where several drawings are on a page.
+    """The SVG as the output of a notebook cell."""
+    # Without ids, which would not be unique with several drawings on a page.
     element = re.sub(r' id="[^"]*"', "", inline_svg(svg))
-    return f'<div class="microgradx-drawing"><style>{_IN_NOTEBOOKS}</style>\n{element}</div>'
+    return f'<div class="microgradx-drawing"><style>{_NOTEBOOK_STYLE}</style>\n{element}</div>'

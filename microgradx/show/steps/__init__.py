@@ -1,1 +1,1 @@
-"""A computation and its backpropagation as steps: what each does, and how each element arises."""
+"""A computation and its backpropagation as steps, and the derivation of each element."""

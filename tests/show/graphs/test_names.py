@@ -5,7 +5,7 @@ import sys
 import numpy as np
 
 import microgradx as mg
-from microgradx.show.graphs.names import LONGEST, find_names
+from microgradx.show.graphs.names import MAX_LENGTH, find_names
 
 at_module_level = mg.Tensor(1.0)
 hidden_by_a_local_one = mg.Tensor(1.0)
@@ -70,5 +70,5 @@ def test_variables_of_the_functions_around():
 
 
 def test_very_long_names_are_cut():
-    fits, is_too_long = (mg.Tensor(1.0, name="a" * length) for length in (LONGEST, 100_000))
-    assert names(fits, is_too_long) == ["a" * LONGEST, "a" * (LONGEST - 1) + "…"]
+    fits, is_too_long = (mg.Tensor(1.0, name="a" * length) for length in (MAX_LENGTH, 100_000))
+    assert names(fits, is_too_long) == ["a" * MAX_LENGTH, "a" * (MAX_LENGTH - 1) + "…"]
