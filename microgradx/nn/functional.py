@@ -176,7 +176,7 @@ def _convolve(
     dilation: Size,
     groups: int,
 ) -> Any:
-    x, is_single = _add_batch_axis(name, spatial, input)
+    x, is_unbatched = _add_batch_axis(name, spatial, input)
     w = as_floats(weight)
     strides = _check_sizes(name, "stride", stride, spatial)
     dilations = _check_sizes(name, "dilation", dilation, spatial)
@@ -188,10 +188,10 @@ def _convolve(
         )
     if x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:
         raise ValueError(
-            f"{name}: an input of shape {_drop_batch_axis(x.shape, is_single)}, with {x.shape[1]} "
-            f"channels, and a weight of shape {w.shape} do not fit groups={groups}; the input "
-            f"needs {w.shape[1]} · {groups} = {w.shape[1] * groups} channels, and the weight a "
-            f"number of channels out that {groups} divides"
+            f"{name}: an input of shape {_drop_batch_axis(x.shape, is_unbatched)}, with "
+            f"{x.shape[1]} channels, and a weight of shape {w.shape} do not fit groups={groups}; "
+            f"the input needs {w.shape[1]} · {groups} = {w.shape[1] * groups} channels, and the "
+            f"weight a number of channels out that {groups} divides"
         )
     parameters = [w]
     if bias is not None:
@@ -204,9 +204,8 @@ def _convolve(
         parameters.append(b)
     kernel = w.shape[2:]
     widths = _padding_widths(name, padding, kernel, strides, dilations)
-    return _apply(
-        Convolution(kernel, strides, widths, dilations, groups), is_single, x, *parameters
-    )
+    op = Convolution(kernel, strides, widths, dilations, groups)
+    return _apply(op, is_unbatched, x, *parameters)
 
 
 # ---------------------------------------------------------------------------- pooling
@@ -233,16 +232,16 @@ def max_pool2d(
         it must start within the image or the padding before it.
 
     All but the last may be pairs, for the two axes. Elements that tie share the gradient equally
-    (in PyTorch, the first receives all of it). A window with NaN returns NaN, and no gradient.
+    (in PyTorch, the first receives all of it). A window with NaN results in NaN, without gradient.
     Raises ValueError for shapes and settings that do not fit, and TypeError for settings that are
     not integers.
 
     >>> max_pool2d(np.array([[[1.0, 2.0, 5.0, 6.0], [3.0, 4.0, 7.0, 8.0]]]), 2)
     array([[[4., 8.]]])
     """
-    x, is_single = _add_batch_axis("max_pool2d", 2, input)
+    x, is_unbatched = _add_batch_axis("max_pool2d", 2, input)
     windows = _check_windows("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode)
-    return _apply(MaxPool(*windows), is_single, x)
+    return _apply(MaxPool(*windows), is_unbatched, x)
 
 
 def avg_pool2d(
@@ -265,14 +264,14 @@ def avg_pool2d(
     >>> avg_pool2d(np.array([[[1.0, 2.0, 5.0, 6.0], [3.0, 4.0, 7.0, 8.0]]]), 2)
     array([[[2.5, 6.5]]])
     """
-    x, is_single = _add_batch_axis("avg_pool2d", 2, input)
+    x, is_unbatched = _add_batch_axis("avg_pool2d", 2, input)
     if divisor_override == 0:
         raise ValueError("avg_pool2d: divisor_override must not be 0; None divides by the count")
     kernel, strides, widths, _ = _check_windows(
         "avg_pool2d", x, kernel_size, stride, padding, 1, ceil_mode
     )
     counted = tuple((before, before) if count_include_pad else (0, 0) for before, _ in widths)
-    return _apply(AveragePool(kernel, strides, widths, counted, divisor_override), is_single, x)
+    return _apply(AveragePool(kernel, strides, widths, counted, divisor_override), is_unbatched, x)
 
 
 def _check_windows(
@@ -324,11 +323,11 @@ def batch_norm(
 ) -> Any:
     """(x - μ) / √(σ² + eps) · weight + bias, for each channel of `input`, (N, C) or (N, C, …).
 
-    In training, μ and σ² are mean and variance over all axes but the channels', and the running
+    In training, μ and σ² are mean and variance over all axes but the channel axis, and the running
     statistics, arrays of shape (C,) or None, are updated in place:
-    running = (1 - momentum) running + momentum μ, and likewise for the variance, of which they
-    take the unbiased estimate, σ² n / (n - 1). Otherwise the running statistics are μ and σ².
-    `weight` and `bias` have shape (C,) too.
+    running = (1 - momentum) running + momentum μ, and likewise for the variance, with the unbiased
+    estimate σ² n / (n - 1). Otherwise μ and σ² are the running statistics. `weight` and `bias` have
+    shape (C,) too.
 
     Raises ValueError for shapes that do not fit, for running statistics that are missing or cannot
     be written to, and in training for fewer than two values per channel. Source: S. Ioffe and C.
@@ -404,11 +403,9 @@ def layer_norm(
 
 
 def _normalise(op: Normalise, x: Any, weight: Any, bias: Any) -> Any:
-    if weight is None and bias is None:
-        return op(x)
-    if weight is None:
+    if weight is None and bias is not None:
         weight = np.ones(bias.shape, x.dtype)
-    return op(x, weight) if bias is None else op(x, weight, bias)
+    return op(x, *(parameter for parameter in (weight, bias) if parameter is not None))
 
 
 def _check_weight_and_bias(
@@ -486,24 +483,24 @@ def _add_batch_axis(name: str, spatial: int, input: Any) -> tuple[Any, bool]:
             f"{spatial + 2}, (batch, channels, {_SPATIAL_AXES[spatial]}), or {spatial + 1} "
             "without the batch"
         )
-    is_single = x.ndim == spatial + 1
-    return (expand_dims(x, 0) if is_single else x), is_single
+    is_unbatched = x.ndim == spatial + 1
+    return (expand_dims(x, 0) if is_unbatched else x), is_unbatched
 
 
-def _drop_batch_axis(shape: tuple[int, ...], is_single: bool) -> tuple[int, ...]:
-    return shape[1:] if is_single else shape
+def _drop_batch_axis(shape: tuple[int, ...], is_unbatched: bool) -> tuple[int, ...]:
+    return shape[1:] if is_unbatched else shape
 
 
-def _apply(op: SlidingWindow, is_single: bool, x: Any, *parameters: Any) -> Any:
+def _apply(op: SlidingWindow, is_unbatched: bool, x: Any, *parameters: Any) -> Any:
     """The op's result, without the batch axis if the input had none."""
     if 0 in x.shape[1:] or min(op.output_sizes(x.shape)) < 1:
         raise ValueError(
-            f"{op.name}: an input of shape {_drop_batch_axis(x.shape, is_single)}, with padding "
+            f"{op.name}: an input of shape {_drop_batch_axis(x.shape, is_unbatched)}, with padding "
             f"{op.padding}, has no room for a window of size {op.kernel_size} with dilation "
             f"{op.dilation}; give a larger input, more padding or a smaller kernel"
         )
     out = op(x, *parameters)
-    return reshape(out, out.shape[1:]) if is_single else out
+    return reshape(out, out.shape[1:]) if is_unbatched else out
 
 
 def _check_integers(name: str, argument: str, value: Size) -> tuple[int, ...]:
