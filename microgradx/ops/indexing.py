@@ -1,9 +1,9 @@
 """Ops that take elements of an array by index, and those that put elements there.
 
 `Index` and `AddAt` are each other's adjoint: what one reads, the other adds back, once for each
-time that it was read. Sorting, choosing along an axis and looking up rows are indices too.
+time that it was read. Sorting, selecting along an axis and embeddings are made of them.
 
-Like NumPy's functions of the same names, they raise an IndexError for what is out of bounds.
+Like NumPy's functions of the same names, they raise IndexError for an index out of bounds.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Index(Op):
-    """Elements of x at an index; arrays in the index are inputs, the rest of it is a setting."""
+    """Elements of x at an index. Arrays in the index are inputs, the rest of it is a setting."""
 
     name = "getitem"
     formula = "x[index]"
@@ -45,7 +45,7 @@ class Index(Op):
         self.index = index
 
     def forward(self, x, *arrays):
-        return x[_filled_in(self.index, arrays)]
+        return x[_fill_index(self.index, arrays)]
 
     def backward(self, g, out, x, *arrays):
         gradient = AddAt(self.index, x.shape)(g, *arrays)
@@ -53,7 +53,7 @@ class Index(Op):
 
 
 class AddAt(Op):
-    """The adjoint of `Index`: zeros to which x is added at an index, once for each mention."""
+    """The adjoint of `Index`: zeros to which x is added at an index. Repeated indices add up."""
 
     name = "add_at"
     formula = "0[index] += x"
@@ -64,11 +64,11 @@ class AddAt(Op):
 
     def forward(self, x, *arrays):
         out = np.zeros_like(x, shape=self.shape)
-        index = _filled_in(self.index, arrays)
+        index = _fill_index(self.index, arrays)
         if any(array.dtype.kind != "b" for array in arrays):
             np.add.at(out, index, x)
         else:
-            out[index] = x  # slices, integers and masks reach no place twice
+            out[index] = x  # slices, integers and masks repeat no element
         return out
 
     def backward(self, g, out, x, *arrays):
@@ -76,7 +76,7 @@ class AddAt(Op):
 
 
 class SetAt(Op):
-    """x, but y at an index. Where that mentions a place twice, the later one stays."""
+    """x with y at an index. Where the index repeats an element, the last value stays."""
 
     name = "set_at"
     formula = "x[index] = y"
@@ -86,36 +86,36 @@ class SetAt(Op):
 
     def forward(self, x, y, *arrays):
         out = x.copy()
-        out[_filled_in(self.index, arrays)] = y
+        out[_fill_index(self.index, arrays)] = y
         return out
 
     def backward(self, g, out, x, y, *arrays):
-        index = _filled_in(self.index, [unwrap(array) for array in arrays])
-        # What stands at each place in the end: 0 for x, or which element of y.
+        index = _fill_index(self.index, [unwrap(array) for array in arrays])
+        # For each element of the result, 0 if it is from x, or else the number of y's element.
         source = np.zeros(x.shape, int)
-        stays = np.arange(1, y.size + 1).reshape(y.shape)
-        source[index] = stays
-        of_y = np.where(source[index] == stays, g[index], 0)
-        return np.where(source == 0, g, 0), of_y, *(None for _ in arrays)
+        numbers = np.arange(1, y.size + 1).reshape(y.shape)
+        source[index] = numbers
+        by_y = np.where(source[index] == numbers, g[index], 0)
+        return np.where(source == 0, g, 0), by_y, *(None for _ in arrays)
 
 
-class _Place:
-    """Holds, in an index's template, the place of an array."""
+class _ArrayPlaceholder:
+    """Stands for an array in the template of an index."""
 
     def __repr__(self) -> str:
         return "array"
 
 
-_ARRAY = _Place()
+_ARRAY = _ArrayPlaceholder()
 
 
-def _filled_in(template: tuple[Any, ...], arrays: Sequence[Any]) -> tuple[Any, ...]:
+def _fill_index(template: tuple[Any, ...], arrays: Sequence[Any]) -> tuple[Any, ...]:
     remaining = iter(arrays)
     return tuple(next(remaining) if part is _ARRAY else part for part in template)
 
 
-def _taken_apart(index) -> tuple[tuple[Any, ...], list[Array]]:
-    """An index as a template, and the arrays that fill it in."""
+def _split_index(index) -> tuple[tuple[Any, ...], list[Array]]:
+    """An index as a template, and the arrays that fill it."""
     parts = index if isinstance(index, tuple) else (index,)
     is_array = [isinstance(part, list) or hasattr(part, "__array_function__") for part in parts]
     template = tuple(_ARRAY if yes else part for part, yes in zip(parts, is_array, strict=True))
@@ -132,17 +132,17 @@ def _taken_apart(index) -> tuple[tuple[Any, ...], list[Array]]:
 def getitem(x: Any, index: Any) -> Any:
     """`x[index]`: integers, slices, None, `...`, lists or arrays of integers, boolean masks.
 
-    An element that is taken several times receives the sum of its gradients.
+    An element that is repeated receives the sum of its gradients.
 
     >>> getitem(np.array([10, 20, 30]), [0, 0, 2])
     array([10, 10, 30])
     """
-    template, arrays = _taken_apart(index)
+    template, arrays = _split_index(index)
     return Index(template)(x, *arrays)
 
 
 def add_at(x, positions: Array, shape: tuple[int, ...]):
-    """Zeros of a shape, to which the elements of x are added at positions along the first axis."""
+    """Zeros to which the elements of x are added at positions along the first axis."""
     return AddAt((_ARRAY,), shape)(x, positions)
 
 
@@ -151,7 +151,7 @@ def add_at(x, positions: Array, shape: tuple[int, ...]):
 
 @implements("at")
 class At:
-    """What `t.at` is: from `t.at[index]`, `set` and `add` make the array that an assignment would.
+    """`t.at[index].set(v)` and `t.at[index].add(v)` return what `t[index] = v` would make of t.
 
     >>> import microgradx as mg
     >>> t = mg.Tensor([1.0, 2.0, 3.0])
@@ -169,32 +169,32 @@ class At:
 
 
 class AtIndex:
-    """A Tensor and an index into it, waiting to be told what shall stand there."""
+    """A Tensor and an index into it, with the updates of the elements there."""
 
     def __init__(self, x: Tensor, index: Any) -> None:
         self._x = x
         self._index = index
 
     def get(self) -> Any:
-        """`x[index]`, as it is."""
+        """`x[index]`."""
         return getitem(self._x, self._index)
 
     def set(self, value: Any) -> Any:
-        """x with `value`, which broadcasts, at the index: what `x[index] = value` would make it.
+        """x with `value`, which broadcasts, at the index.
 
-        What was there before receives no gradient. Raises TypeError where the dtype of x cannot
-        hold the value, ValueError where the shape does not fit.
+        Elements that are replaced receive no gradient. Raises TypeError where the dtype of x cannot
+        hold the value, ValueError where its shape does not broadcast.
         """
-        template, arrays = _taken_apart(self._index)
-        return SetAt(template)(self._x, self._fitted(value), *arrays)
+        template, arrays = _split_index(self._index)
+        return SetAt(template)(self._x, self._convert(value), *arrays)
 
     def add(self, value: Any) -> Any:
-        """x with `value` added at the index, once for each mention, as numpy.add.at does."""
-        template, arrays = _taken_apart(self._index)
-        return self._x + AddAt(template, self._x.shape)(self._fitted(value), *arrays)
+        """x with `value` added at the index. Repeated indices add up, as in numpy.add.at."""
+        template, arrays = _split_index(self._index)
+        return self._x + AddAt(template, self._x.shape)(self._convert(value), *arrays)
 
-    def _fitted(self, value: Any) -> Any:
-        """The value in the dtype of x, and in the shape that the index selects."""
+    def _convert(self, value: Any) -> Any:
+        """The value in the dtype of x and the shape of x[index]."""
         value = as_array(value)
         if not np.can_cast(value.dtype, self._x.dtype, "same_kind"):
             raise TypeError(
@@ -212,7 +212,7 @@ class AtIndex:
 
 @implements(np.take)
 def take(a: Any, indices: Any, axis: int | None = None) -> Any:
-    """The elements, or along an axis the slices, that the indices name, in their shape.
+    """The elements, or the slices along an axis, at indices of any shape.
 
     >>> take([[1, 2], [3, 4]], [1, 0, 1], axis=1)
     array([[2, 1, 2],
@@ -223,16 +223,16 @@ def take(a: Any, indices: Any, axis: int | None = None) -> Any:
     a = as_array(a)
     before = (slice(None),) * normalize_axis_index(axis, a.ndim)
     indices = np.asarray(unwrap(indices))
-    if indices.dtype == bool or indices.size == 0:  # numbers here, and not a mask
+    if indices.dtype == bool or indices.size == 0:  # here booleans are no mask
         indices = indices.astype(int)
     return getitem(a, (*before, indices))
 
 
 @implements(np.take_along_axis)
 def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
-    """Along an axis, at each place of the others, the elements that the indices name there.
+    """The elements along an axis at indices that differ for each position along the other axes.
 
-    What argsort or argmax (with keepdims) gave is such indices.
+    argsort, and argmax with keepdims, return such indices.
 
     >>> take_along_axis([[10, 30, 20]], np.array([[1, 2]]), axis=1)
     array([[30, 20]])
@@ -243,7 +243,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     if indices.ndim != arr.ndim:
         raise ValueError(
             f"indices of shape {indices.shape} for an array of shape {arr.shape}; they need as "
-            "many axes, of the same lengths or 1 but for the axis that is taken along"
+            "many axes, of the same lengths or 1 except along the axis that is indexed"
         )
     index = list(np.indices(arr.shape, sparse=True))
     index[normalize_axis_index(axis, arr.ndim)] = indices
@@ -252,7 +252,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
 
 @implements(np.compress)
 def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
-    """The elements, or along an axis the slices, whose condition is true.
+    """The elements, or the slices along an axis, whose condition is true.
 
     >>> compress([True, False], [[1, 2], [3, 4]], axis=1)
     array([[1],
@@ -263,7 +263,7 @@ def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
 
 @implements(np.diff)
 def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
-    """The differences of neighbours along an axis, `n` times over.
+    """The differences of neighbouring elements along an axis, taken `n` times.
 
     >>> diff([1, 4, 9, 16])
     array([3, 5, 7])
@@ -280,25 +280,25 @@ def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
 
 @implements(np.sort)
 def sort(a: Any, axis: int | None = -1, kind: Any = None, *, stable: bool | None = None) -> Any:
-    """The elements in ascending order along an axis; each gradient goes where its element was.
+    """The elements in ascending order along an axis. Each receives its own gradient.
 
     >>> sort([3, 1, 2])
     array([1, 2, 3])
     """
-    return _ordered(np.argsort, a, axis, kind=kind, stable=stable)
+    return _reorder(np.argsort, a, axis, kind=kind, stable=stable)
 
 
 @implements(np.partition)
 def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect") -> Any:
-    """The element that sorting would put at `kth` there, smaller ones before it, others behind.
+    """The elements with the one at `kth` as in sorted order, smaller ones before, others behind.
 
     >>> partition([3, 1, 2], 0)[0]
     np.int64(1)
     """
-    return _ordered(np.argpartition, a, axis, kth=kth, kind=kind)
+    return _reorder(np.argpartition, a, axis, kth=kth, kind=kind)
 
 
-def _ordered(order, a, axis: int | None, **settings):
+def _reorder(order, a, axis: int | None, **settings):
     if axis is None:
         a, axis = ravel(a), -1
     return take_along_axis(a, order(unwrap(a), axis=axis, **settings), axis)
@@ -311,8 +311,8 @@ def _ordered(order, a, axis: int | None, **settings):
 def one_hot(labels: Any, num_classes: int | None = None, *, dtype: Any = float) -> Array:
     """Integer labels of shape (…) as rows of shape (…, classes): 1 at the label, 0 elsewhere.
 
-    `num_classes` is by default one more than the largest label. Gives a plain array. Raises
-    TypeError for labels that are no integers, IndexError for one that is no class.
+    `num_classes` is by default one more than the largest label. Returns a plain array. Raises
+    TypeError for labels that are not integers, IndexError for a label out of range.
 
     >>> one_hot([2, 0])
     array([[0., 0., 1.],
@@ -320,7 +320,7 @@ def one_hot(labels: Any, num_classes: int | None = None, *, dtype: Any = float) 
     """
     labels = np.asarray(unwrap(labels))
     if labels.dtype.kind not in "iu":
-        raise TypeError(f"labels must be integers, and these are {labels.dtype}")
+        raise TypeError(f"labels must be integers, not {labels.dtype}")
     if num_classes is None:
         num_classes = int(np.max(labels, initial=-1)) + 1
     classes = np.arange(operator.index(num_classes))
@@ -334,11 +334,10 @@ def one_hot(labels: Any, num_classes: int | None = None, *, dtype: Any = float) 
 
 @implements("embedding")
 def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
-    """The rows of `weight`, of shape (rows, features), that integers of shape (…) name.
+    """The rows of `weight` (rows, features) at integers of shape (…), as (…, features).
 
-    The result has shape (…, features). A row named several times receives the sum of its
-    gradients; the row `padding_idx` receives none. Raises TypeError for indices that are no
-    integers, IndexError for one that is no row.
+    A row that is repeated receives the sum of its gradients; the row `padding_idx` receives none.
+    Raises TypeError for indices that are not integers, IndexError for an index out of range.
 
     >>> embedding([1, 1], np.array([[1.0, 2.0], [3.0, 4.0]]))
     array([[3., 4.],
@@ -346,7 +345,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     """
     indices = np.asarray(unwrap(input))
     if indices.dtype.kind not in "iu":
-        raise TypeError(f"an embedding is looked up by integers, and these are {indices.dtype}")
+        raise TypeError(f"an embedding is looked up by integers, not by {indices.dtype}")
     rows = len(weight)
     if np.any((indices < 0) | (indices >= rows)):
         raise IndexError(

@@ -1,4 +1,4 @@
-"""Normalisation to mean 0 and variance 1: what batch and layer normalisation share."""
+"""Normalisation to mean 0 and variance 1, for batch and layer normalisation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Normalise"]
 
 
 class Statistics(NamedTuple):
-    """Of arrays or Tensors alike; all but `normalised` have length 1 along the axes reduced."""
+    """Arrays or Tensors; all but `normalised` have length 1 along the reduced axes."""
 
     mean: Any
     variance: Any  # biased: the mean of the squared deviations
@@ -21,9 +21,9 @@ class Statistics(NamedTuple):
 
 
 class Normalise(Op):
-    """x with mean 0 and variance 1 over `axes`; then times y and plus z, if they are given.
+    """x with mean 0 and variance 1 over `axes`, then times y and plus z, if they are given.
 
-    y and z have the lengths that x has along `parameter_axes`. All axes count from the front.
+    y and z have the lengths of x along `parameter_axes`. No axis is negative.
 
     >>> Normalise(axes=(0,), parameter_axes=(1,), eps=0)(np.array([[1.0, 5.0], [3.0, 1.0]]))
     array([[-1.,  1.],
@@ -55,8 +55,8 @@ class Normalise(Op):
     def forward(self, x, y=None, z=None):
         out = self.statistics(x).normalised
         if y is not None:
-            out = out * self.beside(y, x)
-        return out if z is None else out + self.beside(z, x)
+            out = out * self.align(y, x)
+        return out if z is None else out + self.align(z, x)
 
     def forward_saving(self, x, y=None, z=None):
         self.saved = self.statistics(x)
@@ -64,7 +64,7 @@ class Normalise(Op):
 
     def by_x(self, g, out, x, y=None, z=None):
         _, _, deviation, n = self.statistics(x)
-        g = g if y is None else g * self.beside(y, x)
+        g = g if y is None else g * self.align(y, x)
         return (g - self.mean(g) - n * self.mean(g * n)) / deviation
 
     def by_y(self, g, out, x, y, z=None):
@@ -77,9 +77,9 @@ class Normalise(Op):
         return np.mean(x, axis=self.axes, keepdims=True)
 
     def other_axes(self, x) -> tuple[int, ...]:
-        """Those along which one of y and z serves all of x."""
+        """The axes along which y and z are broadcast."""
         return tuple(axis for axis in range(x.ndim) if axis not in self.parameter_axes)
 
-    def beside(self, parameter: Any, x: Any) -> Any:
-        """y or z in a shape that broadcasts to that of x."""
+    def align(self, parameter: Any, x: Any) -> Any:
+        """y or z in a shape that broadcasts to the shape of x."""
         return np.expand_dims(parameter, self.other_axes(x))

@@ -1,6 +1,6 @@
 """Products of matrices, of vectors, and of arrays of any number of axes.
 
-Like NumPy's functions of the same names, they raise a ValueError for shapes that do not fit.
+They raise ValueError for shapes that do not fit, and say which transpose would (`shape_errors`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from string import ascii_letters, ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from microgradx.arrays.dispatch import implements
 from microgradx.arrays.types import filled_vector
@@ -83,7 +83,7 @@ matmul = implements(np.matmul, np.linalg.matmul)(Matmul())
 
 
 class Linear(Op):
-    """A layer's x wᵀ + b as one node: x of shape (…, in), weight (out, in), bias (out,).
+    """A linear layer, x wᵀ + b, as one node: x of shape (…, in), weight (out, in), bias (out,).
 
     >>> linear([[1, 2]], [[1, 1], [1, -1]], [10, 20])
     array([[13, 19]])
@@ -92,8 +92,8 @@ class Linear(Op):
     formula = "x yᵀ + z"
     derivatives = (
         lambda g, out, x, w, b: np.dot(g, w) if g.ndim == 2 else np.matmul(g, w),
-        lambda g, out, x, w, b: np.dot(_rows(g).T, _rows(x)),
-        lambda g, out, x, w, b: _column_sums(g) if g.ndim == 2 else g,
+        lambda g, out, x, w, b: np.dot(_flatten_rows(g).T, _flatten_rows(x)),
+        lambda g, out, x, w, b: _sum_rows(g) if g.ndim == 2 else g,
     )
 
     def forward(self, x, w, b):
@@ -109,12 +109,12 @@ class Linear(Op):
             raise linear_error(error, x, w, b) from None
 
 
-def _rows(x):
-    """All leading axes as one."""
+def _flatten_rows(x):
+    """x as a matrix, with all leading axes as one."""
     return x if x.ndim == 2 else np.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-def _column_sums(x):
+def _sum_rows(x):
     """Σᵢ xᵢⱼ, as a product with ones: for small matrices in a third of the time of np.sum."""
     return np.dot(filled_vector(1.0, len(x), x.dtype), x)
 
@@ -126,7 +126,7 @@ linear = implements("linear")(Linear())
 
 @implements(np.dot)
 def dot(a: Any, b: Any) -> Any:
-    """`a · b`: of numbers, vectors and matrices; else the last axis of `a` with the last but one.
+    """`a · b` of numbers, vectors, matrices; else over the last axis of `a` and the last but one.
 
     >>> dot([1, 2], [3, 4])
     np.int64(11)
@@ -142,7 +142,7 @@ def dot(a: Any, b: Any) -> Any:
 
 @implements(np.vdot)
 def vdot(a: Any, b: Any, /) -> Any:
-    """The sum of the products of all elements of two arrays of one size, whatever their shapes.
+    """The sum of the products of all elements of two arrays of one size, of any shape.
 
     >>> vdot([[1, 2], [3, 4]], [1, 1, 1, 1])
     np.int64(10)
@@ -217,16 +217,8 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     >>> vecdot([[1, 2], [3, 4]], [1, 10])
     array([21, 43])
     """
-    return _vecdot(_with_last(x1, axis), _with_last(x2, axis))
-
-
-def _with_last(x, axis: int):
-    """The axes in their order, but for one that becomes the last."""
-    ndim = np.ndim(x)
-    if ndim == 0 or axis == -1:
-        return x
-    last = normalize_axis_index(axis, ndim)
-    return np.transpose(x, [*(i for i in range(ndim) if i != last), last])
+    x1, x2 = (x if axis == -1 else np.moveaxis(x, axis, -1) for x in (x1, x2))
+    return _vecdot(x1, x2)
 
 
 # NumPy has the next two since 2.2.
@@ -258,8 +250,8 @@ def vecmat(x1: Any, x2: Any, /) -> Any:
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """The sums of products over axes of `a` paired with axes of `b`; the other axes stay.
 
-    `axes` is a number, so many last axes of `a` with the first of `b`, or a pair: axes (or the
-    axis) of `a`, and those of `b` that they are summed with.
+    `axes` is a number n, for the last n axes of `a` and the first n of `b`, or a pair: the axes (or
+    the axis) of `a`, and those of `b`.
 
     >>> tensordot([[1, 2], [3, 4]], [[1, 0], [0, 1]])
     array(5)
@@ -303,15 +295,15 @@ def multi_dot(arrays: Sequence[Any]) -> Any:
     ndims = [np.ndim(x) for x in arrays]
     if not {ndims[0], ndims[-1]} <= {1, 2} or set(ndims[1:-1]) - {2}:
         raise np.linalg.LinAlgError(
-            f"multi_dot of shapes {[np.shape(x) for x in arrays]}: all must be matrices, but for "
-            "the first and the last, which may be vectors"
+            f"multi_dot of shapes {[np.shape(x) for x in arrays]}: all must be matrices, "
+            "except the first and the last, which may be vectors"
         )
     shapes = [np.shape(x) for x in arrays]
     shapes[0] = shapes[0] if ndims[0] == 2 else (1, *shapes[0])
     shapes[-1] = shapes[-1] if ndims[-1] == 2 else (*shapes[-1], 1)
     lengths = [*(rows for rows, _ in shapes), shapes[-1][1]]
 
-    # The least cost of the product of arrays i to j, and where it is divided in two.
+    # The least cost of the product of arrays i to j, and where it is split.
     best: dict[tuple[int, int], tuple[int, int]] = {(i, i): (0, i) for i in range(len(arrays))}
     for span in range(1, len(arrays)):
         for i in range(len(arrays) - span):
@@ -351,7 +343,7 @@ class Einsum(Op):
         except ValueError as error:
             if self.subscripts.count(",") + 1 != len(arrays):
                 raise
-            *terms, _, _ = self.spelled([np.ndim(x) for x in arrays])
+            *terms, _, _ = self.spell_out([np.ndim(x) for x in arrays])
             raise einsum_error(error, self.subscripts, terms, arrays) from None
 
     @property
@@ -359,33 +351,33 @@ class Einsum(Op):
         return tuple(partial(self.by_operand, k) for k in range(self.subscripts.count(",") + 1))
 
     def by_operand(self, k: int, g, out, *arrays):
-        """In place of operand `k` stands `g`, and of the result's letters the operand's."""
+        """The same einsum with `g` and the letters of the result exchanged for operand `k`."""
         if arrays[k].size == 0:
             return np.zeros_like(arrays[k])
-        *terms, result, unused = self.spelled([x.ndim for x in arrays])
+        *terms, result, unused = self.spell_out([x.ndim for x in arrays])
         factors = {i: (term, x) for i, (term, x) in enumerate(zip(terms, arrays, strict=True))}
         term, x = factors[k]
         factors[k] = result, g
         others = list(factors.values())
         letters = ""
         for letter, length in zip(term, x.shape, strict=True):
-            if letter in letters:  # of a diagonal, which is all that x gave
+            if letter in letters:  # the gradient of a diagonal is a diagonal
                 twin, unused = unused[0], unused[1:]
                 others.append((letter + twin, np.eye(length, dtype=x.dtype)))
                 letters += twin
                 continue
             letters += letter
             lengths = {a.shape[t.index(letter)] for t, a in others if letter in t}
-            # Summed over x alone, or with what was broadcast, every element counts the same.
+            # Along an axis of x alone, or broadcast with others, all elements have the same factor.
             if not lengths or (length != 1 and length not in lengths):
                 others.append((letter, np.ones(length, x.dtype)))
         subscripts = ",".join(t for t, _ in others)
-        # A path that was given is one for other operands.
+        # An explicit path is for other operands.
         optimize = self.optimize if isinstance(self.optimize, (bool, str)) else True
         return np.einsum(f"{subscripts}->{letters}", *(a for _, a in others), optimize=optimize)
 
-    def spelled(self, ndims: Sequence[int]) -> list[str]:
-        """The letters of each operand and of the result, with `...` in letters too; and unused."""
+    def spell_out(self, ndims: Sequence[int]) -> list[str]:
+        """The letters of each operand and of the result, `...` as letters too; and unused ones."""
         inputs, arrow, result = self.subscripts.replace(" ", "").partition("->")
         if not arrow:
             given = inputs.replace(",", "").replace(".", "")
@@ -397,21 +389,21 @@ class Einsum(Op):
             for term, ndim in zip(terms, ndims, strict=True)
         ]
         dots, unused = unused[: max(lengths)], unused[max(lengths) :]
-        spelled = [
+        written = [
             term.replace("...", dots[len(dots) - length :])
             for term, length in zip(terms, lengths, strict=True)
         ]
-        return [*spelled, result.replace("...", dots), unused]
+        return [*written, result.replace("...", dots), unused]
 
 
 @implements(np.einsum)
 def einsum(*operands: Any, optimize: Any = False) -> Any:
-    """Products summed as `subscripts` say: a letter for each axis, the same for the same length.
+    """Sums of products by Einstein's convention, with a letter for each axis.
 
-    `einsum("ij,jk->ik", x, y)`, where letters that are not in the result are summed over; without
+    In `einsum("ij,jk->ik", x, y)`, letters that are not in the result are summed over; without
     `->`, the result has those that occur once, in order. `...` stands for further axes, which
-    broadcast. Or `einsum(x, [0, 1], y, [1, 2], [0, 2])`. With `optimize`, several operands are
-    multiplied two at a time, in a good order ("greedy", "optimal").
+    broadcast. `einsum(x, [0, 1], y, [1, 2], [0, 2])` is the same. With `optimize`, several operands
+    are multiplied two at a time, in a good order ("greedy", "optimal").
 
     Raises NumPy's ValueError for subscripts that it cannot read and for shapes that do not fit.
 
@@ -421,14 +413,14 @@ def einsum(*operands: Any, optimize: Any = False) -> Any:
     if not operands or isinstance(operands[0], str):
         return Einsum("".join(operands[:1]), optimize)(*operands[1:])
     pairs = len(operands) // 2
-    subscripts = ",".join(map(_letters, operands[1 : 2 * pairs : 2]))
+    subscripts = ",".join(map(_to_letters, operands[1 : 2 * pairs : 2]))
     if len(operands) % 2:
-        subscripts += "->" + _letters(operands[-1])
+        subscripts += "->" + _to_letters(operands[-1])
     return Einsum(subscripts, optimize)(*operands[: 2 * pairs : 2])
 
 
-def _letters(sublist: Sequence[Any]) -> str:
-    # In NumPy's order, which an implicit result has.
+def _to_letters(sublist: Sequence[Any]) -> str:
+    # In the order of NumPy's implicit result.
     letters = ascii_uppercase + ascii_lowercase
     numbers = [n for n in sublist if n is not Ellipsis]
     if not all(0 <= n < len(letters) for n in numbers):

@@ -1,7 +1,7 @@
-"""Elements moved, repeated, or left out, by functions of NumPy's that only do that.
+"""Functions that only move, repeat or drop elements, and fill with 0: one op serves all of them.
 
-One op serves them all, since such a function itself says where each element went: it is given the
-positions 1, 2, 3, … in place of the elements. The gradient goes back to where they came from.
+Its backward applies the NumPy function to the positions 1, 2, 3, … instead of the elements. That
+shows where each element went, and so which gradients to add up for it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Rearrangement(Op):
-    """What `function` of NumPy's makes of x, with settings by name; new elements are 0."""
+    """A NumPy function that rearranges x, with its settings; new elements are 0."""
 
     formula = "x"
 
@@ -59,7 +59,7 @@ class Rearrangement(Op):
 
 @implements(np.flip)
 def flip(m: Any, axis: int | tuple[int, ...] | None = None) -> Any:
-    """In reverse order along the axes, all of them by default.
+    """`m` in reverse order along the axes, by default all of them.
 
     >>> flip([1, 2, 3])
     array([3, 2, 1])
@@ -69,7 +69,7 @@ def flip(m: Any, axis: int | tuple[int, ...] | None = None) -> Any:
 
 @implements(np.fliplr)
 def fliplr(m: Any) -> Any:
-    """In reverse order along the second axis.
+    """`m` in reverse order along the second axis.
 
     >>> fliplr([[1, 2], [3, 4]])
     array([[2, 1],
@@ -80,7 +80,7 @@ def fliplr(m: Any) -> Any:
 
 @implements(np.flipud)
 def flipud(m: Any) -> Any:
-    """In reverse order along the first axis.
+    """`m` in reverse order along the first axis.
 
     >>> flipud([[1, 2], [3, 4]])
     array([[3, 4],
@@ -91,7 +91,7 @@ def flipud(m: Any) -> Any:
 
 @implements(np.roll)
 def roll(a: Any, shift: Any, axis: Any = None) -> Any:
-    """Moved on along the axes; what leaves at the end comes in at the start.
+    """`a` shifted along the axes; elements beyond the end come in at the start.
 
     >>> roll([1, 2, 3], 1)
     array([3, 1, 2])
@@ -101,7 +101,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
 
 @implements(np.rot90)
 def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
-    """Turned by k times 90 degrees, from the first of two axes towards the second.
+    """`m` rotated by k times 90 degrees, from the first of two axes towards the second.
 
     >>> rot90([[1, 2], [3, 4]])
     array([[2, 4],
@@ -112,7 +112,7 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
 
 @implements(np.repeat)
 def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
-    """Each element, or slice along an axis, so many times in a row.
+    """Each element, or slice along an axis, repeated in place.
 
     >>> repeat([1, 2], 2)
     array([1, 1, 2, 2])
@@ -122,7 +122,7 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
 
 @implements(np.tile)
 def tile(A: Any, reps: Any) -> Any:
-    """The whole array, so many times along each axis.
+    """The whole array repeated along each axis.
 
     >>> tile([1, 2], 2)
     array([1, 2, 1, 2])
@@ -139,20 +139,20 @@ def pad(
     constant_values: Any = 0,
     reflect_type: Literal["even"] = "even",
 ) -> Any:
-    """With a margin of so many elements before and behind each axis; see numpy.pad.
+    """`array` with a margin of so many elements before and after each axis; see numpy.pad.
 
-    The margin holds `constant_values`, or repeats the array's own elements, which then receive
-    the gradients of all their copies.
+    The margin holds `constant_values`, or copies of elements, which receive the gradients of all
+    their copies.
 
     >>> pad([1, 2, 3], 2, mode="reflect")
     array([3, 2, 1, 2, 3, 2, 1])
 
-    Raises ValueError for a mode that is none of these, or values that go with another mode.
+    Raises ValueError for other modes, and for `constant_values` with a mode that has none.
     """
     modes = ("constant", "edge", "reflect", "symmetric", "wrap")
     if mode not in modes or reflect_type != "even":
         raise ValueError(
-            f"pad has a rule for the modes {', '.join(modes)}, reflections being even, and not "
+            f"pad has derivatives for the modes {', '.join(modes)} with even reflections, not "
             f"for mode={mode!r}, reflect_type={reflect_type!r}"
         )
     padded = Rearrangement(np.pad, pad_width=pad_width, mode=mode)(array)
@@ -179,7 +179,7 @@ def diag(v: Any, k: int = 0) -> Any:
 
 @implements(np.diagonal)
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    """The diagonal over two axes, as the last axis of the result.
+    """The diagonal of two axes, as the last axis of the result.
 
     >>> diagonal([[1, 2], [3, 4]])
     array([1, 4])
@@ -189,7 +189,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 
 @implements(np.trace)
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    """The sum of the diagonal over two axes.
+    """The sum of the diagonal of two axes.
 
     >>> trace([[1, 2], [3, 4]])
     np.int64(5)

@@ -1,7 +1,6 @@
-"""The same elements in another shape, joined, or split: what moves values moves gradients back.
+"""Reshaping, reordering of axes, joining and splitting: gradients are moved back the same way.
 
-Like NumPy's functions of the same names, they raise a ValueError for shapes and axes that do not
-fit.
+Like NumPy's functions of the same names, they raise ValueError for shapes and axes that do not fit.
 """
 
 from __future__ import annotations
@@ -128,7 +127,7 @@ def _as_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
 
 @implements(np.reshape)
 def reshape(a: Any, shape: int | Sequence[int]) -> Any:
-    """The same elements, in C order, in another shape; one length may be -1: what remains.
+    """The same elements, in C order, in another shape; a length of -1 is inferred.
 
     >>> reshape([1, 2, 3, 4], (2, -1))
     array([[1, 2],
@@ -139,7 +138,7 @@ def reshape(a: Any, shape: int | Sequence[int]) -> Any:
 
 @implements(np.ravel, "flatten")
 def ravel(a: Any) -> Any:
-    """All elements, in C order, in one axis. `flatten` is the same.
+    """All elements along one axis, in C order. `flatten` is the same function.
 
     >>> ravel([[1, 2], [3, 4]])
     array([1, 2, 3, 4])
@@ -173,7 +172,7 @@ def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[in
     destinations = normalize_axis_tuple(destination, ndim, "destination")
     if len(sources) != len(destinations):
         raise ValueError(
-            f"moveaxis from {source} to {destination}: there must be one place for each axis"
+            f"moveaxis from {source} to {destination}: give one destination for each source"
         )
     order = [axis for axis in range(ndim) if axis not in sources]
     for place, axis in sorted(zip(destinations, sources, strict=True)):
@@ -183,7 +182,7 @@ def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[in
 
 @implements(np.swapaxes)
 def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
-    """The axes in their order, but for two that change places.
+    """`a` with two axes exchanged.
 
     >>> swapaxes([[1, 2], [3, 4]], 0, 1)
     array([[1, 3],
@@ -197,7 +196,7 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
 
 @implements(np.expand_dims)
 def expand_dims(a: Any, axis: int | Sequence[int]) -> Any:
-    """With a new axis of length 1 at each place in the result that `axis` names.
+    """`a` with a new axis of length 1 at each position `axis` of the result.
 
     >>> expand_dims([1, 2], 0)
     array([[1, 2]])
@@ -207,7 +206,7 @@ def expand_dims(a: Any, axis: int | Sequence[int]) -> Any:
 
 @implements(np.squeeze)
 def squeeze(a: Any, axis: Axis = None) -> Any:
-    """Without the axes of length 1, or those of them that `axis` names.
+    """`a` without its axes of length 1, or without those that `axis` names.
 
     >>> squeeze([[1, 2]])
     array([1, 2])
@@ -217,7 +216,7 @@ def squeeze(a: Any, axis: Axis = None) -> Any:
 
 @implements(np.broadcast_to)
 def broadcast_to(array: Any, shape: int | Sequence[int]) -> Any:
-    """Repeated, without copying, to a shape that it broadcasts to.
+    """`array` broadcast to a shape, without copying.
 
     >>> broadcast_to([1, 2], (2, 2))
     array([[1, 2],
@@ -228,7 +227,7 @@ def broadcast_to(array: Any, shape: int | Sequence[int]) -> Any:
 
 @implements(np.broadcast_arrays)
 def broadcast_arrays(*args: Any) -> tuple[Any, ...]:
-    """All arrays broadcast to the shape that they have in common.
+    """Arrays broadcast to their common shape.
 
     >>> broadcast_arrays([1, 2], 3)
     (array([1, 2]), array([3, 3]))
@@ -240,37 +239,39 @@ def broadcast_arrays(*args: Any) -> tuple[Any, ...]:
 
 @implements(np.atleast_1d)
 def atleast_1d(*arys: Any) -> Any:
-    """With one axis if there is none; a tuple for several arrays.
+    """An array with at least one axis; a tuple for several arrays.
 
     >>> atleast_1d(3)
     array([3])
     """
-    return _each(lambda x: reshape(x, 1) if x.ndim == 0 else x, arys)
+    return _map_arrays(lambda x: reshape(x, 1) if x.ndim == 0 else x, arys)
 
 
 @implements(np.atleast_2d)
 def atleast_2d(*arys: Any) -> Any:
-    """With two axes at least: a vector becomes a row; a tuple for several arrays.
+    """An array with at least two axes: a vector becomes a row; a tuple for several arrays.
 
     >>> atleast_2d([1, 2])
     array([[1, 2]])
     """
-    return _each(lambda x: reshape(x, (1, -1)) if x.ndim < 2 else x, arys)
+    return _map_arrays(lambda x: reshape(x, (1, -1)) if x.ndim < 2 else x, arys)
 
 
 @implements(np.atleast_3d)
 def atleast_3d(*arys: Any) -> Any:
-    """With three axes at least: (n,) becomes (1, n, 1), and (m, n) becomes (m, n, 1).
+    """An array with at least three axes: (n,) becomes (1, n, 1), and (m, n) becomes (m, n, 1).
 
     >>> atleast_3d([1, 2]).shape
     (1, 2, 1)
     """
     shapes: dict[int, Any] = {0: (1, 1, 1), 1: (1, -1, 1)}
-    return _each(lambda x: x if x.ndim > 2 else reshape(x, shapes.get(x.ndim, (*x.shape, 1))), arys)
+    return _map_arrays(
+        lambda x: x if x.ndim > 2 else reshape(x, shapes.get(x.ndim, (*x.shape, 1))), arys
+    )
 
 
-def _each(change: Callable[[Any], Any], arrays: tuple[Any, ...]):
-    """Of one array the result, of several a tuple of them, as NumPy has it."""
+def _map_arrays(change: Callable[[Any], Any], arrays: tuple[Any, ...]):
+    """For one array the result, for several a tuple of results, as in NumPy."""
     changed = tuple(change(as_array(x)) for x in arrays)
     return changed[0] if len(changed) == 1 else changed
 
@@ -280,7 +281,7 @@ def _each(change: Callable[[Any], Any], arrays: tuple[Any, ...]):
 
 @implements(np.concatenate)
 def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
-    """Arrays joined along an axis that they have, or flattened first if `axis` is None.
+    """Arrays joined along an existing axis, or flattened first if `axis` is None.
 
     >>> concatenate([[1, 2], [3]])
     array([1, 2, 3])
@@ -290,7 +291,7 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
 
 @implements(np.stack)
 def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
-    """Arrays of one shape, joined along a new axis.
+    """Arrays of one shape joined along a new axis.
 
     >>> stack([[1, 2], [3, 4]], axis=1)
     array([[1, 3],
@@ -315,7 +316,7 @@ def vstack(tup: Sequence[Any]) -> Any:
 
 @implements(np.hstack)
 def hstack(tup: Sequence[Any]) -> Any:
-    """Arrays joined along the second axis, vectors along their only one.
+    """Arrays joined along the second axis, vectors along the only one.
 
     >>> hstack([[1, 2], 3])
     array([1, 2, 3])
@@ -359,7 +360,7 @@ def append(arr: Any, values: Any, axis: int | None = None) -> Any:
 
 @implements(np.meshgrid)
 def meshgrid(*xi: Any, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
-    """Coordinates of a grid's points from those along each axis; see numpy.meshgrid.
+    """The coordinates of the points of a grid, from the coordinates along each axis.
 
     >>> [x.tolist() for x in meshgrid([1, 2], [3, 4, 5])]
     [[[1, 2], [1, 2], [1, 2]], [[3, 3], [4, 4], [5, 5]]]
@@ -368,12 +369,12 @@ def meshgrid(*xi: Any, sparse: bool = False, indexing: str = "xy") -> tuple[Any,
     """
     if indexing not in ("xy", "ij"):
         raise ValueError(f'indexing must be "xy" or "ij", not {indexing!r}')
-    places = list(range(len(xi)))
+    axes = list(range(len(xi)))
     if indexing == "xy":
-        places[:2] = reversed(places[:2])
+        axes[:2] = reversed(axes[:2])
     vectors = [
-        reshape(x, [-1 if place == i else 1 for i in range(len(xi))])
-        for x, place in zip(xi, places, strict=True)
+        reshape(x, [-1 if i == axis else 1 for i in range(len(xi))])
+        for x, axis in zip(xi, axes, strict=True)
     ]
     if sparse:
         return tuple(vectors)
@@ -386,7 +387,7 @@ def meshgrid(*xi: Any, sparse: bool = False, indexing: str = "xy") -> tuple[Any,
 
 @implements(np.array_split)
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    """Parts along an axis: so many, as equal as can be, or those that the indices separate.
+    """Parts along an axis: a number of nearly equal ones, or those between indices.
 
     >>> array_split(np.arange(5), 2)
     [array([0, 1, 2]), array([3, 4])]
@@ -402,7 +403,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 
 @implements(np.split)
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    """Parts along an axis: so many equal ones, or those that the indices separate.
+    """Parts along an axis: a number of equal ones, or those between indices.
 
     >>> split(np.arange(4), 2)
     [array([0, 1]), array([2, 3])]
@@ -420,50 +421,50 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 
 @implements(np.vsplit)
 def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
-    """Parts along the first of at least two axes, as `split` has them.
+    """`split` along the first of at least two axes.
 
     >>> [part.shape for part in vsplit(np.zeros((4, 3)), 2)]
     [(2, 3), (2, 3)]
     """
-    return split(_with_axes(ary, 2), indices_or_sections, 0)
+    return split(_require_axes(ary, 2), indices_or_sections, 0)
 
 
 @implements(np.hsplit)
 def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
-    """Parts along the second axis, of a vector along its only one, as `split` has them.
+    """`split` along the second axis, of a vector along the only one.
 
     >>> [part.shape for part in hsplit(np.zeros((4, 3)), [1])]
     [(4, 1), (4, 2)]
     """
-    ary = _with_axes(ary, 1)
+    ary = _require_axes(ary, 1)
     return split(ary, indices_or_sections, 1 if ary.ndim > 1 else 0)
 
 
 @implements(np.dsplit)
 def dsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
-    """Parts along the third axis, as `split` has them.
+    """`split` along the third axis.
 
     >>> [part.shape for part in dsplit(np.zeros((4, 3, 2)), 2)]
     [(4, 3, 1), (4, 3, 1)]
     """
-    return split(_with_axes(ary, 3), indices_or_sections, 2)
+    return split(_require_axes(ary, 3), indices_or_sections, 2)
 
 
-def _with_axes(ary, least: int):
+def _require_axes(ary, least: int):
     ary = as_array(ary)
     if ary.ndim < least:
-        raise ValueError(f"an array of shape {ary.shape} has not the {least} axes this needs")
+        raise ValueError(f"an array of shape {ary.shape} has fewer than {least} axes")
     return ary
 
 
 @implements(np.unstack)
 def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
-    """The slices along an axis: what `stack` would join again.
+    """The slices along an axis, which `stack` would join again.
 
     >>> unstack(np.array([[1, 2], [3, 4]]))
     (array([1, 2]), array([3, 4]))
     """
-    return tuple(moveaxis(_with_axes(x, 1), axis, 0))
+    return tuple(moveaxis(_require_axes(x, 1), axis, 0))
 
 
 # ---------------------------------------------------------------------------- constants
@@ -471,7 +472,7 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
 
 @implements(np.zeros_like)
 def zeros_like(a: Any, dtype: Any = None, *, shape: Any = None) -> Any:
-    """Zeros in the shape and dtype of `a`, or in those given.
+    """Zeros with the shape and dtype of `a`, or with others.
 
     >>> zeros_like(np.array([1.5, 2.0]))
     array([0., 0.])
@@ -481,7 +482,7 @@ def zeros_like(a: Any, dtype: Any = None, *, shape: Any = None) -> Any:
 
 @implements(np.ones_like)
 def ones_like(a: Any, dtype: Any = None, *, shape: Any = None) -> Any:
-    """Ones in the shape and dtype of `a`, or in those given.
+    """Ones with the shape and dtype of `a`, or with others.
 
     >>> ones_like(np.array([1.5, 2.0]))
     array([1., 1.])
@@ -491,9 +492,9 @@ def ones_like(a: Any, dtype: Any = None, *, shape: Any = None) -> Any:
 
 @implements(np.full_like)
 def full_like(a: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None) -> Any:
-    """`fill_value`, which broadcasts, in the shape and dtype of `a`, or in those given.
+    """`fill_value`, which broadcasts, in the shape and dtype of `a`, or in others.
 
-    Only a `fill_value` that is a Tensor receives a gradient.
+    `fill_value` receives a gradient, `a` does not.
 
     >>> full_like(np.array([1.5, 2.0]), 7)
     array([7., 7.])

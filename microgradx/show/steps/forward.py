@@ -108,7 +108,7 @@ def normalisations(probe: OpProbe) -> Iterator[Formula]:
         x, *parameters = probe.inputs
         statistics = op.statistics(x)
         operands = {"x": x, "mean": statistics.mean, "deviation": statistics.deviation}
-        operands.update(zip("yz", (op.beside(p, x) for p in parameters), strict=False))
+        operands.update(zip("yz", (op.align(p, x) for p in parameters), strict=False))
         texts = ["({x} - {mean}) / {deviation}", " · {y}", " + {z}"]
         yield Formula("".join(texts[: len(probe.inputs)]), operands)
 
@@ -116,7 +116,7 @@ def normalisations(probe: OpProbe) -> Iterator[Formula]:
 def einsum_subscripts(op: Op, inputs: tuple[Array, ...]) -> tuple[list[str], str] | None:
     """The subscripts of each factor, and of the sum of their products, as in np.einsum."""
     if isinstance(op, products.Einsum):
-        *terms, result, _ = op.spelled([x.ndim for x in inputs])
+        *terms, result, _ = op.spell_out([x.ndim for x in inputs])
         return terms, result
     if isinstance(op, Matmul):
         cores = ["ij" if inputs[0].ndim > 1 else "j", "jk" if inputs[1].ndim > 1 else "j"]
