@@ -105,7 +105,10 @@ def _refuse_equal(what: str, values: Array, depends: Array, instead: str) -> Non
 
 
 def _receives_gradient(g) -> Array:
-    """Which vectors, in columns, receive a gradient, so that the result depends on them."""
+    """Which vectors, in columns, receive a gradient, so that the result depends on them.
+
+    If one of several with equal values does, it might be another one in another basis.
+    """
     return np.any(np.abs(unwrap(g)) > _rounding_error(unwrap(g)), axis=-2, keepdims=True)
 
 
@@ -227,7 +230,7 @@ class Svd(Op):
         _refuse_equal("singular values", unwrap(s)[..., 0, :], depends & ~eye, instead)
         if any(np.any(zero & (np.abs(unwrap(x)) > noise)) for x in (out_u, out_v)):
             raise np.linalg.LinAlgError(
-                "the matrix has not full rank: the vectors of a singular value that is 0 are "
+                "the matrix does not have full rank: the vectors of a singular value that is 0 are "
                 f"arbitrary, and a result that depends on them has no derivative; {instead}"
             )
         same, opposite = a + b, a - b  # directions in which u and v rotate

@@ -98,8 +98,8 @@ class Elementwise(Op):
         self.forward = function  # type: ignore[method-assign]
         self.derivatives = derivatives
         self.arity = len(derivatives)
-        is_numpys = getattr(np, self.name, None) is function
-        implements(function if is_numpys else self.name)(self)
+        is_numpy_function = getattr(np, self.name, None) is function
+        implements(function if is_numpy_function else self.name)(self)
 
 
 # ---------------------------------------------------------------------------- longer derivatives
@@ -323,7 +323,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     >>> select([x < 0, x < 3], [0, x], 9)
     array([0, 1, 9])
 
-    Raises ValueError if there is no condition, or not one choice for each.
+    Raises ValueError for no conditions, or another number of choices.
     """
     if len(condlist) != len(choicelist) or len(condlist) == 0:
         raise ValueError(

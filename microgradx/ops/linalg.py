@@ -122,7 +122,7 @@ class Pinv(Op):
         self.rtol = rtol
 
     def forward(self, x):
-        pinv: Any = np.linalg.pinv  # NumPy tells rtol=None from no rtol
+        pinv: Any = np.linalg.pinv  # to NumPy, rtol=None is a value
         return pinv(x, self.rcond) if self.rtol is None else pinv(x, self.rcond, rtol=self.rtol)
 
     def backward(self, g, out, x):

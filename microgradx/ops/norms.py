@@ -117,8 +117,8 @@ def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: An
     np.float64(3.0)
     """
     if not isinstance(x, Tensor):
-        numpys: Any = np.linalg.vector_norm
-        return numpys(x, axis=axis, keepdims=keepdims, ord=ord)
+        numpy_norm: Any = np.linalg.vector_norm
+        return numpy_norm(x, axis=axis, keepdims=keepdims, ord=ord)
     axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
     rest = [i for i in range(x.ndim) if i not in axes]
     shape = [math.prod(x.shape[i] for i in axes), *(x.shape[i] for i in rest)]

@@ -39,7 +39,7 @@ ROWS = {
 def over_rows(function):
     """A PyTorch reduction of one axis, made to take None or a tuple, and `keepdims`."""
 
-    def reduced(x, axis=None, keepdims=False):
+    def reduce(x, axis=None, keepdims=False):
         axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
         axes = sorted(i % x.ndim for i in axes)
         kept = [i for i in range(x.ndim) if i not in axes]
@@ -47,10 +47,10 @@ def over_rows(function):
         n = math.prod(x.shape[i] for i in axes)
         return function(x.permute((*kept, *axes)).reshape(-1, n)).reshape(shape)
 
-    return reduced
+    return reduce
 
 
-def running(function):
+def cumulate(function):
     """NumPy runs over all elements where there is no axis."""
     return lambda x, axis=None: function(x.ravel() if axis is None else x, axis or 0)
 
@@ -74,7 +74,7 @@ def at_index(x, index):
     ]
 
 
-def taken(x, indices, axis=None):
+def take(x, indices, axis=None):
     indices = torch.as_tensor(np.asarray(indices, int))
     if axis is None:
         return torch.take(x, indices)
@@ -85,16 +85,16 @@ def taken(x, indices, axis=None):
     )
 
 
-def taken_along(x, indices, axis=-1):
+def take_along(x, indices, axis=-1):
     return torch.take_along_dim(x, torch.as_tensor(indices), axis)
 
 
-def compressed(x, condition, axis=None):
+def compress(x, condition, axis=None):
     chosen = torch.as_tensor(np.flatnonzero(condition))
     return x.ravel()[chosen] if axis is None else torch.index_select(x, axis, chosen)
 
 
-def ordered(x, axis=-1, stable=None):
+def sort(x, axis=-1, stable=None):
     return (
         torch.sort(x.ravel()).values
         if axis is None
@@ -102,7 +102,7 @@ def ordered(x, axis=-1, stable=None):
     )
 
 
-def repeated(x, repeats, axis=None):
+def repeat(x, repeats, axis=None):
     repeats = torch.tensor(repeats) if isinstance(repeats, list) else repeats
     return torch.repeat_interleave(x, repeats, dim=axis)
 
@@ -110,7 +110,7 @@ def repeated(x, repeats, axis=None):
 MODES = {"edge": "replicate", "reflect": "reflect", "wrap": "circular"}
 
 
-def padded(x, pad_width, mode="constant", constant_values=0.0):
+def pad(x, pad_width, mode="constant", constant_values=0.0):
     widths = np.broadcast_to(pad_width, (x.ndim, 2))[::-1].ravel().tolist()
     if mode == "constant":
         return F.pad(x, widths, value=constant_values)
@@ -150,7 +150,7 @@ def tensor_split(x, indices_or_sections, axis=0):
     return torch.tensor_split(x, indices_or_sections, axis)
 
 
-def updated(how, index):
+def update(how, index):
     """`x[index] = v`, and `+=` for repeated places too, on a copy."""
 
     def function(x, v):
@@ -214,8 +214,8 @@ PYTORCH = {
     "std": lambda x, correction=0, **settings: torch.std(x, correction=correction, **settings),
     "median": over_rows(lambda x: torch.quantile(x, 0.5, dim=-1)),  # theirs is the lower middle
     "average": weighted_mean,
-    "cumsum": running(torch.cumsum),
-    "cumprod": running(torch.cumprod),
+    "cumsum": cumulate(torch.cumsum),
+    "cumprod": cumulate(torch.cumprod),
     # shapes
     "reshape": lambda x, shape: x.reshape(shape),
     "transpose": lambda x, axes=None: x.permute(axes or tuple(reversed(range(x.ndim)))),
@@ -247,15 +247,15 @@ PYTORCH = {
     # indexing
     "getitem": at_index,
     **{
-        f"at.{how} {i}": updated(how, index)
+        f"at.{how} {i}": update(how, index)
         for how in ("set", "add")
         for i, (_, index) in enumerate(indexing_rows.UPDATES)
     },
-    "take": taken,
-    "take_along_axis": taken_along,
-    "compress": compressed,
+    "take": take,
+    "take_along_axis": take_along,
+    "compress": compress,
     "diff": lambda x, n=1, axis=-1: torch.diff(x, n, axis),
-    "sort": ordered,
+    "sort": sort,
     "embedding": lambda weight, indices: F.embedding(torch.as_tensor(indices), weight),
     # rearrangements
     "flip": lambda x, axis=None: torch.flip(
@@ -263,9 +263,9 @@ PYTORCH = {
     ),
     "roll": lambda x, shift, axis=None: torch.roll(x, shift, axis),
     "rot90": lambda x, k, axes: torch.rot90(x, k, axes),
-    "repeat": repeated,
+    "repeat": repeat,
     "tile": lambda x, reps: torch.tile(x, reps if isinstance(reps, tuple) else (reps,)),
-    "pad": padded,
+    "pad": pad,
     "diag": lambda x, k: torch.diag(x, k),
     "diagonal": lambda x, offset=0, axis1=0, axis2=1: torch.diagonal(x, offset, axis1, axis2),
     "trace": lambda x, offset=0, axis1=0, axis2=1: (
@@ -275,7 +275,7 @@ PYTORCH = {
     "triu": triangle(torch.triu),
 }
 
-# Names without a row above, and why. Those that answer with plain arrays have a test of their own.
+# Names without a row above, and why. Those that return plain arrays have a test of their own.
 EXCEPTIONS = {
     "cbrt": "PyTorch has no such function",
     "partition": "PyTorch has no such function; see the test against torch.kthvalue",
@@ -294,7 +294,7 @@ def test_every_public_name_has_a_row_or_a_reason():
 # ---------------------------------------------------------------------------- the comparison
 
 
-def several(result):
+def as_list(result):
     return list(result) if isinstance(result, (list, tuple)) else [result]
 
 
@@ -322,7 +322,7 @@ def assert_agree(ours, theirs, arrays):
     """Values of two functions, and gradients from the same random gradient."""
     generator = np.random.default_rng(len(arrays))
     torchs = [torch.tensor(array, requires_grad=True) for array in arrays]
-    outs = several(theirs(*torchs))
+    outs = as_list(theirs(*torchs))
     weights = [np.asarray(generator.normal(size=out.shape)) for out in outs]
     expected = [np.zeros(array.shape) for array in arrays]
     for out, g in zip(outs, weights, strict=True):
@@ -333,7 +333,7 @@ def assert_agree(ours, theirs, arrays):
             expected = [e + numbers(x, e) for e, x in zip(expected, of_each, strict=True)]
     for layout in LAYOUTS.values():
         tensors = [mg.as_tensor(layout(array)).requires_grad_() for array in arrays]
-        results = several(ours(*tensors))
+        results = as_list(ours(*tensors))
         for result, out in zip(results, outs, strict=True):
             assert_close(result.data, numbers(out, result))
         arrived = dict(
@@ -494,7 +494,7 @@ SPECIAL = {
 
 
 @pytest.mark.parametrize(("ours", "theirs", "inputs"), SPECIAL.values(), ids=SPECIAL)
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy tells of infinities, PyTorch not
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy warns of infinities, PyTorch does not
 def test_special_values_are_pytorchs(ours, theirs, inputs):
     assert_agree(ours, theirs, [np.array(values) for values in inputs])
 

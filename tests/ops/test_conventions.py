@@ -32,7 +32,7 @@ def test_norms_and_angles_at_0_and_at_scales_whose_squares_are_not_there():
 def test_clip_gives_bounds_the_gradient_of_what_they_cut_off():
     of_x, of_low, of_high = gradient(mg.clip, [-2, -1, 0, 2, 3], -1, 2)
     assert (of_x, of_low, of_high) == ([0, 1, 1, 1, 0], 1, 1)
-    # Where the bounds cross, NumPy gives the upper one.
+    # Where the bounds cross, NumPy returns the upper one.
     assert gradient(mg.clip, [0.0], [2.0], [1.0]) == [[0], [0], [1]]
 
 
@@ -163,7 +163,7 @@ def test_where_gives_a_tensor_for_a_condition_that_is_one():
     assert isinstance(np.where(mg.Tensor([True, False]), 1.0, 2.0), mg.Tensor)
 
 
-# ---------------------------------------------------------------------------- and of other ops
+# ---------------------------------------------------------------------------- of other ops
 
 
 def test_equal_infinities_share_in_logaddexp():

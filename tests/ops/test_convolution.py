@@ -19,7 +19,7 @@ from tests.test_other_arrays import Foreign, values
 
 
 def windows(x, kernel, stride, padding, dilation, value=0.0):
-    """By NumPy's own view: (N, C, *positions, *kernel)."""
+    """By NumPy's sliding_window_view: (N, C, *positions, *kernel)."""
     x = np.pad(x, ((0, 0), (0, 0), *padding), constant_values=value)
     spatial = range(2, x.ndim)
     extent = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
@@ -28,7 +28,7 @@ def windows(x, kernel, stride, padding, dilation, value=0.0):
     return seen[(slice(None), slice(None), *steps)]
 
 
-def convolved(x, w, b, kernel, stride, padding, dilation, groups):
+def convolve(x, w, b, kernel, stride, padding, dilation, groups):
     parts = []
     for group_of_x, group_of_w in zip(np.split(x, groups, 1), np.split(w, groups, 0), strict=True):
         seen = windows(group_of_x, kernel, stride, padding, dilation)
@@ -72,7 +72,7 @@ def test_convolution_and_its_gradients_on_both_paths(settings_and_sizes, groups,
     b = generator.normal(size=3 * groups)
     op = mg.Convolution(*settings, groups)
     out = op(x, w, b)
-    np.testing.assert_allclose(out, convolved(x, w, b, *settings, groups), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(out, convolve(x, w, b, *settings, groups), rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(values(op(*map(Foreign, (x, w, b)))), out, rtol=1e-12, atol=1e-12)
     g = generator.normal(size=out.shape)
     fast, generic = (gradients(op, (x, w, b), g, create_graph) for create_graph in (False, True))
@@ -97,7 +97,7 @@ def test_products_in_pieces_are_products(generator, dtype, monkeypatch):
     out = mg.Convolution(*settings)(x, w, b)
     assert out.dtype == dtype
     tolerance = {"rtol": 1e3 * np.finfo(dtype).eps, "atol": 1e3 * np.finfo(dtype).eps}
-    np.testing.assert_allclose(out, convolved(x, w, b, *settings, 1), **tolerance)
+    np.testing.assert_allclose(out, convolve(x, w, b, *settings, 1), **tolerance)
     g = generator.normal(size=out.shape).astype(dtype)
     in_pieces = gradients(mg.Convolution(*settings), (x, w, b), g)
     monkeypatch.setattr(convolution, "matmul_in_pieces", np.matmul)
@@ -160,7 +160,7 @@ def test_many_ties_are_counted():
 
 
 def test_images_keep_their_layout_from_op_to_op(generator):
-    """Else each op would have to copy what the one before it gave."""
+    """Else each op would have to copy the result of the one before it."""
     x = generator.normal(size=(5, 3, 8, 6)).astype(np.float32)
     w = generator.normal(size=(4, 3, 3, 3)).astype(np.float32)
     conv = mg.Convolution((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))

@@ -1,4 +1,4 @@
-"""What only NumPy's own arrays take, against the same lines of the generic path."""
+"""The fast paths of ndarrays, against the generic path."""
 
 import numpy as np
 import pytest

@@ -16,16 +16,16 @@ SQUARE = [(3, 3), (1, 1), (4, 3, 3), (2, 1, 2, 2), (0, 2, 2), (2, 0, 0)]
 ANY = [(3, 3), (4, 2), (2, 4), (1, 1), (2, 4, 3), (2, 3, 4), (0, 3, 2)]
 
 
-def twisted(x):
+def not_contiguous(x):
     """The same values, not contiguous in memory."""
     return np.repeat(x[..., None], 2, axis=-1)[..., 0]
 
 
 def check(ours, theirs, arrays, rtol=1e-9):
     """Values, and gradients of the sum of all results, each element times a random weight."""
-    for give in (np.copy, twisted):
+    for layout in (np.copy, not_contiguous):
         generator = np.random.default_rng(5)
-        tensors = [mg.as_tensor(give(x)).requires_grad_() for x in arrays]
+        tensors = [mg.as_tensor(layout(x)).requires_grad_() for x in arrays]
         torches = [torch.tensor(x, requires_grad=True) for x in arrays]
         outs, references = ours(*tensors), theirs(*torches)
         if not isinstance(outs, tuple):
@@ -107,13 +107,13 @@ def test_einsum(einsum, generator):
 # ---------------------------------------------------------------------------- decompositions
 
 
-def symmetrised(f):
+def of_symmetric(f):
     """PyTorch shares the gradient between the triangles, NumPy reads one: ask both for x + xᵀ."""
     return lambda x: f((x + x.mT) / 2)
 
 
-def squared(f):
-    """Vectors have a sign that is arbitrary, and that their squares have not."""
+def of_squares(f):
+    """The signs of vectors are arbitrary; their squares have none."""
     return lambda x: tuple(part**2 for part in f(x))
 
 
@@ -128,10 +128,10 @@ FUNCTIONS = {
         SQUARE,
         full_rank,
     ),
-    "cholesky": (symmetrised(mg.cholesky), symmetrised(linalg.cholesky), SQUARE, symmetric),
+    "cholesky": (of_symmetric(mg.cholesky), of_symmetric(linalg.cholesky), SQUARE, symmetric),
     "cholesky, upper": (
-        symmetrised(lambda x: mg.cholesky(x, upper=True)),
-        symmetrised(lambda x: linalg.cholesky(x, upper=True)),
+        of_symmetric(lambda x: mg.cholesky(x, upper=True)),
+        of_symmetric(lambda x: linalg.cholesky(x, upper=True)),
         SQUARE,
         symmetric,
     ),
@@ -149,21 +149,21 @@ FUNCTIONS = {
         full_rank,
     ),
     "eigh": (
-        symmetrised(squared(mg.eigh)),
-        symmetrised(squared(linalg.eigh)),
+        of_symmetric(of_squares(mg.eigh)),
+        of_symmetric(of_squares(linalg.eigh)),
         SQUARE,
         symmetric,
     ),
     "eigh, upper": (
-        symmetrised(squared(lambda x: mg.eigh(x, "U"))),
-        symmetrised(squared(lambda x: linalg.eigh(x, "U"))),
+        of_symmetric(of_squares(lambda x: mg.eigh(x, "U"))),
+        of_symmetric(of_squares(lambda x: linalg.eigh(x, "U"))),
         SQUARE,
         symmetric,
     ),
-    "eigvalsh": (symmetrised(mg.eigvalsh), symmetrised(linalg.eigvalsh), SQUARE, symmetric),
+    "eigvalsh": (of_symmetric(mg.eigvalsh), of_symmetric(linalg.eigvalsh), SQUARE, symmetric),
     "svd": (
-        squared(lambda x: mg.svd(x, full_matrices=False)),
-        squared(lambda x: linalg.svd(x, full_matrices=False)),
+        of_squares(lambda x: mg.svd(x, full_matrices=False)),
+        of_squares(lambda x: linalg.svd(x, full_matrices=False)),
         ANY,
         full_rank,
     ),

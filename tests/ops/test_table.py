@@ -49,7 +49,7 @@ TABLE = {
 }
 
 
-def several(result):
+def as_list(result):
     """A function's results as a list, also if there is but one."""
     return list(result) if isinstance(result, (list, tuple)) else [result]
 
@@ -81,7 +81,7 @@ FAMILIES = (
     normalisation,
 )
 
-# They answer with plain arrays, so there is no derivative to be checked.
+# They return plain arrays, so there is no derivative to check.
 PLAIN = {
     *("argmax", "argmin", "any", "all", "count_nonzero", "one_hot"),
     *("zeros_like", "ones_like"),
@@ -113,8 +113,8 @@ def test_an_op_keeps_to_what_ops_must(row, arrays, settings):
 def test_values_are_numpys_and_arrays_stay_arrays(row, arrays, settings):
     before = [array.copy() for array in arrays]
     tensors = [mg.Tensor(array, requires_grad=True) for array in arrays]
-    plain = several(row.function(*arrays, **settings))
-    wrapped = several(row.function(*tensors, **settings))
+    plain = as_list(row.function(*arrays, **settings))
+    wrapped = as_list(row.function(*tensors, **settings))
     assert not any(isinstance(each, mg.Tensor) for each in plain)
     assert all(isinstance(each, mg.Tensor) for each in wrapped)
     for tensor, array in zip(wrapped, plain, strict=True):
@@ -122,8 +122,8 @@ def test_values_are_numpys_and_arrays_stay_arrays(row, arrays, settings):
     for array, copy in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, copy)
     if row.numpy is not None:
-        reference = several(row.numpy(*arrays, **settings))
-        through = several(row.numpy(*tensors, **settings))
+        reference = as_list(row.numpy(*arrays, **settings))
+        through = as_list(row.numpy(*tensors, **settings))
         assert len(plain) == len(reference) == len(through)
         for array, expected, tensor, ours in zip(plain, reference, through, wrapped, strict=True):
             np.testing.assert_allclose(array, expected, rtol=row.rtol, atol=row.rtol)

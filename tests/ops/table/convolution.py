@@ -5,17 +5,17 @@ from microgradx.nn import functional as F
 from tests.ops.table.row import apart, calls
 
 
-def sliding(kernel_size, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1)):
+def window(kernel_size, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1)):
     return {"settings": (kernel_size, stride, padding, dilation)}
 
 
 SHAPE = (2, 2, 4, 5)
 SEVERAL = [
-    sliding((2, 3)),
-    sliding((1, 1)),
-    sliding((3, 2), stride=(2, 1), dilation=(1, 2)),
-    sliding((2, 2), stride=(1, 3), padding=((1, 0), (0, 2))),
-    sliding((2, 3), padding=((0, 3), (2, 1)), dilation=(3, 2)),
+    window((2, 3)),
+    window((1, 1)),
+    window((3, 2), stride=(2, 1), dilation=(1, 2)),
+    window((2, 2), stride=(1, 3), padding=((1, 0), (0, 2))),
+    window((2, 3), padding=((0, 3), (2, 1)), dilation=(3, 2)),
 ]
 CONV1D = [
     (((2, 3, 5), (4, 3, 2), (4,)), {}),
@@ -54,7 +54,7 @@ ROWS = {
     "MaxPool": calls(
         lambda x, settings: mg.MaxPool(*settings)(x),
         *[(SHAPE, settings) for settings in SEVERAL[:3]],
-        ((2, 3, 5), sliding((2,), (2,), ((1, 1),), (1,))),
+        ((2, 3, 5), window((2,), (2,), ((1, 1),), (1,))),
         inputs=(apart,),
     ),
     "AveragePool": calls(

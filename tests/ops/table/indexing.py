@@ -6,7 +6,7 @@ import microgradx as mg
 from tests.ops.table.row import anywhere, apart, calls
 
 
-def updated(index, how):
+def update(index, how):
     """`x.at[index].set(v)`, or `add`, also of arrays."""
     return lambda x, v: getattr(mg.ops.indexing.At(x)[index], how)(v)
 
@@ -47,7 +47,7 @@ ROWS = {
         ],
     ),
     **{
-        f"at.{how} {i}": calls(updated(index, how), (shapes, {}))
+        f"at.{how} {i}": calls(update(index, how), (shapes, {}))
         for how in ("set", "add")
         for i, (shapes, index) in enumerate(UPDATES)
     },

@@ -1,4 +1,4 @@
-"""Rows of linear algebra. Where a function gives several arrays, each is checked on its own."""
+"""Rows of linear algebra. Where a function returns several arrays, each is checked alone."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def each(function, shapes, *settings, numpy=None, inputs=full_rank, rtol=0.0):
 
 
 def part(function):
-    """One of the arrays that a function gives."""
+    """One of the arrays that a function returns."""
     return lambda x, of, **settings: getattr(function(x, **settings), of)
 
 

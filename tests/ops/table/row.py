@@ -71,7 +71,7 @@ class Row:
     calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
     inputs: tuple[Callable[..., Any], ...] = (anywhere,)
     numpy: Any = None  # NumPy's function of the same meaning
-    rtol: float = 0.0  # how far its values may be from ours, where BLAS may add in another order
+    rtol: float = 0.0  # tolerance for NumPy's values, where BLAS may add in another order
 
     def samples(self, name):
         generator = np.random.default_rng(zlib.crc32(name.encode()))

@@ -6,7 +6,7 @@ import microgradx as mg
 from tests.ops.table.row import SHAPES, calls
 
 
-def joined(function, numpy, *shapes):
+def join(function, numpy, *shapes):
     """Of functions that take their arrays in one list."""
     row = calls(lambda *arrays: function(arrays), *[(each, {}) for each in shapes])
     row.numpy = lambda *arrays: numpy(arrays)
@@ -78,10 +78,10 @@ ROWS = {
         mg.atleast_2d, *[((s,), {}) for s in SHAPES], (((2,), ()), {}), numpy=np.atleast_2d
     ),
     "atleast_3d": calls(mg.atleast_3d, *[((s,), {}) for s in SHAPES], numpy=np.atleast_3d),
-    "vstack": joined(mg.vstack, np.vstack, ((2, 3), (3,)), ((2,), (2,))),
-    "hstack": joined(mg.hstack, np.hstack, ((2, 3), (2, 1)), ((2,), ()), ((), ())),
-    "dstack": joined(mg.dstack, np.dstack, ((2, 3), (2, 3, 2)), ((2,), (2,))),
-    "column_stack": joined(mg.column_stack, np.column_stack, ((2, 3), (2,)), ((3,), (3,))),
+    "vstack": join(mg.vstack, np.vstack, ((2, 3), (3,)), ((2,), (2,))),
+    "hstack": join(mg.hstack, np.hstack, ((2, 3), (2, 1)), ((2,), ()), ((), ())),
+    "dstack": join(mg.dstack, np.dstack, ((2, 3), (2, 3, 2)), ((2,), (2,))),
+    "column_stack": join(mg.column_stack, np.column_stack, ((2, 3), (2,)), ((3,), (3,))),
     "append": calls(
         mg.append,
         (((2, 3), (3,)), {}),
