@@ -10,12 +10,12 @@ import microgradx as mg
 from microgradx.compiler import module_text as source_module
 from microgradx.compiler.tracing import CaptureError
 from tests.engine.test_random_programs import programs
-from tests.ops.test_table import EVERY_CALL, several
+from tests.ops.test_table import EVERY_CALL, as_list
 
 
 def assert_same(compiled, eager, dtype=np.float64):
     """Equal up to rounding, as sums may be added in another order."""
-    compiled, eager = several(compiled), several(eager)
+    compiled, eager = as_list(compiled), as_list(eager)
     assert len(compiled) == len(eager)
     for ours, expected in zip(compiled, eager, strict=True):
         expected = np.asarray(expected)
@@ -30,7 +30,7 @@ DECIDED_BY_VALUES = {"svd", "qr", "eigh", "pinv"}
 
 
 def flat(structure):
-    return [x for item in several(structure) for x in several(item)]
+    return [x for item in as_list(structure) for x in as_list(item)]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -95,7 +95,7 @@ EXACT = {
 def test_results_are_those_of_numpy(name):
     compiled = mg.compile(EXACT[name])
     for x in (A, -2 * A):
-        for ours, expected in zip(several(compiled(x)), several(EXACT[name](x)), strict=True):
+        for ours, expected in zip(as_list(compiled(x)), as_list(EXACT[name](x)), strict=True):
             assert (ours.shape, ours.dtype) == (expected.shape, expected.dtype)
             np.testing.assert_allclose(ours, expected, rtol=1e-12)
             np.testing.assert_array_equal(np.signbit(ours + 0.0), np.signbit(expected + 0.0))
@@ -147,13 +147,13 @@ def test_python_functions_as_arguments_are_refused():
 def test_results_are_the_callers_own(function):
     x = A.copy()
     compiled = mg.compile(function)
-    first = several(compiled(x))
+    first = as_list(compiled(x))
     expected = [np.copy(result) for result in first]
     for k, result in enumerate(first):
         assert not np.shares_memory(result, x)
         assert not any(np.shares_memory(result, other) for other in first[:k])
         result += 1
-    for ours, copied in zip(several(compiled(x)), expected, strict=True):
+    for ours, copied in zip(as_list(compiled(x)), expected, strict=True):
         np.testing.assert_array_equal(ours, copied)
 
 

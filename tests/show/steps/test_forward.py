@@ -14,7 +14,7 @@ from microgradx.show.formulas.numbers_in_formula import substitute_numbers
 from microgradx.show.formulas.symbolic import display_formula
 from microgradx.show.steps.step_builder import steps_of
 from tests.helpers import leaf
-from tests.ops.test_table import TABLE, several
+from tests.ops.test_table import TABLE, as_list
 
 # ---------------------------------------------------------------------------- read independently
 
@@ -106,7 +106,7 @@ def test_every_step_of_every_op_is_explained(name):
     row = TABLE[name]
     for arrays, settings in row.samples(name):
         leaves = [mg.Tensor(array, requires_grad=True) for array in arrays]
-        for out in several(row.function(*leaves, **settings)):
+        for out in as_list(row.function(*leaves, **settings)):
             if not out.requires_grad:
                 continue
             product = out * np.random.default_rng(1).normal(size=out.shape)
