@@ -229,14 +229,14 @@ def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     return jacobian(grad(f, argnums), argnums)
 
 
-# ---------------------------------------------------------------------------- the machinery
+# ---------------------------------------------------------------------------- one call of a function
 
 
 class _Variable(Tensor):
-    """A Tensor that a transform differentiates by: a leaf that counts only for that transform.
+    """An argument to differentiate by.
 
-    An inner transform sees it as a leaf from outside while the outer one's function runs
-    (`is_active`), and as a constant after that.
+    Inner transforms treat it as a leaf from outside while its function runs (`is_active`), and as
+    a constant after that.
     """
 
     __slots__ = ("is_active",)
