@@ -229,7 +229,7 @@ def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     return jacobian(grad(f, argnums), argnums)
 
 
-# ---------------------------------------------------------------------------- one call of a function
+# ---------------------------------------------------------------------------- a differentiable call
 
 
 class _Variable(Tensor):
