@@ -23,17 +23,17 @@ def windows(x, kernel, stride, padding, dilation, value=0.0):
     x = np.pad(x, ((0, 0), (0, 0), *padding), constant_values=value)
     spatial = range(2, x.ndim)
     extent = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    seen = sliding_window_view(x, extent, tuple(spatial))
+    view = sliding_window_view(x, extent, tuple(spatial))
     steps = [slice(None, None, step) for step in (*stride, *dilation)]
-    return seen[(slice(None), slice(None), *steps)]
+    return view[(slice(None), slice(None), *steps)]
 
 
 def convolve(x, w, b, kernel, stride, padding, dilation, groups):
     parts = []
     for group_of_x, group_of_w in zip(np.split(x, groups, 1), np.split(w, groups, 0), strict=True):
-        seen = windows(group_of_x, kernel, stride, padding, dilation)
-        last = range(seen.ndim - len(kernel), seen.ndim)
-        part = np.tensordot(seen, group_of_w, ((1, *last), (1, *range(2, w.ndim))))
+        view = windows(group_of_x, kernel, stride, padding, dilation)
+        last = range(view.ndim - len(kernel), view.ndim)
+        part = np.tensordot(view, group_of_w, ((1, *last), (1, *range(2, w.ndim))))
         parts.append(np.moveaxis(part, -1, 1))
     return np.concatenate(parts, 1) + b.reshape(-1, *(1 for _ in kernel))
 
@@ -123,16 +123,16 @@ def test_pooling_and_its_gradients_on_both_paths(settings_and_sizes, batch, rand
     x[generator.random(x.shape) < 0.1] = -np.inf
     op = mg.MaxPool(kernel, stride, padding, dilation)
     out = op(x)
-    seen = windows(x, kernel, stride, padding, dilation, -np.inf)
+    view = windows(x, kernel, stride, padding, dilation, -np.inf)
     last = tuple(range(-len(kernel), 0))
-    np.testing.assert_array_equal(out, seen.max(last))
+    np.testing.assert_array_equal(out, view.max(last))
     np.testing.assert_array_equal(values(op(Foreign(x))), out)
     g = generator.normal(size=out.shape)
     (fast,), (generic,) = (gradients(op, (x,), g, create_graph) for create_graph in (False, True))
     np.testing.assert_allclose(fast, generic, rtol=1e-12, atol=1e-12)
     # Each element's: from each window that it is the largest of, the share of all that are.
     real = windows(np.ones_like(x), kernel, stride, padding, dilation).astype(bool)
-    largest = (seen == seen.max(last, keepdims=True)) & real
+    largest = (view == view.max(last, keepdims=True)) & real
     share = np.expand_dims(g, last) / np.maximum(largest.sum(last, keepdims=True), 1)
     where = np.arange(x.size).reshape(x.shape)
     index = windows(where, kernel, stride, padding, dilation, -1)
@@ -143,8 +143,8 @@ def test_pooling_and_its_gradients_on_both_paths(settings_and_sizes, batch, rand
     if set(dilation) == {1}:
         mean = mg.AveragePool(kernel, stride, padding, padding)
         x = generator.normal(size=x.shape)
-        seen = windows(x, kernel, stride, padding, dilation)
-        np.testing.assert_allclose(mean(x), seen.mean(last), rtol=1e-12, atol=1e-12)
+        view = windows(x, kernel, stride, padding, dilation)
+        np.testing.assert_allclose(mean(x), view.mean(last), rtol=1e-12, atol=1e-12)
         (fast,), (generic,) = (gradients(mean, (x,), g, each) for each in (False, True))
         np.testing.assert_allclose(fast, generic, rtol=1e-12, atol=1e-12)
         direction = generator.normal(size=x.shape)
