@@ -53,8 +53,10 @@ def test_fused_softmax_over_any_axes_is_scipys(axis, generator):
     np.testing.assert_allclose(mg.Softmax(axis)(x), special.softmax(x, axis), rtol=1e-13)
     np.testing.assert_allclose(mg.LogSoftmax(axis)(x), special.log_softmax(x, axis), atol=1e-14)
     for keepdims in (False, True):
-        ours = mg.logsumexp(x, axis, keepdims=keepdims)
-        np.testing.assert_allclose(ours, special.logsumexp(x, axis, keepdims=keepdims), rtol=1e-13)
+        actual = mg.logsumexp(x, axis, keepdims=keepdims)
+        np.testing.assert_allclose(
+            actual, special.logsumexp(x, axis, keepdims=keepdims), rtol=1e-13
+        )
 
 
 def test_the_graph_shows_the_composition_and_the_fused_op_is_one_node():
@@ -364,16 +366,16 @@ def test_fused_and_composed_gradients_are_p_minus_y(generator):
         np.testing.assert_allclose(logits.grad, (p - y) / 5, rtol=1e-12)
 
 
-def test_the_kept_gradient_and_the_generic_p_minus_y_are_the_same(generator):
+def test_the_saved_gradient_and_the_generic_p_minus_y_are_the_same(generator):
     z, labels = generator.normal(size=(5, 4)), generator.integers(4, size=5)
     logits = mg.Tensor(z, requires_grad=True)
     loss = mg.cross_entropy(logits, labels, weight=[1, 2, 3, 4], ignore_index=2)
     assert loss.op.saved is not None
     loss.backward()
-    kept = logits.grad
+    saved = logits.grad
     logits.grad = None
     loss.backward(create_graph=True)
-    np.testing.assert_allclose(logits.grad.data, kept, rtol=1e-12)
+    np.testing.assert_allclose(logits.grad.data, saved, rtol=1e-12)
     logits.grad = None
     with mg.no_grad():
         assert mg.cross_entropy(logits, labels).op is None
@@ -384,7 +386,7 @@ def test_backward_twice_adds_the_same_again():
     loss = mg.cross_entropy(logits, [0])
     loss.backward()
     once = logits.grad.copy()
-    logits.grad *= 7  # a user's own: what the op kept must not change with it
+    logits.grad *= 7  # a user's own: what the op saved must not change with it
     loss.backward()
     np.testing.assert_allclose(logits.grad, 8 * once)
 
@@ -470,7 +472,7 @@ def test_binary_cross_entropy_is_pytorchs(reduction, generator):
     np.testing.assert_allclose(logits.grad, slope, rtol=1e-9, atol=1e-12)
 
 
-def test_binary_cross_entropy_keeps_the_digits_of_confident_answers():
+def test_binary_cross_entropy_is_accurate_for_confident_predictions():
     z = np.array([100.0, -100.0])
     losses = mg.binary_cross_entropy_with_logits(z, np.array([1.0, 0.0]), reduction="none")
     np.testing.assert_allclose(losses, np.exp(-100.0), rtol=1e-14)
@@ -537,11 +539,11 @@ def test_a_mean_over_many_rows_is_right_in_float16():
     labels = np.zeros(70_000, int)
     loss = mg.cross_entropy(z, labels)
     loss.backward()
-    kept = z.grad
+    saved = z.grad
     z.zero_grad()
     loss.backward(create_graph=True)
     assert abs(loss.item() - np.log(2)) < 1e-3
-    for gradient in (kept, z.grad.data):
+    for gradient in (saved, z.grad.data):
         np.testing.assert_allclose(gradient[0], [-0.5 / 70_000, 0.5 / 70_000], atol=1e-7)
 
 

@@ -614,8 +614,8 @@ def test_a_value_that_would_leave_the_graph_unnoticed_is_refused(f):
         with pytest.raises((TypeError, ValueError)) as caught:
             transform(x)
         # NumPy puts an error of its own on top of that of an assignment.
-        said = str(caught.value.__cause__ or caught.value)
-        assert re.search(r"drop out of the gradient.*np\.stack", said)
+        message = str(caught.value.__cause__ or caught.value)
+        assert re.search(r"drop out of the gradient.*np\.stack", message)
     w = mg.Tensor(x, requires_grad=True)
     assert float(w.sum()) == 4.5  # in a training loop, say
 

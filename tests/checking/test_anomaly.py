@@ -793,9 +793,9 @@ def test_asynchronous_code_is_watched_by_its_context():
                 entered.append(False)
 
     async def both():
-        answers = []
-        await asyncio.gather(task(True, answers), task(False, answers), task(True, answers))
-        return answers
+        results = []
+        await asyncio.gather(task(True, results), task(False, results), task(True, results))
+        return results
 
     assert asyncio.run(both()) == [True, False, True]
 
@@ -814,8 +814,8 @@ def test_no_tensor_is_kept_alive_and_locations_are_forgotten():
             del y
             assert gone() is None
             assert locations == {}
-            kept = x * 2
-            assert list(locations) == [kept.sequence_number]
+            alive = x * 2
+            assert list(locations) == [alive.sequence_number]
         assert locations == {}
     finally:
         gc.enable()

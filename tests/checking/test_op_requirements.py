@@ -70,7 +70,7 @@ BROKEN = {
         broken(backward=lambda self, g, out, x: write_into_out(g, out, x)),
         {"derivatives": "a rule may not write into what it is given"},
     ),
-    "state kept from the forward": (
+    "state stored by the forward": (
         broken(forward=remember, backward=lambda self, g, out, x: g * 3 * self.squared),
         {"no state": "do not store anything on self"},
     ),
