@@ -116,7 +116,7 @@ def flatten(parameters: Sequence[Tensor]) -> list[FlatParameters]:
     """Move the small parameters of each dtype into one flat array; the rest stay as they are.
 
     An array that something else refers to is not moved: whoever holds it would be left with an
-    array that no longer is the parameter's. Parameters that are views of one array already, in
+    array that is no longer the parameter's. Parameters that are already views of one array, in
     this order, as another optimiser has arranged them, are not moved either.
     """
     groups = []
@@ -148,7 +148,7 @@ def unflatten(values: Array, parameters: Iterable[Tensor]) -> list[Array]:
 
 def _is_movable(parameter: Tensor) -> bool:
     """Whether nothing but the parameter refers to its array."""
-    array, parameter.array = parameter.array, None
+    array, parameter.array = parameter.array, None  # only `array` may refer to it meanwhile
     is_movable = is_unshared(array)
     parameter.array = array
     return is_movable
