@@ -294,17 +294,16 @@ class CompiledStep:
     def _count_steps(self, program: _StepProgram, count: int) -> None:
         """Mark the parameters as changed, and count the steps in the optimiser's state."""
         program.uses += count
-        params = self.optimizer.params
         number = next(creation_counter)
-        for parameter in params:
+        for parameter in program.one_by_one:
             parameter.sequence_number = number
+        for states, name in program.counters:
+            for state in states:
+                state[name] += count
+        for flat in program.flat_parameters:
+            flat.sync_state(self.optimizer.state)
         if program.counters:
-            for states, name in program.counters:
-                for state in states:
-                    state[name] += count
-            for flat in program.flat_parameters:
-                flat.sync_state(self.optimizer.state)
-            self._sequence_numbers = [parameter.sequence_number for parameter in params]
+            self._sequence_numbers = [p.sequence_number for p in self.optimizer.params]
 
 
 class _StepProgram:
@@ -323,12 +322,15 @@ class _StepProgram:
         self.sources = traced.sources
         self.counters = traced.counters
         self.parameters = {n: t for group in traced.groups for n, t in group.parameters.items()}
-        states = [group.state for group in traced.groups]
+        # Where steps are counted, flat parameters pass on the counts, and are marked as changed.
+        states = [group.state for group in traced.groups if traced.counters]
         self.flat_parameters = [
             flat
             for flat in optimizer.flat_parameters
             if any(flat.state is state for state in states)
         ]
+        positions = {position for flat in self.flat_parameters for position in flat.positions}
+        self.one_by_one = [p for k, p in enumerate(optimizer.params) if k not in positions]
         self.uses = 0
 
 
