@@ -58,12 +58,12 @@ def network(generator, sizes=(2, 4, 3), rows=4, dtype=np.float64):
     return loss, [t for t in steps_of(loss).tensors if t.requires_grad]
 
 
-def shown(tab):
+def numbers_text(tab):
     """What the step says of the chosen element."""
     return tab.text_content("#numbers") + tab.text_content("#answer")
 
 
-def place(tab):
+def step_number(tab):
     """Which step is shown, from 1."""
     return int(re.match(r"Step (\d+) of", tab.inner_text("#where"))[1])
 
@@ -243,7 +243,7 @@ def test_what_was_broadcast_is_summed_in_a_step_of_its_own(generator, open_page)
     assert tab.inner_text("#arrays .sign") == "Σ\naxis 0"
     column = x.data[:, 0]
     formula = substitute_numbers(Reduce(x.data, (0,), "", " + ", ""), (0,))
-    assert shown(tab) == f"{formula} = {format_number(column.sum())}"
+    assert numbers_text(tab) == f"{formula} = {format_number(column.sum())}"
 
 
 def test_bars_show_what_a_softmax_computes_on_the_way(open_page):
@@ -279,7 +279,7 @@ def test_heat_maps_have_the_colours_of_their_numbers(open_page):
 # ---------------------------------------------------------------------------- choosing elements
 
 
-def framed(tab):
+def outlined_positions(tab):
     """Of each heat map, the places of the cells whose middle is inside a frame."""
     return tab.evaluate(
         """() => [...document.querySelectorAll("#arrays .heat")].map((map) => {
@@ -305,19 +305,19 @@ def test_a_click_on_an_element_shows_how_it_arises(generator, open_page):
         f"{format_number(a)} · {format_number(b)}"
         for a, b in zip(x.data[1], w.data[:, 1], strict=True)
     ]
-    plain = re.sub(r"\((-[\d.]+)\)", r"\1", shown(tab))
+    plain = re.sub(r"\((-[\d.]+)\)", r"\1", numbers_text(tab))
     assert plain.startswith(" + ".join(terms))
-    assert framed(tab) == [[3, 4, 5], [1, 3, 5], [3]]
+    assert outlined_positions(tab) == [[3, 4, 5], [1, 3, 5], [3]]
     # The arrow keys still step.
     tab.keyboard.press("ArrowRight")
-    assert place(tab) == 2
+    assert step_number(tab) == 2
 
 
 def test_an_array_that_takes_part_twice_is_framed_for_each_part(generator, open_page):
     x = leaf(generator.normal(size=(3, 3)))
     tab = open_page(explain(mg.sum(x @ x)).html)
     tab.locator("#arrays .heat").nth(2).locator("td").nth(5).click()
-    assert framed(tab) == [[3, 4, 5], [2, 5, 8], [5]]
+    assert outlined_positions(tab) == [[3, 4, 5], [2, 5, 8], [5]]
 
 
 def test_the_keyboard_chooses_elements_of_a_heat_map_in_focus(open_page):
@@ -327,15 +327,15 @@ def test_the_keyboard_chooses_elements_of_a_heat_map_in_focus(open_page):
     for key, index in (("Right", "0, 1"), ("Down", "1, 1"), ("Right", "1, 1"), ("Left", "1, 0")):
         tab.keyboard.press(f"Arrow{key}")
         assert tab.inner_text("#element") == f"element [{index}]"
-    assert shown(tab) == "3 · 2 = 6"
-    assert place(tab) == 1
+    assert numbers_text(tab) == "3 · 2 = 6"
+    assert step_number(tab) == 1
     assert "element [1, 0]: 3 · 2 = 6" in tab.inner_text("#announcement")
 
 
 def test_elements_that_are_apart_are_framed_each_alone(generator, open_page):
     x = leaf(generator.normal(size=(3, 3)))
     tab = open_page(explain(np.einsum("ii->", x)).html)
-    assert framed(tab) == [[0, 4, 8], [0]]
+    assert outlined_positions(tab) == [[0, 4, 8], [0]]
 
 
 # ---------------------------------------------------------------------------- going through steps
@@ -346,23 +346,23 @@ def test_keys(open_page):
     places = []
     for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "End", "ArrowRight", "Home", "ArrowLeft"):
         tab.keyboard.press(key)
-        places.append(place(tab))
+        places.append(step_number(tab))
     assert places == [2, 3, 2, 9, 9, 1, 1]
     tab.keyboard.press("Control+ArrowRight")  # is the browser's
-    assert place(tab) == 1
+    assert step_number(tab) == 1
     tab.keyboard.press("/")
     assert tab.evaluate("document.activeElement.id") == "search"
     tab.keyboard.press("End")  # is the field's
-    assert place(tab) == 1
+    assert step_number(tab) == 1
 
 
 def test_buttons(open_page):
     tab = open_page(explain(scalar()).html)
     assert tab.is_disabled("#back")
     tab.click("#on")
-    assert place(tab) == 2
+    assert step_number(tab) == 2
     tab.click("#back")
-    assert place(tab) == 1
+    assert step_number(tab) == 1
     tab.keyboard.press("End")
     assert tab.is_disabled("#on")
 
@@ -374,16 +374,16 @@ def test_the_scrubber_shows_where_backward_begins(open_page):
     split = directions.nth(1).bounding_box()["x"]
     assert split == pytest.approx(box["x"] + box["width"] * 3 / 9, abs=2)
     scrubber.evaluate("(input) => { input.value = 5; input.dispatchEvent(new Event('input')); }")
-    assert place(tab) == 5
+    assert step_number(tab) == 5
     assert scrubber.get_attribute("aria-valuetext") == "5, backward, L → tanh → s"
     scrubber.focus()
     tab.keyboard.press("ArrowRight")
-    assert place(tab) == 6
+    assert step_number(tab) == 6
 
 
 def test_a_link_to_a_step(open_page):
     tab = open_page(explain(scalar()).html, "#step=4")
-    assert place(tab) == 4
+    assert step_number(tab) == 4
     tab.keyboard.press("ArrowRight")
     assert tab.evaluate("location.hash") == "#step=5"
     entries = tab.evaluate("history.length")
@@ -392,7 +392,7 @@ def test_a_link_to_a_step(open_page):
     tab.keyboard.press("End")
     assert tab.evaluate("history.length") == entries + 1  # steps leave no entries
     for odd, expected in (("#step=99", 9), ("#step=0", 1), ("#step=x", 1), ("#other", 1)):
-        assert place(open_page(explain(scalar()).html, odd)) == expected
+        assert step_number(open_page(explain(scalar()).html, odd)) == expected
 
 
 def test_it_plays_by_itself(open_page):
@@ -401,26 +401,26 @@ def test_it_plays_by_itself(open_page):
     tab.keyboard.press("Space")
     assert tab.get_attribute("#play", "aria-label") == "Pause"
     tab.clock.run_for(1900)
-    assert place(tab) == 1
+    assert step_number(tab) == 1
     tab.clock.run_for(200)
-    assert place(tab) == 2
+    assert step_number(tab) == 2
     tab.select_option("#speed", "4")
     tab.clock.run_for(600)
-    assert place(tab) == 3
+    assert step_number(tab) == 3
     tab.keyboard.press("Space")
     tab.clock.run_for(60_000)
-    assert place(tab) == 3
+    assert step_number(tab) == 3
     tab.click("#play")
     tab.clock.run_for(60_000)
-    assert place(tab) == 9
+    assert step_number(tab) == 9
     assert tab.get_attribute("#play", "aria-label") == "Play"
     tab.click("#play")  # from the start, when it is at the end
-    assert place(tab) == 1
+    assert step_number(tab) == 1
     tab.clock.run_for(600)
     tab.keyboard.press("ArrowLeft")  # a step of the reader's own stops it
-    assert place(tab) == 1
+    assert step_number(tab) == 1
     tab.clock.run_for(60_000)
-    assert place(tab) == 1
+    assert step_number(tab) == 1
 
 
 # ---------------------------------------------------------------------------- the graph
@@ -482,7 +482,7 @@ def test_a_click_on_a_node_goes_to_its_steps(open_page):
     for node, expected in ((graph.node_of(d), [6, 1]), (graph.op_node_of(d), [8, 9, 1])):
         for place_after in expected:
             tab.locator(f"#{node} text").first.click()
-            assert place(tab) == place_after
+            assert step_number(tab) == place_after
 
 
 def test_nodes_are_found_by_name_and_op(open_page):
@@ -491,7 +491,7 @@ def test_nodes_are_found_by_name_and_op(open_page):
     tab.keyboard.type("tan")
     assert tab.locator("#found li").all_inner_texts() == ["L\ntanh, step 3"]
     tab.keyboard.press("Enter")
-    assert place(tab) == 3
+    assert step_number(tab) == 3
     assert tab.is_hidden("#found")
     tab.fill("#search", "a")  # the leaf, and the ops add and tanh
     names = tab.locator("#found b").all_inner_texts()
@@ -500,14 +500,14 @@ def test_nodes_are_found_by_name_and_op(open_page):
     assert tab.get_attribute("#search", "aria-activedescendant") == "found-1"
     assert tab.get_attribute("#found-1", "aria-selected") == "true"
     tab.keyboard.press("Enter")
-    assert place(tab) == 2
+    assert step_number(tab) == 2
     tab.fill("#search", "c")
     tab.click("#found li")
-    assert place(tab) == 2
+    assert step_number(tab) == 2
     tab.fill("#search", "nothing of the kind")
     assert tab.is_hidden("#found")
     tab.keyboard.press("Enter")
-    assert place(tab) == 2
+    assert step_number(tab) == 2
 
 
 # ---------------------------------------------------------------------------- predicting
@@ -598,7 +598,7 @@ def test_playing_stops_for_a_guess(open_page):
     tab.click("#predict")
     tab.click("#play")
     tab.clock.run_for(60_000)
-    assert place(tab) == 5  # the first one whose gradient is not 1
+    assert step_number(tab) == 5  # the first one whose gradient is not 1
 
 
 # ---------------------------------------------------------------------------- views
@@ -769,10 +769,10 @@ def test_large_arrays_are_cropped(generator, open_page):
     tab.evaluate("choose([31, 31])")
     step = steps_of(L)[0]
     assert (
-        shown(tab)
+        numbers_text(tab)
         == f"{substitute_numbers(step.derivation, (31, 31))} = {format_number(step.value[31, 31])}"
     )
-    assert "… 284 more" in shown(tab)
+    assert "… 284 more" in numbers_text(tab)
 
 
 def test_images_lie_beside_and_below_one_another(generator, open_page):
@@ -803,7 +803,7 @@ def test_a_long_computation_is_limited_and_the_page_says_so(open_page):
         "out."
     )
     tab.keyboard.press("End")
-    assert place(tab) == 20
+    assert step_number(tab) == 20
 
 
 def test_collapsed_calls_stand_for_their_ops(generator, open_page):

@@ -17,7 +17,7 @@ ANIMALS = {"names": ["cat", "dog", "bird"]}
 MASKED = -math.inf
 
 
-def explained(case):
+def explain_case(case):
     return explain_softmax(
         case["logits"],
         case["target"],
@@ -39,7 +39,7 @@ def column(tab, name):
     ]
 
 
-def said(tab, name):
+def panel(tab, name):
     return tab.locator(f".panels [data-text={name}]").first.text_content().strip()
 
 
@@ -288,7 +288,7 @@ PLACES = """root => [
 def test_python_and_javascript_fill_the_page_alike(open_page):
     tab = open_page(explain_softmax([9.0, 9.0], 0).html)
     for state in STATES:
-        explanation = explained(state)
+        explanation = explain_case(state)
         follow(tab, fragment(explanation))
         shown = tab.evaluate(
             f"""html => [document, new DOMParser().parseFromString(html, "text/html")]
@@ -309,14 +309,14 @@ def test_python_and_javascript_fill_the_page_alike(open_page):
 
 
 def test_without_scripts_all_numbers_are_there(open_page):
-    tab = open_page(explained(STATES[0]).html, scripts=False)
+    tab = open_page(explain_case(STATES[0]).html, scripts=False)
     assert column(tab, "name") == ["class 0", "class 1", "class 2"]
     assert column(tab, "z") == ["2", "1", "0.1"]
     assert column(tab, "shifted") == ["0", "-1", "-1.9000"]
     assert column(tab, "p") == ["0.6590", "0.2424", "0.0986"]
     assert column(tab, "y") == ["1", "0", "0"]
     assert column(tab, "gradient") == ["-0.3410", "0.2424", "0.0986"]
-    assert said(tab, "sumLoss") == "0.4170"
+    assert panel(tab, "sumLoss") == "0.4170"
     assert tab.locator("input:visible, button:visible").count() == 0
     _, *shifted = tab.locator("#classes [data-text=shifted]").all()
     whole, other = [number.bounding_box()["width"] for number in shifted]
@@ -334,7 +334,7 @@ def test_without_scripts_all_numbers_are_there(open_page):
 
 
 def test_the_curve_is_that_of_the_loss(open_page):
-    tab = open_page(explained(STATES[0]).html)
+    tab = open_page(explain_case(STATES[0]).html)
     points = np.array(
         [pair.split(",") for pair in tab.get_attribute(".surprise", "points").split()]
     )
@@ -369,7 +369,7 @@ def expect_engine(tab, logits, label, *, temperature=1.0, smoothing=0.0):
     assert column(tab, "z") == [f"{x:.6g}" for x in logits]
     assert column(tab, "p") == decimals(mg.softmax(z.data, temperature=temperature))
     assert column(tab, "gradient") == decimals(z.grad)
-    assert said(tab, "sumLoss") == f"{loss.item():.4f}"
+    assert panel(tab, "sumLoss") == f"{loss.item():.4f}"
 
 
 def test_sliders_by_keyboard_and_by_pointer(open_page):
@@ -462,37 +462,48 @@ def test_examples_and_reset(open_page):
 
     tab.get_by_role("button", name="Knows nothing").click()
     expect_engine(tab, [0.0, 0.0, 0.0, 0.0], 3)
-    assert said(tab, "sumLoss") == said(tab, "lnC") == f"{math.log(4):.4f}"
+    assert panel(tab, "sumLoss") == panel(tab, "lnC") == f"{math.log(4):.4f}"
     tab.get_by_role("button", name="Confident and wrong").click()
     expect_engine(tab, [4.5, 0.0, 0.0, 0.0], 3)
-    assert float(said(tab, "sumLoss")) > 4.5
+    assert float(panel(tab, "sumLoss")) > 4.5
     tab.get_by_role("button", name="Cat, dog, bird").click()
     assert column(tab, "name") == ["cat", "dog", "bird"]
     expect_engine(tab, [1.0, 3.0, 0.5], 1)
-    assert (said(tab, "sumLoss"), column(tab, "p")[1]) == ("0.1967", "0.8214")
+    assert (panel(tab, "sumLoss"), column(tab, "p")[1]) == ("0.1967", "0.8214")
     assert verdict() == ["Both ways agree here, but for rounding."]
     tab.get_by_role("button", name="all + 100").click()
-    assert [said(tab, key) for key in ("naiveE", "naiveP", "sumNaiveLoss")] == ["inf", "NaN", "NaN"]
-    assert [said(tab, key) for key in ("sumLoss", "sumShiftedLoss")] == ["0.1967", "0.1967"]
+    assert [panel(tab, key) for key in ("naiveE", "naiveP", "sumNaiveLoss")] == [
+        "inf",
+        "NaN",
+        "NaN",
+    ]
+    assert [panel(tab, key) for key in ("sumLoss", "sumShiftedLoss")] == ["0.1967", "0.1967"]
     assert verdict()[0].startswith("Above 88.7228")
     assert "alarm" in tab.locator("[data-text=sumNaiveLoss]").get_attribute("class")
     tab.get_by_role("button", name="all − 110").click()
     tab.get_by_role("button", name="all − 110").click()
-    assert [said(tab, key) for key in ("naiveE", "naiveP", "sumNaiveLoss")] == ["0", "NaN", "NaN"]
+    assert [panel(tab, key) for key in ("naiveE", "naiveP", "sumNaiveLoss")] == [
+        "0",
+        "NaN",
+        "NaN",
+    ]
     assert verdict()[0].startswith("Below −104")
     tab.get_by_role("button", name="Reset").click()
     expect_engine(tab, [2.0, 1.0, 0.1, 0.0], 3, temperature=2.0)
     assert column(tab, "name") == ["class 0", "class 1", "class 2", "class 3"]
     tab.locator("#temperature").fill("1")
     tab.get_by_role("button", name="right class − 110").click()
-    assert [said(tab, key) for key in ("sumNaiveLoss", "sumShiftedLoss")] == ["inf", "112.4170"]
+    assert [panel(tab, key) for key in ("sumNaiveLoss", "sumShiftedLoss")] == [
+        "inf",
+        "112.4170",
+    ]
     assert verdict()[0].startswith("The probability became 0, and −ln 0 is inf")
 
 
 def test_probabilities_as_target(open_page):
     tab = open_page(explain_softmax([2.0, 1.0, 0.1], [0.3, 0.595, 0.1]).html)
     assert tab.locator("#classes :checked").count() == 0
-    assert said(tab, "name") == "class 1"  # the one that weighs most
+    assert panel(tab, "name") == "class 1"  # the one that weighs most
     assert "These labels add up to 0.995, so it is 0.995 p − y." in tab.inner_text(".steps")
     tab.get_by_role("radio", name="class 2 is the right class").check()
     expect_engine(tab, [2.0, 1.0, 0.1], 2)
@@ -527,7 +538,7 @@ def test_a_link_may_say_less(open_page):
     assert column(tab, "name")[3] == "class 3"
     follow(tab, "z=0,-inf&y=0.25,0.75")
     assert column(tab, "y") == ["0.2500", "0.7500"]
-    assert said(tab, "sumLoss") == "inf"
+    assert panel(tab, "sumLoss") == "inf"
 
 
 def test_a_link_that_makes_no_sense_is_not_followed(open_page):
@@ -554,14 +565,14 @@ def test_names_stay_text(open_page):
         tab = open_page(page, scripts=scripts)
         assert tab.title() == "Softmax and cross-entropy"
         assert column(tab, "name") == [shown, "x" * 80]
-        assert said(tab, "name") == shown
+        assert panel(tab, "name") == shown
     assert tab.get_by_role("slider", name=f"logit of {shown}").count() == 1
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.parametrize("state", [STATES[1], STATES[10], STATES[12]])
 def test_nothing_is_cut_off_at_the_side(open_page, state):
-    tab = open_page(explained(state).html)
+    tab = open_page(explain_case(state).html)
     for width in (320, 390, 700, 1000, 1200, 1280, 1920):
         tab.set_viewport_size({"width": width, "height": 800})
         assert tab.evaluate("document.documentElement.scrollWidth") == width
@@ -573,7 +584,7 @@ def test_nothing_is_cut_off_at_the_side(open_page, state):
 
 
 def test_three_classes_fit_a_laptop(open_page):
-    tab = open_page(explained(STATES[1]).html, width=1280, height=800)
+    tab = open_page(explain_case(STATES[1]).html, width=1280, height=800)
     assert tab.evaluate("document.documentElement.scrollHeight") == 800
 
 
@@ -596,7 +607,7 @@ def test_nothing_moves_while_a_slider_is_dragged(open_page, width):
 
 
 def test_light_dark_and_paper(open_page):
-    tab = open_page(explained(STATES[0]).html, color_scheme="dark")
+    tab = open_page(explain_case(STATES[0]).html, color_scheme="dark")
     background = "getComputedStyle(document.body).backgroundColor"
     dark = tab.evaluate(background)
     tab.get_by_role("button", name="Light or dark").click()
@@ -612,7 +623,7 @@ def test_light_dark_and_paper(open_page):
 
 
 def test_in_a_notebook_it_can_be_dragged_too(open_page):
-    tab = open_page(explained(STATES[0])._repr_html_())
+    tab = open_page(explain_case(STATES[0])._repr_html_())
     frame = tab.frame_locator("iframe")
     frame.get_by_role("slider", name="logit of class 1").fill("1.5")
     frame.get_by_text("probability of class 0").wait_for(state="attached")
@@ -621,7 +632,7 @@ def test_in_a_notebook_it_can_be_dragged_too(open_page):
 
 
 def test_every_control_has_a_name(open_page):
-    tab = open_page(explained(STATES[1]).html)
+    tab = open_page(explain_case(STATES[1]).html)
     for role, count in (("slider", 5), ("textbox", 5), ("radio", 3), ("button", 8)):
         controls = tab.get_by_role(role)
         assert controls.count() == count

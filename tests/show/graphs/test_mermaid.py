@@ -17,7 +17,7 @@ def flowchart(output, **settings):
     return mermaid(build_graph(output, sys._getframe(1), **settings))
 
 
-def decoded(text):
+def decode_label(text):
     """What Mermaid shows of a label; the spaces without width that keep things apart are gone."""
     return html.unescape(re.sub(r"#(\d+);", r"&#\1;", text)).replace("\u200b", "")
 
@@ -26,7 +26,7 @@ NODE = re.compile(r'(\w+)(\[\[|\(\[|\[|\()"([^"]*)"(\]\]|\]\)|\]|\)):::([\w-]+)$
 ARROW = re.compile(r"(\w+) -->(?:\|([^|]*)\|)? (\w+)$")
 
 
-def read(text):
+def parse_flowchart(text):
     """Nodes by id (shape, lines, look, clusters), arrows, and looks; every line must be one."""
     nodes, arrows, looks, around = {}, [], set(), []
     config, kind, *lines = text.splitlines()
@@ -37,14 +37,14 @@ def read(text):
             id, opening, label, _, look = match.groups()
             nodes[id] = (
                 opening,
-                [decoded(part) for part in label.split("<br/>")],
+                [decode_label(part) for part in label.split("<br/>")],
                 look,
                 tuple(around),
             )
         elif match := ARROW.match(line):
             arrows.append(match.groups())
         elif match := re.match(r'subgraph \w+\["(.*)"\]$', line):
-            around.append(decoded(match[1]))
+            around.append(decode_label(match[1]))
         elif line == "end":
             around.pop()
         elif match := re.match(r"classDef ([\w-]+) [\w#:,.\- ]+$", line):
@@ -57,7 +57,7 @@ def read(text):
 
 def test_boxes_ops_and_arrows():
     x, y = leaf([1.0, 2.0]), np.array([3.0, 4.0])
-    nodes, arrows, looks = read(flowchart(mg.sum(x - y)))
+    nodes, arrows, looks = parse_flowchart(flowchart(mg.sum(x - y)))
     assert nodes == {
         "t1": ("(", ["x · (2,) float64", "value 1, 2", "gradient 1, 1"], "parameter", ()),
         "t2": ("[", ["y · (2,) float64", "value 3, 4"], "input", ()),
@@ -78,7 +78,7 @@ def test_boxes_ops_and_arrows():
 
 def test_values():
     def lines(tensor):
-        return read(flowchart(tensor))[0]["t1"][1][1:]
+        return parse_flowchart(flowchart(tensor))[0]["t1"][1][1:]
 
     assert lines(mg.Tensor([[1, 2], [3, 4]])) == ["value 1, 2; 3, 4"]
     assert lines(mg.Tensor(np.arange(7))) == ["value min 0, mean 3, max 6"]
@@ -91,29 +91,29 @@ def test_what_is_not_finite_lacks_a_gradient_or_has_changed():
     x = leaf([1.0, np.inf])
     peak = mg.max(x)
     out = mg.sum(x * mg.stop_gradient(peak))
-    nodes, _, _ = read(flowchart(out))
+    nodes, _, _ = parse_flowchart(flowchart(out))
     assert nodes["t1"][2] == "not-finite"
     assert nodes["t2"][1] == ["peak · () float64", "value inf", "gradient none"]
     x.data = [1.0, 2.0]
-    assert read(flowchart(out))[0]["t1"][1][0] == "x · (2,) float64 · changed since"
+    assert parse_flowchart(flowchart(out))[0]["t1"][1][0] == "x · (2,) float64 · changed since"
 
 
 def test_frames_blocks_chains_and_what_is_left_out():
     z = leaf([[1.0, 2.0, 3.0]])
-    nodes, _, _ = read(flowchart(mg.cross_entropy(z, [2], fused=False)))
+    nodes, _, _ = parse_flowchart(flowchart(mg.cross_entropy(z, [2], fused=False)))
     assert {clusters for *_, clusters in nodes.values()} == {
         (),
         ("cross_entropy",),
         ("cross_entropy", "log_softmax"),
     }
-    closed, _, _ = read(flowchart(mg.log_softmax(z, fused=False), depth=0))
+    closed, _, _ = parse_flowchart(flowchart(mg.log_softmax(z, fused=False), depth=0))
     assert closed["block1"] == ("[[", ["log_softmax", "7 ops"], "block", ())
     x, y = leaf(0.5), leaf(0.25)
     for _ in range(20):
         x, y = mg.sin(x - y), mg.cos(x * y)
     for _ in range(50):
         x = mg.tanh(x)
-    cut, arrows, _ = read(flowchart(x - y, max_nodes=12))
+    cut, arrows, _ = parse_flowchart(flowchart(x - y, max_nodes=12))
     assert cut["chain1"][1] == ["… 52 ops", "subtract, sin, tanh ×50"]
     assert cut["elided"][1][0].endswith(" ops")
     assert {tail for tail, _, _ in arrows} > {"elided"}
@@ -131,7 +131,7 @@ def test_frames_blocks_chains_and_what_is_left_out():
     ],
 )
 def test_names_stay_text(name):
-    nodes, _, _ = read(flowchart(mg.Tensor(1.0, name=name)))
+    nodes, _, _ = parse_flowchart(flowchart(mg.Tensor(1.0, name=name)))
     assert nodes["t1"][1][0] == f"{name} · () float64"
 
 
@@ -151,7 +151,7 @@ def test_what_is_too_large_for_github_is_cut(name, count):
     out = x - y
     text = flowchart(out, max_nodes=10_000)
     assert len(text) <= MAX_CHARACTERS
-    nodes, arrows, _ = read(text)
+    nodes, arrows, _ = parse_flowchart(text)
     assert len(arrows) <= MAX_ARROWS
     assert "elided" in nodes
     assert len(nodes) > 60
@@ -159,7 +159,7 @@ def test_what_is_too_large_for_github_is_cut(name, count):
 
 def test_an_op_with_more_inputs_than_github_draws_arrows():
     text = flowchart(np.concatenate([leaf([1.0]) for _ in range(1000)]), max_nodes=10_000)
-    nodes, arrows, _ = read(text)
+    nodes, arrows, _ = parse_flowchart(text)
     assert len(arrows) <= MAX_ARROWS
     assert "inputs" in nodes["elided"][1][0]
 

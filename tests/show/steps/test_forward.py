@@ -88,7 +88,7 @@ def value_of(derivation, shape):
     return np.tensordot(derivation.operand.ravel(), derivation.weights, 1) + bias
 
 
-def assert_says(derivation, value):
+def assert_derivation(derivation, value):
     assert value_of(derivation, value.shape).shape == value.shape
     np.testing.assert_allclose(value_of(derivation, value.shape), value, rtol=1e-7, atol=1e-10)
 
@@ -113,15 +113,15 @@ def test_every_step_of_every_op_is_explained(name):
             loss = product.sum()
             for step in steps_of(loss):
                 if step.tensor is not product and step.tensor is not loss:
-                    explained_in_full(step)
+                    check_explanation(step)
 
 
-def explained_in_full(step):
+def check_explanation(step):
     if step.derivation is None:
         excused = FORWARD if step.kind == "forward" else BACKWARD
         assert step.tensor.op.name in excused or step.value.size == 0
     else:
-        assert_says(step.derivation, step.value)
+        assert_derivation(step.derivation, step.value)
     if step.local is not None:
         g = step.derivation.operands["g"]
         assert step.derivation.template == "{g} · {local}"
@@ -129,7 +129,7 @@ def explained_in_full(step):
         np.testing.assert_array_equal(np.sort(g, None), np.sort(step.upstream, None))
         np.testing.assert_allclose(g * step.local, step.value, rtol=1e-12)
     if step.local_derivation is not None:
-        assert_says(step.local_derivation, step.local)
+        assert_derivation(step.local_derivation, step.local)
         assert step.local_formula == display_formula(step.local_derivation.template)
         factor = step.formula.removeprefix("g · ")
         assert factor in (step.local_formula, f"({step.local_formula})")
