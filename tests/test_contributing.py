@@ -1,0 +1,83 @@
+"""The code of docs/contributing.md runs in the files where the page puts it, and its files exist."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import numpy as np
+import pytest
+
+import microgradx as mg
+from microgradx.commands.arguments import Parser
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs/contributing.md").read_text(encoding="utf-8")
+
+
+def run(start, scope=None):
+    """What is defined by the block of code that starts so, in a file that has the names of scope."""
+    (code,) = re.findall(rf"```python\n( *{re.escape(start)}.*?)```", PAGE, flags=re.DOTALL)
+    scope = {"__name__": "contributed", **(scope or {})}
+    exec(compile(dedent(code), "contributing.md", "exec"), scope)
+    return scope
+
+
+def test_the_op():
+    # In a process of its own, as an op puts itself into the table from NumPy function to op.
+    program = "from tests.test_contributing import check_the_op; check_the_op()"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
+
+
+def check_the_op():
+    from microgradx.ops import elementwise
+
+    logit = run("logit = ", vars(elementwise))["logit"]
+    assert mg.check_op(logit, np.array([0.1, 0.5, 0.9]))
+    row = re.search(r"logit: \(\"(.*)\", \"(.*)\"\),", PAGE)
+    assert repr(eval(row[1], {"logit": logit})) == row[2]
+
+
+def test_the_layer():
+    from microgradx.nn import layers
+
+    layer = run("class Scale", vars(layers))["Scale"](4, dtype=np.float64)
+    assert repr(layer) == "Scale(features=4)"
+    assert mg.gradcheck(lambda x, scale: layer(x), [np.ones((5, 4)), *layer.parameters()])
+
+
+def test_the_optimiser():
+    optimiser = run('"""RMSprop')["RMSprop"]
+    w = mg.Tensor([1.0, -3.0], requires_grad=True)
+    rmsprop = optimiser([w], lr=0.1, alpha=0.75)
+    (w * w).sum().backward()
+    rmsprop.step()
+    np.testing.assert_allclose(w.data, [0.8, -2.8])
+
+
+def test_the_command(capsys):
+    command = run('"""`gradient`')
+    parser = Parser(prog="microgradx")
+    command["add_parser"](parser.add_subparsers())
+    arguments = parser.parse_args(["gradient", "0"])
+    assert arguments.run(arguments) == 0
+    assert capsys.readouterr().out == "1.0\n"
+
+
+# Files that the examples make, and places of what does not exist yet.
+NEW = ("optim/rmsprop.py", "commands/gradient.py", "tests/commands/test_gradient.py")
+TO_COME = (
+    "optim/schedules.py",
+    "tests/optim/test_schedules.py",
+    "sklearn.py",
+    "export/",
+    "lessons/",
+)
+PATHS = {path.removeprefix("microgradx/") for path in re.findall(r"`([\w/]+(?:\.py|/))`", PAGE)}
+
+
+@pytest.mark.parametrize("path", sorted(PATHS))
+def test_a_file_that_the_page_names_exists_unless_it_is_still_to_come(path):
+    exists = (ROOT / path).exists() or (ROOT / "microgradx" / path).exists()
+    assert exists == (path not in NEW + TO_COME)
