@@ -1,4 +1,4 @@
-"""The code of docs/contributing.md runs in the files where the page puts it, and its files exist."""
+"""The code of docs/contributing.md runs where the page puts it, and the files that it names exist."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ PAGE = (ROOT / "docs/contributing.md").read_text(encoding="utf-8")
 
 
 def run(start, scope=None):
-    """What is defined by the block of code that starts so, in a file that has the names of scope."""
+    """What the block of code that starts so defines, in a file with the names of scope."""
     (code,) = re.findall(rf"```python\n( *{re.escape(start)}.*?)```", PAGE, flags=re.DOTALL)
     scope = {"__name__": "contributed", **(scope or {})}
     exec(compile(dedent(code), "contributing.md", "exec"), scope)
