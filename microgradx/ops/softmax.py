@@ -290,9 +290,10 @@ class SoftmaxCrossEntropy(Op):
             loss, gradient = loss.astype(logits.dtype), gradient.astype(logits.dtype)
         else:
             is_matrix = logits.ndim == 2 and self.axis in (1, -1)
-            z = logits if is_matrix else as_rows(logits, axes)
-            is_labels = target.ndim < logits.ndim
-            y = target.reshape(-1) if is_labels else as_rows(target, axes)
+            z, y = logits, target
+            if not is_matrix:
+                z = as_rows(logits, axes)
+                y = target.reshape(-1) if target.ndim < logits.ndim else as_rows(target, axes)
             y, row_weight, divisor = self._weigh_rows(z, y, weight)
             is_total = self.reduction != "none"
             loss, gradient = loss_and_gradient(z, y, row_weight, is_total, want_gradient)

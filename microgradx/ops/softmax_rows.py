@@ -37,6 +37,8 @@ __all__ = [
     "shifted_exponentials",
 ]
 
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+
 #: Up to so many logits, NumPy's calls cost more than what they compute.
 SMALL = 1 << 14
 
@@ -150,15 +152,16 @@ def loss_and_gradient(z, target, weight, is_total, want_gradient):
     a slice of rows. Rows of weight 0 count for nothing. With `is_total` the loss is the sum over
     the rows. The gradient is None if it is not wanted.
     """
-    gradient = pooled_empty(z.shape, z.dtype) if want_gradient else None
     is_labels = isinstance(target, np.ndarray)
     if is_labels:
         target = target.astype(np.intp, copy=False)  # those of uint64 would be added up as floats
         if cannot_overflow(z):
-            e_label, others = _unshifted_block(z, target, weight, gradient, np.float64)
+            gradient = np.empty(z.shape, z.dtype) if want_gradient else None
+            e_label, others = _unshifted_block(z, target, weight, gradient, DOUBLE)
             losses = np.log1p(others / e_label)
             loss = losses.dot(weight) if is_total else losses * weight
             return np.asarray(loss, z.dtype), gradient
+    gradient = pooled_empty(z.shape, z.dtype) if want_gradient else None
     with np.errstate(all="ignore"):
         if is_labels and z.itemsize < 8:
             losses, left = _unshifted_losses(z, target, weight, gradient)
@@ -197,7 +200,7 @@ def cannot_overflow(z):
 
 def _unshifted_losses(z, labels, weight, gradient):
     """Losses from the exponentials of the logits as they are, and the rows that are left."""
-    dtype = np.dtype(np.float32 if z.size > SMALL and z.shape[1] >= FEW_CLASSES else np.float64)
+    dtype = SINGLE if z.size > SMALL and z.shape[1] >= FEW_CLASSES else DOUBLE
     e_label = np.empty(len(z))
     others = np.empty_like(e_label)
     blocks = split_rows(z.shape, dtype.itemsize)
@@ -222,14 +225,14 @@ def _unshifted_losses(z, labels, weight, gradient):
 
 def _unshifted_block(z, labels, weight, gradient, dtype):
     """exp(z) at the labels, and the sum of the others; the weighed gradient, unless it is None."""
-    if gradient is not None and gradient.dtype == dtype:
+    if gradient is not None and gradient.dtype is dtype:
         e = np.exp(z, gradient)
     else:
         e = z.astype(dtype, "C")
         np.exp(e, e)
     vector = e.ravel()
     at_labels = _row_starts(*e.shape) + labels
-    if dtype == np.float64:
+    if dtype is DOUBLE:
         e_label = vector[at_labels]
     else:
         e_label = np.exp(z[np.arange(len(z)), labels], dtype=np.float64)
@@ -238,14 +241,18 @@ def _unshifted_block(z, labels, weight, gradient, dtype):
     if gradient is not None:
         vector[at_labels] = -others
         factor = weight / (others + e_label)
-        np.multiply(e, factor.astype(dtype, copy=False)[:, None], gradient)
+        if e is gradient:
+            np.multiply(e, factor.astype(dtype)[:, None], gradient)
+        else:  # as vectors, which takes less time for few rows than broadcasting
+            vector *= factor.repeat(e.shape[1])
+            gradient[...] = e
     return e_label, others
 
 
 def sum_rows(e):
     """Sums of rows: of short pieces by BLAS, which is fastest, and of these in float64."""
     rows, classes = e.shape
-    if e.dtype == np.float64:
+    if e.dtype is DOUBLE:
         return e.dot(filled_vector(1.0, classes))
     length = piece_length(classes)
     if not length:
