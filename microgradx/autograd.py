@@ -13,8 +13,9 @@ import numpy as np
 
 from microgradx.arrays.types import as_array, unwrap
 from microgradx.common.messages import describe
-from microgradx.engine import Tensor, as_tensor, initial_gradient, release_graph, sweep
+from microgradx.engine import Tensor, as_tensor, release_graph, sweep
 from microgradx.graph.grad_mode import enable_grad
+from microgradx.graph.initial_gradient import initial_gradient
 
 __all__ = ["grad"]
 
@@ -59,8 +60,7 @@ def grad(
         raise ValueError(f"{len(grad_outputs)} grad_outputs for {len(ys)} outputs; pass one each")
     with enable_grad() if create_graph else nullcontext():
         seeds = accumulate_seeds(
-            (y, initial_gradient(y, weight, create_graph))
-            for y, weight in zip(ys, grad_outputs, strict=True)
+            (y, initial_gradient(y, weight)) for y, weight in zip(ys, grad_outputs, strict=True)
         )
         wanted = set(xs)
         found = {

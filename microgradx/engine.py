@@ -20,36 +20,20 @@ from numpy import ndarray
 
 from microgradx.arrays.broadcasting import unbroadcast
 from microgradx.arrays.methods import ArrayMethods
-from microgradx.arrays.types import (
-    ONE,
-    Array,
-    as_array,
-    as_operand,
-    as_read_only,
-    as_result,
-    unwrap,
-)
+from microgradx.arrays.types import Array, as_array, as_operand, as_read_only, as_result, unwrap
 from microgradx.common.memory import is_unshared
-from microgradx.common.messages import format_call, with_context
-from microgradx.graph import errors
+from microgradx.common.messages import describe, format_call, with_context
 from microgradx.graph.conversion import Conversion
 from microgradx.graph.creation_order import creation_counter
 from microgradx.graph.displays import Displays
 from microgradx.graph.grad_mode import enable_grad, grad_enabled
 from microgradx.graph.hooks import GradientHooks, apply_hooks
+from microgradx.graph.initial_gradient import initial_gradient
 from microgradx.graph.leaf import Leaf
 from microgradx.graph.observers import observers
 from microgradx.graph.scopes import Scope
 
-__all__ = [
-    "Op",
-    "Tensor",
-    "as_tensor",
-    "initial_gradient",
-    "release_graph",
-    "reverse_topological_order",
-    "sweep",
-]
+__all__ = ["Op", "Tensor", "as_tensor"]
 
 _new = object.__new__
 _accumulating = Lock()  # threads may share leaves
@@ -141,8 +125,11 @@ class Op:
         is_differentiable = False
         for x in inputs:
             if not isinstance(x, Tensor):
-                tensors = _as_tensors(inputs)
-                return self(*tensors) if tensors else self.forward(*inputs)
+                if not any(isinstance(y, Tensor) for y in inputs):
+                    return self.forward(*inputs)
+                return self(
+                    *[y if isinstance(y, Tensor) else _make(as_operand(y, inputs)) for y in inputs]
+                )
             arrays.append(x.array)
             if x._requires_grad:
                 is_differentiable = True
@@ -247,7 +234,7 @@ class Tensor(Leaf, ArrayMethods, Conversion, GradientHooks, Displays):
         Raises ValueError if this requires no gradient, if `gradient` is missing or has another
         shape, if a leaf was changed after use, or if the graph was released.
         """
-        start = {self: initial_gradient(self, gradient, create_graph)}
+        start = {self: initial_gradient(self, gradient)}
         with enable_grad() if create_graph else nullcontext():
             # First all, then assign: a rule that fails leaves no gradient half accumulated.
             arrived = [
@@ -279,7 +266,7 @@ def sweep(
     all that was computed from it has had its own, so no contribution can be missing. Only the dict
     of pending gradients is written to.
     """
-    gradients = dict(gradients)
+    gradients = {t: as_tensor(g) if create_graph else unwrap(g) for t, g in gradients.items()}
     watching = observers.get()
     for tensor in reverse_topological_order(*gradients):
         g = gradients.pop(tensor, None)
@@ -345,10 +332,17 @@ def reverse_topological_order(*outputs: Tensor) -> list[Tensor]:
         inputs = tensor.inputs
         sequence_number = tensor.sequence_number
         if not inputs:
-            raise errors.graph_was_released(tensor)
+            raise ValueError(
+                f"the graph behind {describe(tensor)} was released by "
+                "backward(retain_graph=False); keep it, or compute the result again"
+            )
         for x in inputs:
             if x.sequence_number > sequence_number:
-                raise errors.changed_after_use(x, tensor.op)
+                raise ValueError(
+                    f"{describe(x)} was changed after {tensor.op!r} had used it, so its gradient "
+                    "would be that of values that are gone; call backward() before an optimiser's "
+                    "step or `.data = …`, or compute the result again"
+                )
             if x._requires_grad and x not in seen:
                 seen.add(x)
                 found.append(x)
@@ -365,24 +359,6 @@ def release_graph(*outputs: Tensor) -> None:
             tensor.op.saved = None
 
 
-def initial_gradient(output: Tensor, gradient: Any, create_graph: bool) -> Any:
-    """What the sweep starts from at `output`, of its shape and dtype: `gradient`, or else ones."""
-    if not output.requires_grad:
-        raise errors.requires_no_gradient(output)
-    if gradient is None:
-        if output.size != 1:
-            raise errors.needs_gradient(output)
-        if type(output.array) is ndarray and not create_graph:
-            return ONE[output.dtype].reshape(output.shape)
-        gradient = np.ones_like(output.array)
-    gradient = as_array(gradient)
-    if gradient.shape != output.shape:
-        raise errors.gradient_does_not_fit(gradient, output)
-    if gradient.dtype != output.dtype:
-        gradient = gradient.astype(output.dtype)
-    return as_tensor(gradient) if create_graph else unwrap(gradient)
-
-
 # ---------------------------------------------------------------------------- making Tensors
 
 
@@ -396,13 +372,6 @@ def as_tensor(data: Any, dtype: Any = None) -> Tensor:
     if isinstance(data, Tensor):
         return data if dtype is None or data.array.dtype == dtype else data.astype(dtype)
     return _make(as_array(data, dtype))
-
-
-def _as_tensors(inputs: tuple[Any, ...]) -> list[Tensor] | None:
-    """Inputs of an op as Tensors, if one of them is one; None if all are plain arrays."""
-    if not any(isinstance(x, Tensor) for x in inputs):
-        return None
-    return [x if isinstance(x, Tensor) else _make(as_operand(x, inputs)) for x in inputs]
 
 
 def _make(

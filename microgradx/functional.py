@@ -357,7 +357,9 @@ def _warn_of_softmax(logits: Any) -> None:
     """Warn, at the caller's line, if logits are the output of a softmax."""
     if not isinstance(logits, Tensor):
         return
-    if isinstance(logits.op, Softmax) or any(scope.name == "softmax" for scope in logits.scopes):
+    if isinstance(logits.op, Softmax) or "softmax" in [
+        scope.called.__name__ for scope in logits.scopes
+    ]:
         warn_caller(
             "cross_entropy was given the output of a softmax, but applies softmax itself: the "
             "gradients vanish, and the loss cannot approach 0; pass the logits, before the "

@@ -1,4 +1,4 @@
-"""The code of docs/contributing.md runs where the page puts it, and the files that it names exist."""
+"""The code in docs/contributing.md runs where the page puts it, and the files it names exist."""
 
 import re
 import subprocess

@@ -16,7 +16,8 @@ from microgradx.compiler.names import use_variable_names
 from microgradx.compiler.primitives import concatenate_flat, flat_slice
 from microgradx.compiler.traced_program import ParameterGroup, ProgramBuilder, TracedProgram
 from microgradx.compiler.tracing import CaptureError, TracedArray, TracedNumber
-from microgradx.engine import Tensor, initial_gradient, sweep
+from microgradx.engine import Tensor, sweep
+from microgradx.graph.initial_gradient import initial_gradient
 
 __all__ = ["trace_step"]
 
@@ -214,7 +215,7 @@ def _trace_gradients(
             )
         gradients = {}
         latest: Tensor | None = None
-        for tensor, g in sweep({total: initial_gradient(total, None, False)}, run_hooks=True):
+        for tensor, g in sweep({total: initial_gradient(total)}, run_hooks=True):
             naming.end_backward(latest)
             naming.name_gradient(tensor, g)
             latest = tensor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,15 +63,6 @@ class Leaf(ArrayHolder):
         """Say that the array was written to: graphs that used its old values are now refused."""
         self.sequence_number = next(creation_counter)  # type: ignore[misc]
 
-    @property
-    def requires_grad(self) -> bool:
-        """Whether gradients are computed for it, and for what is computed from it."""
-        return self._requires_grad
-
-    @requires_grad.setter
-    def requires_grad(self, value: bool) -> None:
-        self.requires_grad_(value)
-
     def requires_grad_(self, value: bool = True) -> Self:
         """Set whether a leaf requires gradients (False also ends its hooks); returns the Tensor.
 
@@ -94,6 +86,13 @@ class Leaf(ArrayHolder):
         if not value:
             self.hooks, self.retains_grad = (), False  # type: ignore[misc]
         return self
+
+    # Read by C code, as most calls of ops ask for it.
+    requires_grad = property(
+        attrgetter("_requires_grad"),
+        requires_grad_,
+        doc="Whether gradients are computed for it, and for what is computed from it.",
+    )
 
     @property
     def is_leaf(self) -> bool:

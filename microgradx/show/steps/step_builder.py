@@ -13,7 +13,8 @@ import numpy as np
 
 from microgradx.arrays.broadcasting import broadcast_axes, unbroadcast
 from microgradx.arrays.types import Array, as_array, as_read_only
-from microgradx.engine import Tensor, initial_gradient, sweep
+from microgradx.engine import Tensor, sweep
+from microgradx.graph.initial_gradient import initial_gradient
 from microgradx.graph.observers import observe
 from microgradx.show.computation import find_computation, why_no_gradients
 from microgradx.show.formulas.derivations import Derivation, Formula, Reduce
@@ -100,7 +101,7 @@ class SweepLog:
     def sweep_from(self, output: Tensor) -> None:
         self.steps = 1  # the seed
         with observe(self):
-            for _ in sweep({output: initial_gradient(output, None, False)}):
+            for _ in sweep({output: initial_gradient(output)}):
                 pass
 
     def forward(self, op: Any, inputs: Any, out: Any) -> None:
@@ -150,7 +151,7 @@ class StepBuilder:
         )
 
     def backward(self, log: SweepLog) -> Iterator[Step]:
-        one = as_read_only(initial_gradient(self.output, None, False))
+        one = as_read_only(initial_gradient(self.output))
         yield Step(
             number=next(self.numbers),
             kind="seed",
