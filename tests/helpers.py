@@ -33,8 +33,8 @@ class Cube(Op):
         return g * 3 * x**2
 
 
-class Keeping(Op):
-    """x², whose rule works from what forward kept, as long as it is given arrays."""
+class SavingSquare(Op):
+    """x², whose rule uses what forward saved if it runs on arrays."""
 
     def __init__(self):
         self.calls = []

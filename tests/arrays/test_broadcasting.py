@@ -11,7 +11,7 @@ import microgradx as mg
 from tests.helpers import leaf
 
 
-def summed_back(gradient, shape):
+def sum_back(gradient, shape):
     """Each element's gradients, added up one by one at the place that it was broadcast from."""
     places = np.broadcast_to(np.arange(np.prod(shape, dtype=int)).reshape(shape), gradient.shape)
     out = np.zeros(np.prod(shape, dtype=int))
@@ -31,7 +31,7 @@ def test_what_was_broadcast_is_summed_back(shapes, seed):
     g = generator.normal(size=shapes.result_shape)
     out.backward(g)
     for tensor, factor in [(x, values[1]), (y, values[0]), (z, 1.0)]:
-        expected = summed_back(np.asarray(g * factor), tensor.shape)
+        expected = sum_back(np.asarray(g * factor), tensor.shape)
         assert tensor.grad.shape == tensor.shape
         assert_allclose(tensor.grad, expected, rtol=1e-12, atol=1e-12)
 
@@ -57,7 +57,7 @@ def test_size_1_axes_0_d_and_empty_arrays(shape, other):
     (x + y).sum().backward()
     out = np.broadcast_shapes(shape, other)
     for tensor in (x, y):
-        expected = summed_back(np.ones(out), tensor.shape)
+        expected = sum_back(np.ones(out), tensor.shape)
         assert_array_equal(tensor.grad, expected, strict=True)
 
 

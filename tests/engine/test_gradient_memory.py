@@ -54,43 +54,45 @@ def test_a_gradient_that_nobody_else_can_see_is_not_copied():
     assert_owned(x.grad)
 
 
-def kept(g):
+def keep(g):
     KEPT.append(g)
     return g
 
 
-def a_view(g):
+def keep_view(g):
     KEPT.append(g[:1])
     return g
 
 
-def of_kept(g):
+def keep_and_return_view(g):
     KEPT.append(g)
     return g[:]
 
 
-def a_buffer(g):
+def keep_buffer(g):
     KEPT.append(np.asarray(memoryview(g)))
     return g
 
 
-def frozen(g):
+def freeze(g):
     g.flags.writeable = False
     return g
 
 
-def of_another_order(g):
+def change_order(g):
     return np.asfortranarray(g)
 
 
 KEPT = []
 
 
-@pytest.mark.parametrize("seen_by", [kept, a_view, of_kept, a_buffer, frozen, of_another_order])
-def test_a_gradient_that_somebody_sees_is_copied(seen_by):
+@pytest.mark.parametrize(
+    "expose", [keep, keep_view, keep_and_return_view, keep_buffer, freeze, change_order]
+)
+def test_a_gradient_that_somebody_sees_is_copied(expose):
     KEPT.clear()
     x = leaf([[1.0, 2.0], [3.0, 4.0]])
-    op_with(lambda self, g, out, x: seen_by(g * 2.0))(x).backward(np.ones((2, 2)))
+    op_with(lambda self, g, out, x: expose(g * 2.0))(x).backward(np.ones((2, 2)))
     assert_owned(x.grad, *KEPT)
     assert x.grad.flags.c_contiguous
     assert_array_equal(x.grad, np.full((2, 2), 2.0))

@@ -39,7 +39,7 @@ def test_a_graph_can_be_freed_early_and_says_so_afterwards():
     x.exp().sum().backward()  # the leaf is as good as ever
 
 
-def test_freeing_lets_go_of_what_forward_kept():
+def test_freeing_lets_go_of_what_forward_saved():
     x = leaf([[1.0, 2.0, 3.0]])
     loss = mg.cross_entropy(x * 1.0, [0])  # of a leaf itself, it would become the gradient
     kept = weakref.ref(loss.op.saved)

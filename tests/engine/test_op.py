@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import microgradx as mg
 from microgradx import Op, Tensor
-from tests.helpers import Cube, Keeping, first, leaf, op_with
+from tests.helpers import Cube, SavingSquare, first, leaf, op_with
 
 
 class Product(Op):
@@ -30,14 +30,14 @@ def test_an_op_is_a_subclass_with_two_methods():
     assert_array_equal(x.grad, [3.0, 120.0, 2700.0])
 
 
-def test_an_op_of_several_inputs_answers_with_a_tuple():
+def test_an_op_of_several_inputs_returns_a_tuple():
     x, y = leaf([2.0, 3.0]), leaf([5.0, 7.0])
     Product()(x, y).backward([1.0, 10.0])
     assert_array_equal(x.grad, [5.0, 70.0])
     assert_array_equal(y.grad, [2.0, 30.0])
 
 
-def test_an_op_on_arrays_gives_an_array_and_on_any_tensor_a_tensor():
+def test_an_op_on_arrays_returns_an_array_and_on_any_tensor_a_tensor():
     array = np.array([1.0, 2.0])
     assert type(Product()(array, array)) is np.ndarray
     for inputs in [(leaf(array), array), (array, leaf(array)), (leaf(array), [1.0, 2.0])]:
@@ -104,7 +104,7 @@ def test_a_gradient_of_a_wrong_shape_is_refused(wrong, right):
     ("gradient", "error"),
     [("steep", TypeError), (1j, TypeError), ([[1.0], [1.0, 2.0]], ValueError)],
 )
-def test_a_gradient_that_is_no_array_of_numbers_is_refused(gradient, error):
+def test_a_gradient_that_is_not_an_array_of_numbers_is_refused(gradient, error):
     out = op_with(lambda self, g, out, x: (gradient,), name="bend")(leaf([1.0]))
     with pytest.raises(error, match="bend"):
         out.backward()
@@ -177,8 +177,8 @@ def test_too_few_derivatives_are_refused():
         Weighed()(leaf(1.0), leaf(1.0)).backward()
 
 
-def test_something_is_kept_only_if_a_gradient_will_be_wanted():
-    op = Keeping()
+def test_something_is_saved_only_if_a_gradient_will_be_wanted():
+    op = SavingSquare()
     op(np.ones(2))
     op(Tensor([1.0]))
     with mg.no_grad():
@@ -189,8 +189,8 @@ def test_something_is_kept_only_if_a_gradient_will_be_wanted():
     assert op.calls[3:] == ["forward_saving"]
 
 
-def test_what_is_kept_belongs_to_one_call():
-    op = Keeping()
+def test_what_is_saved_belongs_to_one_call():
+    op = SavingSquare()
     x, y = leaf([3.0]), leaf([5.0])
     first_out, second_out = op(x), op(y)
     first_out.backward()
@@ -199,7 +199,7 @@ def test_what_is_kept_belongs_to_one_call():
     assert_array_equal(y.grad, [10.0])
 
 
-def test_a_shared_cross_entropy_op_keeps_its_calls_apart():
+def test_a_shared_cross_entropy_op_separates_its_calls():
     op = mg.SoftmaxCrossEntropy()
     x, y = leaf([[1.0, 2.0, 3.0]]), leaf([[3.0, 2.0, 9.0]])
     loss = op(x, np.array([0]))
@@ -226,7 +226,7 @@ def test_an_op_shows_its_name_and_those_settings_that_are_not_the_default():
     assert repr(leaf(1.0).exp().op) == "exp"
 
 
-def test_what_is_no_float_requires_no_gradient():
+def test_what_is_not_a_float_requires_no_gradient():
     positive = op_with(None, forward=lambda self, x: x > 0)(leaf([1.0, -1.0]))
     assert not positive.requires_grad
     with pytest.raises(TypeError, match=r"spectrum.*complex128"):
@@ -239,7 +239,7 @@ def test_a_forward_with_several_results_is_refused_by_name():
         op(leaf([1.0]))
 
 
-def test_a_forward_that_gives_a_tensor_is_refused():
+def test_a_forward_that_returns_a_tensor_is_refused():
     scale = leaf(3.0)
     op = op_with(lambda self, g, out, x: g, lambda self, x: x * scale, name="scale")
     with pytest.raises(TypeError, match=r"scale of float64.*must be an input"):

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import microgradx as mg
 from microgradx import Tensor
 from microgradx.engine import sweep
-from tests.helpers import Cube, Keeping, assert_owned, leaf
+from tests.helpers import Cube, SavingSquare, assert_owned, leaf
 
 
 def test_the_hessian_of_a_cubic():
@@ -44,7 +44,7 @@ def test_a_gradient_of_gradients_reaches_the_gradient_that_was_passed_in():
     assert_array_equal(weight.grad, [2.0, 40.0])
 
 
-def test_what_forward_kept_is_no_constant_for_the_second_derivative(generator):
+def test_what_forward_saved_is_not_a_constant_for_the_second_derivative(generator):
     x = leaf(generator.normal(size=(1, 4)))
     mg.cross_entropy(x, [2]).backward(create_graph=True)
     slope = x.grad
@@ -55,7 +55,7 @@ def test_what_forward_kept_is_no_constant_for_the_second_derivative(generator):
         assert_allclose(x.grad[0], p[row] * (np.eye(4)[row] - p), atol=1e-15)
 
     y = leaf([3.0])
-    Keeping()(y).backward(create_graph=True)
+    SavingSquare()(y).backward(create_graph=True)
     slope, y.grad = y.grad, None
     slope.backward()
     assert_array_equal(y.grad, [2.0])

@@ -134,7 +134,7 @@ def test_constants_receive_no_gradient():
     assert_array_equal(x.grad, constant.data)
 
 
-def test_the_sweep_gives_every_gradient_newest_first_and_writes_to_no_tensor():
+def test_the_sweep_yields_every_gradient_newest_first_and_writes_to_no_tensor():
     x = leaf([1.0, 2.0])
     square = (x * x).retain_grad()
     y = square * 3.0

@@ -63,7 +63,7 @@ def test_subclasses_of_ndarray_are_taken_as_plain_arrays():
 
 
 @pytest.mark.parametrize("data", ["text", None, 1j, [1.0, None], object(), b"bytes"])
-def test_data_that_are_no_real_numbers_are_refused(data):
+def test_data_that_are_not_real_numbers_are_refused(data):
     for make in (Tensor, mg.as_tensor, lambda data: leaf(1.0) * data):
         with pytest.raises(TypeError, match="real numbers"):
             make(data)
