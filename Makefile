@@ -18,17 +18,13 @@ is_usable = $(shell exec 2>/dev/null; \
 	test "$$(cat $1/place)" = "$$(pwd -P)" && $1/bin/python -c 'import pip' && \
 	$(if $(ASKED),test "$$("$(PYTHON)" -VV)" = "$$($1/bin/python -VV)" &&) echo yes)
 
+# PyTorch for Linux comes with CUDA unless pip is told of PyTorch's index of builds for CPUs alone,
+# by PIP_EXTRA_INDEX_URL: then pip takes 2.13.0+cpu, a tenth of the size, before 2.13.0.
+TORCH := torch==2.13.0
+
 # What microgradx is compared with besides scikit-learn, whose digits are needed anyway. One that
 # cannot be installed is left out.
-PEERS := autograd jax mygrad
-
-# $(call install_torch,PYTHON -m,OPTIONS) installs PyTorch, if possible the build for CPUs alone,
-# which is a tenth of the size: pip takes 2.13.0+cpu before 2.13.0. If PyTorch's index cannot be
-# reached, pip goes on without it. The second command adds what PyTorch needs from the usual index.
-TORCH := torch==2.13.0
-TORCH_INDEX := https://download.pytorch.org/whl/cpu
-install_torch = $1 pip install --quiet $2 --retries 1 --extra-index-url $(TORCH_INDEX) --no-deps $(TORCH) && \
-	$1 pip install --quiet $2 $(TORCH)
+PEERS := autograd jax mygrad $(TORCH)
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
@@ -79,7 +75,7 @@ clean:  ## remove .venv and everything else that was made
 
 .venv-parity/torch: .venv-parity/place pyproject.toml
 	$(RUN_PARITY) pip install --quiet --editable '.[test]'
-	$(call install_torch,$(RUN_PARITY))
+	$(RUN_PARITY) pip install --quiet $(TORCH)
 	@touch $@
 
 # NumPy stays at the version of microgradx's environment, whatever a peer would like.
@@ -91,9 +87,6 @@ clean:  ## remove .venv and everything else that was made
 		$(RUN_BENCH) pip install --quiet --constraint .venv-bench/constraints $$peer || \
 			echo "$$peer could not be installed: the benchmarks run without it"; \
 	done
-	@echo "installing torch"
-	@{ $(call install_torch,$(RUN_BENCH),--constraint .venv-bench/constraints); } || \
-		echo "torch could not be installed: the benchmarks run without it"
 	@touch $@
 
 FORCE:

@@ -187,7 +187,7 @@ class Tensor(Leaf, ArrayMethods, Conversion, GradientHooks, Displays):
         "sequence_number",  # when it was made, or, for a leaf, last changed
         "grad",  # a leaf's accumulated gradient
         "_requires_grad",  # behind a property, which checks what is assigned
-        "retains_grad",  # whether backward() fills grad although this is no leaf
+        "retains_grad",  # whether backward() fills grad although this is not a leaf
         "hooks",  # the functions that are told of its gradient
         "scopes",  # the composed functions and modules whose result it is, innermost first
         "name",  # what drawings and messages call it

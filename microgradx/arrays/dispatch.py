@@ -109,7 +109,7 @@ def _parameters(implementation: Any) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(implementation, follow_wrapped=False).parameters
 
 
-#: What to write in place of an argument that a function of NumPy's has and ours has not.
+#: What to write in place of an argument of a NumPy function that its op does not take.
 INSTEAD = {
     "out": "assign the result to a name: instead of `a += tensor` write `a = a + tensor`",
     "dtype": "convert the Tensor with t.astype(dtype)",
@@ -117,7 +117,7 @@ INSTEAD = {
 }
 
 
-#: What to write in place of a method of ufuncs.
+#: What to write in place of a method of a ufunc.
 INSTEAD_OF_METHOD = {
     "at": "write t.at[index].set(v) or t.at[index].add(v), which give a new Tensor",
     "reduce": "call np.sum, np.prod, np.max or np.min",

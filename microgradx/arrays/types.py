@@ -57,8 +57,8 @@ def unwrap(value: Any) -> Any:
 def as_array(data: Any, dtype: Any = None) -> Array:
     """`data` as an array of real numbers; not copied if it is one. Tensors stay Tensors."""
     kind = type(data)
-    # What speaks both of NumPy's protocols is kept, but for subclasses of ndarray, such as
-    # matrices: they change what the operators mean.
+    # Arrays that speak both of NumPy's protocols are kept, except subclasses of ndarray, such as
+    # matrices, which change what the operators mean.
     if kind is not np.ndarray and (
         isinstance(data, (np.generic, np.ndarray))
         or not (hasattr(kind, "__array_ufunc__") and hasattr(kind, "__array_function__"))

@@ -30,7 +30,7 @@ from microgradx.checking.anomaly_diagnosis import (
     is_finite,
     walk_ancestors,
 )
-from microgradx.common.messages import callers_frame
+from microgradx.common.messages import find_caller_frame
 from microgradx.engine import Op, Tensor, sweep
 from microgradx.graph.grad_mode import StatefulContext
 from microgradx.graph.observers import observe
@@ -225,7 +225,7 @@ _LOSSES = ("cross_entropy", "nll_loss")
 
 
 def _users_line() -> CodeLocation:
-    frame = callers_frame()
+    frame = find_caller_frame()
     code = frame.f_code
     # The qualified name includes the class; Python 3.10 does not have it.
     return CodeLocation(
@@ -235,7 +235,7 @@ def _users_line() -> CodeLocation:
 
 def _is_inside_rule() -> bool:
     """Whether the op was called by a rule of the package, in a sweep with create_graph=True."""
-    caller, frame = callers_frame(), sys._getframe()
+    caller, frame = find_caller_frame(), sys._getframe()
     while frame is not caller and frame.f_back is not None:
         if frame.f_code is sweep.__code__:
             return True

@@ -1,10 +1,10 @@
 """Memory for large results, which is used again.
 
-An array of many megabytes gives its memory back to the system when it dies, and the next one gets
+When an array of many megabytes is freed, its memory returns to the system, and the next array gets
 other memory, every page of which the system clears first. That takes longer than to fill it: a
-fresh gradient of 300 MB costs more than the loss that it belongs to. So here what such an array
-leaves is lent to the next. At most one is kept, and only while nobody uses it; `release_memory`
-lets go of it.
+new gradient of 300 MB costs more than its loss. So the memory of such an array is kept here, and
+lent to the next one. At most one buffer is kept, and only while nobody uses it; `release_memory`
+returns it to the system.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = ["is_unshared", "pooled_empty", "release_memory"]
 
 Array = np.ndarray[Any, Any]
 
-#: From this size on, in bytes, the C library does not itself keep what an array gives back.
+#: From this size on, in bytes, the C library returns freed memory to the system.
 LARGE = 1 << 25
 
-# What was given back: at most one. Taking from and adding to a list is safe between threads.
+# Freed buffers: at most one. Taking from and adding to a list is safe between threads.
 _spare: list[Array] = []
 
 
@@ -44,13 +44,13 @@ class PooledBuffer:
 
 
 def pooled_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """`np.empty`, for results that live for a step: if large, where an earlier one has been."""
+    """`np.empty`, for results that live for a step; a large one gets the memory of an earlier one."""
     size = math.prod(shape) * dtype.itemsize
     if size < LARGE:
         return np.empty(shape, dtype)
     try:
         memory = _spare.pop()
-    except IndexError:  # none was given back, or another thread was faster
+    except IndexError:  # none is free, or another thread was faster
         memory = np.empty(0, np.uint8)
     if not size <= memory.size <= 2 * size:
         memory = np.empty(size, np.uint8)
@@ -78,7 +78,7 @@ def is_unshared(array: Any) -> bool:
 
 
 def release_memory() -> None:
-    """Give back to the system the memory, if any, that is kept for the next large gradient.
+    """Return to the system the memory, if any, that is kept for the next large gradient.
 
     >>> release_memory()
     """

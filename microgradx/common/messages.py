@@ -102,7 +102,7 @@ class InputError(ValueError):
     """
 
 
-def callers_frame() -> FrameType:
+def find_caller_frame() -> FrameType:
     """The innermost frame outside this package and NumPy: the line that a user wrote.
 
     It goes by files and not by modules' names, which doctests borrow.
@@ -115,7 +115,7 @@ def callers_frame() -> FrameType:
 
 def warn_caller(message: str) -> None:
     """Warn at the line that a user wrote."""
-    frame = callers_frame()
+    frame = find_caller_frame()
     warnings.warn_explicit(
         message,
         UserWarning,

@@ -21,7 +21,7 @@ generator_tracer: ContextVar[Callable[[np.random.Generator], Any] | None] = Cont
 def manual_seed(seed: int) -> np.random.Generator:
     """Seed what draws without a generator of its own: the same seed, the same numbers.
 
-    Gives the new default generator. Raises TypeError for a seed that is no integer, and
+    Returns the new default generator. Raises TypeError for a seed that is not an integer, and
     ValueError for a negative one.
 
     >>> a = manual_seed(0).random(3)

@@ -2,7 +2,7 @@
 
 The work is cut into blocks, whose size depends on the arrays alone. Threads, be they one or many,
 take block after block, and results come back in the order of the blocks: they are the same, to
-the bit, for any number of threads. NumPy lets go of Python's global lock while it computes.
+the bit, for any number of threads. NumPy releases Python's global lock while it computes.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ def get_num_threads() -> int:
     """
     global _num_threads
     if _num_threads is None:
-        _num_threads = _default()
+        _num_threads = _choose_num_threads()
     return _num_threads
 
 
 def set_num_threads(n: int) -> None:
     """Let `n` threads work on a large array: 1 for none but the caller's own.
 
-    No result depends on it. Threads of the BLAS library, in matrix products, are that library's
-    own matter (OPENBLAS_NUM_THREADS). Raises TypeError if `n` is no integer, and ValueError if it
-    is less than 1.
+    No result depends on it. The threads of the BLAS library, in matrix products, are set by that
+    library's own variables (OPENBLAS_NUM_THREADS). Raises TypeError if `n` is not an integer, and
+    ValueError if it is less than 1.
 
     >>> set_num_threads(2)
     >>> get_num_threads()
@@ -63,7 +63,7 @@ def set_num_threads(n: int) -> None:
     _num_threads = int(n)
 
 
-def _default() -> int:
+def _choose_num_threads() -> int:
     asked = os.environ.get(_VARIABLE, "").strip()
     if asked:
         if not asked.isdecimal() or int(asked) < 1:

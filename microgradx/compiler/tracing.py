@@ -19,7 +19,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from microgradx.arrays.methods import ArrayMethods
 from microgradx.arrays.types import UnknownValues
-from microgradx.common.messages import callers_frame
+from microgradx.common.messages import find_caller_frame
 from microgradx.common.nested import leaves_of, map_nested
 from microgradx.compiler.ir import Comment, Constant, FunctionCall, Input, Value, values_in
 from microgradx.compiler.primitives import IN_PLACE, add_at, cast, check_labels, draw, set_item
@@ -33,7 +33,7 @@ class CaptureError(UnknownValues):
 
 def error_at_caller(problem: str, remedy: str) -> CaptureError:
     """A CaptureError that names the line of the user's code where it happened."""
-    frame = callers_frame()
+    frame = find_caller_frame()
     return CaptureError(f"{problem} ({frame.f_code.co_filename}, line {frame.f_lineno}); {remedy}")
 
 

@@ -223,7 +223,7 @@ def take(a: Any, indices: Any, axis: int | None = None) -> Any:
     a = as_array(a)
     before = (slice(None),) * normalize_axis_index(axis, a.ndim)
     indices = np.asarray(unwrap(indices))
-    if indices.dtype == bool or indices.size == 0:  # here booleans are no mask
+    if indices.dtype == bool or indices.size == 0:  # here booleans are not a mask
         indices = indices.astype(int)
     return getitem(a, (*before, indices))
 

@@ -1,6 +1,6 @@
 """Softmax and its loss: the textbook, and the fused ops that compute it fast, with all digits.
 
-How the rows of an array of NumPy's are computed is in `softmax_rows`.
+The rows of a NumPy array are computed in `softmax_rows`.
 """
 
 from __future__ import annotations
@@ -278,7 +278,7 @@ class SoftmaxCrossEntropy(Op):
     # ------------------------------------------------------------------ loss and gradient at once
 
     def loss_and_gradient(self, logits, target, weight, want_gradient):
-        """The loss, and its gradient at the logits, which only arrays of NumPy's can go without."""
+        """The loss, and its gradient at the logits: None if not wanted, of NumPy arrays."""
         axes = (self.axis,)
         if not isinstance(logits, np.ndarray):
             y, divisor = self.target_distribution(logits, target, weight)

@@ -119,7 +119,7 @@ def losses_and_gradients(logits, y):
 
 
 def label_losses_and_gradients(logits, labels):
-    """The same for arrays of NumPy's, where y is 1 at the label and 0 elsewhere."""
+    """The same for NumPy arrays, where y is 1 at the label and 0 elsewhere."""
     _, difference, e, is_largest, others = shifted_exponentials(logits)
     at_labels = np.arange(len(labels)), labels
     losses = np.log1p(others[:, 0]) - difference[at_labels]

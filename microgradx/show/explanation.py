@@ -11,7 +11,7 @@ from string import Template
 import numpy as np
 
 from microgradx.arrays.types import Array
-from microgradx.common.messages import callers_frame, describe
+from microgradx.common.messages import find_caller_frame, describe
 from microgradx.engine import Tensor
 from microgradx.show.captions import Captions
 from microgradx.show.formulas.numbers_in_formula import format_number, substitute_numbers
@@ -91,7 +91,7 @@ def explain(
         raise ValueError(f"max_steps must be at least 1, not {max_steps}")
     if path is not None:
         check_page_path(path)
-    frame = callers_frame()
+    frame = find_caller_frame()
     with np.errstate(all="ignore"):  # the page shows what overflows
         graph = draw(tensor, depth=depth, expand=expand, max_nodes=max_nodes).graph
         steps = steps_of(tensor, max_steps)

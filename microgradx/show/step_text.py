@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from microgradx.arrays.types import Array
-from microgradx.common.messages import callers_frame, describe
+from microgradx.common.messages import find_caller_frame, describe
 from microgradx.engine import Tensor
 from microgradx.show.captions import Captions
 from microgradx.show.formulas.derivations import Derivation, Formula, input_letters
@@ -77,7 +77,7 @@ def steps(tensor: Tensor, *, max_steps: int = 400) -> StepText:
     if max_steps < 1:
         raise ValueError(f"max_steps must be at least 1, not {max_steps}")
     steps = steps_of(tensor, max_steps)
-    return StepText(steps, name_all(steps.tensors, steps.output, callers_frame()))
+    return StepText(steps, name_all(steps.tensors, steps.output, find_caller_frame()))
 
 
 # ---------------------------------------------------------------------------- the result

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from microgradx.common.files import check_directory, replacing
-from microgradx.common.messages import callers_frame, printable, warn_caller
+from microgradx.common.messages import find_caller_frame, printable, warn_caller
 from microgradx.engine import Tensor
 from microgradx.show.graphs.dot import digraph
 from microgradx.show.graphs.graph import Graph, build_graph
@@ -67,7 +67,7 @@ def draw(
         raise ValueError(f"max_nodes must be at least 1, not {max_nodes}")
     if depth is not None and depth < 0:
         raise ValueError(f"depth must be 0 or more, or None to open every call, not {depth}")
-    frame = callers_frame()
+    frame = find_caller_frame()
     with np.errstate(all="ignore"):  # the drawing shows what overflows
         graph = build_graph(
             tensor,
