@@ -44,7 +44,7 @@ class PooledBuffer:
 
 
 def pooled_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """`np.empty`, for results that live for a step; a large one gets the memory of an earlier one."""
+    """`np.empty`, for results that live for a step; a large one reuses the memory of another."""
     size = math.prod(shape) * dtype.itemsize
     if size < LARGE:
         return np.empty(shape, dtype)

@@ -250,7 +250,7 @@ def _unshifted_block(z, labels, weight, gradient, dtype):
 
 
 def sum_rows(e):
-    """Sums of rows of float32: of short pieces by BLAS, the fastest way, and of these in float64."""
+    """Sums of rows of float32: of short pieces by BLAS, which is fastest, then of these."""
     rows, classes = e.shape
     length = piece_length(classes)
     if not length:

@@ -11,7 +11,7 @@ from string import Template
 import numpy as np
 
 from microgradx.arrays.types import Array
-from microgradx.common.messages import find_caller_frame, describe
+from microgradx.common.messages import describe, find_caller_frame
 from microgradx.engine import Tensor
 from microgradx.show.captions import Captions
 from microgradx.show.formulas.numbers_in_formula import format_number, substitute_numbers

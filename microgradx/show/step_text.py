@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from microgradx.arrays.types import Array
-from microgradx.common.messages import find_caller_frame, describe
+from microgradx.common.messages import describe, find_caller_frame
 from microgradx.engine import Tensor
 from microgradx.show.captions import Captions
 from microgradx.show.formulas.derivations import Derivation, Formula, input_letters
