@@ -47,11 +47,15 @@ def test_the_commands_that_show_things_run(page, tmp_path, monkeypatch, capsys):
     pytest.importorskip("pygraphviz")
     monkeypatch.chdir(tmp_path)
     text = (ROOT / page).read_text(encoding="utf-8")
-    commands = re.findall(r"^python -m microgradx ((?:explain|draw|softmax|info).*)$", text, re.M)
-    assert len(commands) == 4
-    for command in commands:
-        assert main(shlex.split(command)) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"page.html", "graph.svg"}
+    lines = map(shlex.split, re.findall(r"^python -m microgradx (.*)$", text, re.M))
+    # The others take minutes, or files that are not here.
+    commands = [words for words in lines if words[0] not in ("train", "predict")]
+    assert {words[0] for words in commands} >= {"explain", "draw", "softmax", "info"}
+    for words in commands:
+        assert main(words) == 0
+    files = {words[words.index("-o") + 1] for words in commands if "-o" in words}
+    assert files >= {"page.html", "graph.svg"}
+    assert {path.name for path in tmp_path.iterdir()} == files
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", README))
