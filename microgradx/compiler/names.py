@@ -16,6 +16,7 @@ from microgradx.compiler.ir import Comment, Constant, Value
 from microgradx.compiler.primitives import check_labels, softmax_cross_entropy
 from microgradx.compiler.tracing import CaptureError, TracedArray, TracedNumber, Tracer
 from microgradx.engine import Op, Tensor
+from microgradx.ops import activations
 from microgradx.ops.softmax import SoftmaxCrossEntropy
 
 __all__ = ["NamingObserver", "argument_names", "use_variable_names"]
@@ -116,7 +117,7 @@ class NamingObserver:
             out.op.saved.value = gradient.value
 
 
-_ACTIVATIONS = {"relu", "tanh", "sigmoid", "softplus", "gelu", "silu", "elu", "leaky_relu"}
+_ACTIVATIONS = {*activations.__all__, "tanh"}
 
 
 def _as_template(formula: str, count: int) -> str:

@@ -1,4 +1,4 @@
-"""Layers as modules: linear, dropout, flatten."""
+"""Layers as modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optimisers: SGD, Adam, AdamW, and the base for others."""
+"""Optimisers, and the base for others."""
 
 from microgradx.optim.adam import Adam, AdamW
 from microgradx.optim.optimizer import Optimizer
