@@ -11,6 +11,7 @@ import pytest
 
 import microgradx as mg
 from microgradx.commands.arguments import Parser
+from microgradx.common.messages import InputError
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/contributing.md").read_text(encoding="utf-8")
@@ -45,6 +46,8 @@ def test_the_layer():
     layer = run("class Scale", vars(layers))["Scale"](4, dtype=np.float64)
     assert repr(layer) == "Scale(features=4)"
     assert mg.gradcheck(lambda x, scale: layer(x), [np.ones((5, 4)), *layer.parameters()])
+    with pytest.raises(ValueError, match=r"\(5, 1\) does not fit Scale\(features=4\); its last"):
+        layer(np.ones((5, 1)))
 
 
 def test_the_optimiser():
@@ -63,6 +66,8 @@ def test_the_command(capsys):
     arguments = parser.parse_args(["gradient", "0"])
     assert arguments.run(arguments) == 0
     assert capsys.readouterr().out == "1.0\n"
+    with pytest.raises(InputError, match="X is not a number"):
+        arguments.run(parser.parse_args(["gradient", "nan"]))
 
 
 # Files that the examples make, and places of what does not exist yet.
