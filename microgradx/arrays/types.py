@@ -80,7 +80,6 @@ def as_result(data: Any) -> Array:
         raise TypeError(f"forward returned {len(data)} results; an op has one array for a result")
     if isinstance(data, ArrayHolder):
         raise TypeError("forward returned a Tensor; what it computes with must be an input")
-    # NumPy's functions return a scalar for a single number: that is an array again.
     return as_array(data)
 
 
