@@ -166,15 +166,15 @@ class LogSumExp(Reduction):
         axes = _as_axes(self.axis, x)
         z = as_rows(x, axes)
         rows = np.full((len(z), 1), -np.inf, x.dtype)  # the logarithm of an empty sum
+
+        def log_of_sum(m, z, e, is_largest, others):
+            return np.where(np.isfinite(m), m + np.log1p(others), m)
+
         if z.size:
-            map_exponentials(self.of_exponentials, z, rows)
+            map_exponentials(log_of_sum, z, rows)
         remaining = np.moveaxis(x, axes, range(-len(axes), 0)).shape[: x.ndim - len(axes)]
         out = rows.reshape(remaining)
         return np.expand_dims(out, axes) if self.keepdims else out
-
-    @staticmethod
-    def of_exponentials(m, z, e, is_largest, others):
-        return np.where(np.isfinite(m), m + np.log1p(others), m)
 
     def backward(self, g, out, x):
         return self.expand(g, x) * Softmax(self.axis)(x)

@@ -1,4 +1,4 @@
-"""Where elements come from: for every op of the table, each `How` gives the op's own numbers."""
+"""Where elements come from: every derivation of every op reproduces the numbers of the op."""
 
 import math
 import re
@@ -60,7 +60,7 @@ def as_python(text):
 
 
 def value_of(derivation, shape):
-    """What a `How` says, in a few lines that know nothing of how it was checked."""
+    """What a derivation says, computed independently of how the package checks it."""
     if isinstance(derivation, Formula):
         return np.broadcast_to(
             eval(as_python(derivation.template), {**NAMES, **derivation.operands}), shape
