@@ -95,7 +95,8 @@ def shifted_exponentials(logits, temperature=None):
     rounded_off = np.where(np.isfinite(difference), rounded_off, 0)
     if temperature is not None:
         difference, rounded_off = difference / temperature, rounded_off / temperature
-    e = np.exp(difference) * (1 + rounded_off)
+    e = np.exp(difference)
+    e = e + e * rounded_off
     is_largest = np.arange(z.shape[1]) == np.expand_dims(np.argmax(z, axis=1), 1)
     others = np.sum(np.where(is_largest, 0, e), axis=1, keepdims=True)
     # The largest difference is 0, or NaN in a row that has no softmax, all of which is NaN.
