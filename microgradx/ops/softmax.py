@@ -124,7 +124,7 @@ class Softmax(OfLogits):
     def forward(self, x, y=None):
         if not isinstance(x, np.ndarray):
             return softmax(x, self.axis, y)
-        return self.map_rows(lambda m, z, e, is_largest, others: e / (1 + others), x, y)
+        return self.map_rows(lambda m, z, e, largest, others: e / (1 + others), x, y)
 
     def by_scaled_logits(self, g, out):
         return softmax_vjp(g, out, self.axis)
@@ -143,7 +143,7 @@ class LogSoftmax(OfLogits):
     def forward(self, x, y=None):
         if not isinstance(x, np.ndarray):
             return log_softmax(x, self.axis, y)
-        return self.map_rows(lambda m, z, e, is_largest, others: z - np.log1p(others), x, y)
+        return self.map_rows(lambda m, z, e, largest, others: z - np.log1p(others), x, y)
 
     def by_scaled_logits(self, g, out):
         return g - np.exp(out) * np.sum(g, axis=self.axis, keepdims=True)
@@ -167,7 +167,7 @@ class LogSumExp(Reduction):
         z = as_rows(x, axes)
         rows = np.full((len(z), 1), -np.inf, x.dtype)  # the logarithm of an empty sum
 
-        def log_of_sum(m, z, e, is_largest, others):
+        def log_of_sum(m, z, e, largest, others):
             return np.where(np.isfinite(m), m + np.log1p(others), m)
 
         if z.size:

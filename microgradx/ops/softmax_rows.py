@@ -82,25 +82,32 @@ def split_rows(shape, itemsize):
 def shifted_exponentials(logits, temperature=None):
     """exp(z - m) of each row of logits z, with m the largest, and the sum of all but the largest.
 
-    Returns m, z - m, exp(z - m), which is 1 at the largest, where that is, and the sum of the
+    Returns m, z - m, exp(z - m), which is 1 at the largest, the column of that, and the sum of the
     others; m and the sum as columns. `temperature`, of the shape of the logits, divides z - m.
     """
-    z = logits.astype(np.promote_types(logits.dtype, np.float64))
+    z = logits.astype(np.promote_types(logits.dtype, np.float64), copy=False)
     shift = np.max(z, axis=1, keepdims=True)
     difference = z - shift
-    # What the subtraction rounds off (T. J. Dekker, 1971; D. E. Knuth, TAOCP 2, 4.2.2) is added
-    # back to the first order. It counts where z is in float64 itself.
-    virtual = z - difference
-    rounded_off = (z - (difference + virtual)) + (virtual - shift)
-    rounded_off = np.where(np.isfinite(difference), rounded_off, 0)
-    if temperature is not None:
-        difference, rounded_off = difference / temperature, rounded_off / temperature
-    e = np.exp(difference)
-    e = e + e * rounded_off
-    is_largest = np.arange(z.shape[1]) == np.expand_dims(np.argmax(z, axis=1), 1)
-    others = np.sum(np.where(is_largest, 0, e), axis=1, keepdims=True)
-    # The largest difference is 0, or NaN in a row that has no softmax, all of which is NaN.
-    return shift, difference, e, is_largest, others + np.max(difference, axis=1, keepdims=True)
+    scaled = difference if temperature is None else difference / temperature
+    e = np.exp(scaled)
+    if z.dtype == logits.dtype:
+        # What the subtraction rounded off (T. J. Dekker, 1971; D. E. Knuth, TAOCP 2, 4.2.2) is
+        # added back to the first order. It does not count where logits of float32 became float64.
+        virtual = z - difference
+        rounded_off = (z - (difference + virtual)) + (virtual - shift)
+        rounded_off = np.where(np.isfinite(difference), rounded_off, 0)
+        e = e + e * (rounded_off if temperature is None else rounded_off / temperature)
+    largest = np.argmax(z, axis=1)
+    if isinstance(e, np.ndarray):
+        at_largest = np.arange(len(e)), largest
+        e_largest, e[at_largest] = e[at_largest], 0
+        others = np.sum(e, axis=1, keepdims=True)
+        e[at_largest] = e_largest
+    else:
+        is_largest = np.arange(z.shape[1]) == np.expand_dims(largest, 1)
+        others = np.sum(np.where(is_largest, 0, e), axis=1, keepdims=True)
+    # A row whose largest logit is not finite has no softmax: all of it is NaN.
+    return shift, scaled, e, largest, others + 0 * shift
 
 
 def losses_and_gradients(logits, y):
@@ -108,7 +115,8 @@ def losses_and_gradients(logits, y):
 
     `y` is the target distribution of each row, times its weight.
     """
-    _, difference, e, is_largest, others = shifted_exponentials(logits)
+    _, difference, e, largest, others = shifted_exponentials(logits)
+    is_largest = np.arange(logits.shape[1]) == np.expand_dims(largest, 1)
     log_p = difference - np.log1p(others)
     losses = -np.sum(np.where(y == 0, 0, y * log_p), axis=1)  # a logit of -inf may count for 0
     # Where p and y are both nearly 1, their difference is that of what they leave to the others.
@@ -121,13 +129,12 @@ def losses_and_gradients(logits, y):
 
 def label_losses_and_gradients(logits, labels):
     """The same for NumPy arrays, where y is 1 at the label and 0 elsewhere."""
-    _, difference, e, is_largest, others = shifted_exponentials(logits)
+    _, difference, e, largest, others = shifted_exponentials(logits)
     at_labels = np.arange(len(labels)), labels
     losses = np.log1p(others[:, 0]) - difference[at_labels]
     e /= 1 + others
-    e[at_labels] = np.where(
-        is_largest[at_labels], -others[:, 0] / (1 + others[:, 0]), e[at_labels] - 1
-    )
+    others = others[:, 0]
+    e[at_labels] = np.where(labels == largest, -others / (1 + others), e[at_labels] - 1)
     return losses, e
 
 
