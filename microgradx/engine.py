@@ -379,12 +379,11 @@ def _make(
 ) -> Tensor:
     """The one place where Tensors are made, and made to hold an array, also if it is 0-d."""
     tensor = _new(cls)
-    if type(data) is not ndarray and isinstance(data, np.generic):
-        data = np.asarray(data)  # NumPy's functions return a scalar for a single number
-    if type(data) is not ndarray or data.dtype.kind != "f":
-        data = as_result(data)
-        if data.dtype.kind != "f":
-            op, inputs = None, ()  # no gradient can flow through integers and booleans
+    if type(data) is not ndarray:  # NumPy's functions return a scalar for a single number
+        data = np.asarray(data) if isinstance(data, np.generic) else as_result(data)
+    if data.dtype.kind != "f":
+        op, inputs = None, ()  # no gradient can flow through integers and booleans
+        data = as_array(data)  # refuses what is not real
     tensor.array = data
     tensor.op = op
     tensor.inputs = inputs
