@@ -14,6 +14,7 @@ from microgradx.engine import Op, Tensor
 from microgradx.ops.elementwise import stop_gradient
 from microgradx.ops.reductions import Reduction
 from microgradx.ops.softmax_rows import (
+    SMALL,
     as_rows,
     from_rows,
     loss_and_gradient,
@@ -307,7 +308,7 @@ class SoftmaxCrossEntropy(Op):
 
     def _weigh_rows(self, z, target, weight):
         """Labels, or a function for distributions; the weight of each row; the mean's divisor."""
-        rows, divisor = len(z), float(len(z))
+        divisor = float(len(z))
         sample_weight = None  # all are 1
         is_labels = target.ndim == 1
         if is_labels and (weight is not None or self.ignore_index is not None):
@@ -316,7 +317,7 @@ class SoftmaxCrossEntropy(Op):
         scale = 1 / (divisor or 1) if self.reduction == "mean" else 1.0
         if is_labels and not self.label_smoothing:
             if sample_weight is None:
-                return target, filled_vector(scale, rows), divisor
+                return target, _equal_weights(scale, z), divisor
             dtype = np.promote_types(z.dtype, np.float64)
             return labels, np.multiply(sample_weight, scale, dtype=dtype), divisor
         of_rows = SoftmaxCrossEntropy(-1, self.label_smoothing, self.ignore_index)
@@ -324,7 +325,7 @@ class SoftmaxCrossEntropy(Op):
         def distribution(rows):
             return of_rows.target_distribution(z[rows], target[rows], weight)[0]
 
-        return distribution, filled_vector(scale, rows), divisor
+        return distribution, _equal_weights(scale, z), divisor
 
     def _scale_saved_gradient(self, g, logits, target, weight):
         """What forward saved, times g; given away, and computed again if it is asked for again."""
@@ -338,6 +339,11 @@ class SoftmaxCrossEntropy(Op):
         if self.reduction != "none" and g.item() == 1:
             return gradient
         return np.multiply(gradient, factor, out=gradient)
+
+
+def _equal_weights(scale, z):
+    # Few rows come again in the next step, and their vector is kept; many would fill the memory.
+    return filled_vector(scale, len(z)) if z.size <= SMALL else np.full(len(z), scale)
 
 
 def _invert_divisor(divisor, dtype):

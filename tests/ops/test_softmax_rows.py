@@ -8,6 +8,7 @@ import pytest
 
 import microgradx as mg
 from benchmarks.accuracy import errors_in_ulps, exact_quantities, logit_rows
+from microgradx.arrays.types import filled_vector
 from microgradx.common import threads
 from microgradx.ops import softmax_rows
 
@@ -292,6 +293,13 @@ def test_labels_may_be_integers_of_any_kind(monkeypatch, generator, dtype, small
     labels[3] = 100 if dtype in "BHILQ" else -1
     with pytest.raises(IndexError, match=f"label {labels[3]} in row 3"):
         mg.cross_entropy(z, labels.astype(dtype))
+
+
+def test_the_weights_of_many_rows_are_not_kept(generator):
+    mg.cross_entropy(generator.normal(size=(20_011, 3)), np.zeros(20_011, int))
+    misses = filled_vector.cache_info().misses
+    filled_vector(1 / 20_011, 20_011)
+    assert filled_vector.cache_info().misses == misses + 1
 
 
 # ---------------------------------------------------------------------------- giving away
