@@ -55,11 +55,9 @@ def model_and_optimizer(training: Training) -> tuple[Any, Any]:
     return model, getattr(mg.optim, training.optimizer)(model.parameters(), lr=training.lr)
 
 
-@implements("training step", EAGER)
-def training_step(training: Training) -> Ready:
-    model, optimizer = model_and_optimizer(training)
+def prepare_eager_step(model: Any, optimizer: Any, problem: Training | Images) -> Ready:
     parameters = list(model.parameters())
-    batches = training.turns()
+    batches = problem.turns()
 
     def run() -> float:
         X, y = next(batches)
@@ -70,24 +68,34 @@ def training_step(training: Training) -> Ready:
         return loss.item()
 
     def gradients() -> tuple[float, Arrays]:
-        X, y = training.batches[0]
+        X, y = problem.batches[0]
         return loss_and_gradients(mg.cross_entropy(model(X), y), parameters)
 
     return prepare_training(run, lambda: [p.data for p in parameters], gradients)
 
 
-@implements("training step", COMPILED)
-def compiled_training_step(training: Training) -> Ready:
-    model, optimizer = model_and_optimizer(training)
+def prepare_compiled_step(model: Any, optimizer: Any, problem: Training | Images) -> Ready:
     parameters = list(model.parameters())
     step = compile_or_skip(model, mg.cross_entropy, optimizer)
-    batches = training.turns()
+    batches = problem.turns()
 
     def run() -> float:
         X, y = next(batches)
         return step(X, y)
 
     return prepare_training(run, lambda: [p.data for p in parameters])
+
+
+@implements("training step", EAGER)
+def training_step(training: Training) -> Ready:
+    model, optimizer = model_and_optimizer(training)
+    return prepare_eager_step(model, optimizer, training)
+
+
+@implements("training step", COMPILED)
+def compiled_training_step(training: Training) -> Ready:
+    model, optimizer = model_and_optimizer(training)
+    return prepare_compiled_step(model, optimizer, training)
 
 
 @implements("digits", EAGER)
@@ -261,37 +269,15 @@ class Net(mg.nn.Module):
 @implements("cnn step", EAGER)
 def cnn_step(problem: Images) -> Ready:
     model = Net(problem)
-    parameters = list(model.parameters())
-    optimizer = mg.optim.SGD(parameters, lr=problem.lr)
-    batches = problem.turns()
-
-    def run() -> float:
-        X, y = next(batches)
-        optimizer.zero_grad()
-        loss = mg.cross_entropy(model(X), y)
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    def gradients() -> tuple[float, Arrays]:
-        X, y = problem.batches[0]
-        return loss_and_gradients(mg.cross_entropy(model(X), y), parameters)
-
-    return prepare_training(run, lambda: [p.data for p in parameters], gradients)
+    optimizer = mg.optim.SGD(model.parameters(), lr=problem.lr)
+    return prepare_eager_step(model, optimizer, problem)
 
 
 @implements("cnn step", COMPILED)
 def compiled_cnn_step(problem: Images) -> Ready:
     model = Net(problem)
-    parameters = list(model.parameters())
-    step = compile_or_skip(model, mg.cross_entropy, mg.optim.SGD(parameters, lr=problem.lr))
-    batches = problem.turns()
-
-    def run() -> float:
-        X, y = next(batches)
-        return step(X, y)
-
-    return prepare_training(run, lambda: [p.data for p in parameters])
+    optimizer = mg.optim.SGD(model.parameters(), lr=problem.lr)
+    return prepare_compiled_step(model, optimizer, problem)
 
 
 @implements("conv2d", EAGER)
