@@ -22,7 +22,7 @@ from microgradx.arrays.broadcasting import unbroadcast
 from microgradx.arrays.methods import ArrayMethods
 from microgradx.arrays.types import Array, as_array, as_operand, as_read_only, as_result, unwrap
 from microgradx.common.memory import is_unshared
-from microgradx.common.messages import describe, format_call, with_context
+from microgradx.common.messages import describe, format_call, with_context, wrong_gradient_count
 from microgradx.graph.conversion import Conversion
 from microgradx.graph.creation_order import creation_counter
 from microgradx.graph.displays import Displays
@@ -47,7 +47,7 @@ class Op:
 
     A subclass writes both in plain NumPy. `g` is the gradient of the final result with respect to
     the op's output `out`; `backward` returns the gradient with respect to each input (a tuple if
-    there are several, None where there is none):
+    there are several, in which None stands where there is none):
 
     >>> import numpy as np
     >>> import microgradx as mg
@@ -105,8 +105,8 @@ class Op:
         arguments = [as_read_only(a) if type(a) is ndarray else a for a in (g, out, *inputs)]
         returned = self.backward(*arguments)
         gradients = returned if isinstance(returned, (tuple, list)) else (returned,)
-        if len(gradients) != len(inputs):
-            raise ValueError(f"{len(gradients)} gradients for {len(inputs)} inputs")
+        if returned is None or len(gradients) != len(inputs):
+            raise wrong_gradient_count(returned, len(inputs))
         return gradients
 
     def for_this_call(self) -> Op:

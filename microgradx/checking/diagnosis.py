@@ -126,7 +126,10 @@ def diagnose_not_finite(comparison: GradientComparison) -> Cause | None:
 
 def diagnose_error_in_rule(comparison: GradientComparison) -> Cause | None:
     error = comparison.error
-    return None if error is None else Cause("error in the rule", str(error))
+    if error is None:
+        return None
+    is_missing = "returned None" in str(error)
+    return Cause("missing gradient" if is_missing else "error in the rule", str(error))
 
 
 def diagnose_constant_in_rule(comparison: GradientComparison) -> Cause | None:

@@ -56,14 +56,39 @@ class OperandError(ValueError):
         return ValueError, self.args  # what a process sends to another
 
 
+#: What to do about an error in a rule, by what the error says.
+REMEDIES = {
+    "read-only": "a rule may not write into what it is given",
+    "backward() takes": "its arguments are those of backward(self, g, out, *inputs)",
+    "backward() missing": "its arguments are those of backward(self, g, out, *inputs)",
+}
+
+
 def with_context(error: Exception, where: str, inputs: tuple[Any, ...]) -> Exception:
     """An error again, of its kind, that also says which op raised it, and for which inputs."""
     if isinstance(error, OperandError):
         return OperandError(where, inputs, error.reason)
     kinds = (np.exceptions.AxisError, np.linalg.LinAlgError, IndexError, ValueError, TypeError)
     kind = next(kind for kind in kinds if isinstance(error, kind))
-    remedy = "; a rule may not write into what it is given" if "read-only" in str(error) else ""
-    return kind(f"{where} of {format_inputs(inputs)}: {error}{remedy}")
+    remedies = [f"; {remedy}" for text, remedy in REMEDIES.items() if text in str(error)]
+    return kind(f"{where} of {format_inputs(inputs)}: {error}{''.join(remedies)}")
+
+
+def wrong_gradient_count(returned: Any, inputs: int) -> ValueError:
+    """The error for a `backward` that did not return a gradient for each of an op's inputs."""
+    each = "the gradient" if inputs == 1 else f"a tuple of {inputs} gradients"
+    if returned is None:
+        return ValueError(
+            f"it returned None; is a `return` missing? It must return {each} "
+            "(with None in a tuple, such as (None,), for an input that has no gradient)"
+        )
+    count = len(returned) if isinstance(returned, (tuple, list)) else 1
+    as_list = ": a list counts as that; write np.array(...)" if isinstance(returned, list) else ""
+    return ValueError(
+        f"it returned {count} gradient{'s' * (count != 1)} for {inputs} "
+        f"input{'s' * (inputs != 1)}{as_list}; it must return {each}, with None for an input that "
+        "has none"
+    )
 
 
 def format_call(name: str, instance: Any, unless_in: type) -> str:

@@ -68,7 +68,7 @@ def test_none_means_that_no_gradient_flows():
     op_with(lambda self, g, out, x, y: (None, g))(x, y).backward()
     assert x.grad is None
     assert_array_equal(y.grad, [1.0])
-    op_with(lambda self, g, out, x: None)(x).backward()
+    op_with(lambda self, g, out, x: (None,))(x).backward()
     assert x.grad is None
 
 
@@ -85,6 +85,37 @@ def test_a_wrong_number_of_gradients_is_refused(count):
     area = op_with(lambda self, g, out, x, y: (g,) * count, name="area")(x, y)
     with pytest.raises(ValueError, match=rf"area of width \(1,\) and height \(1,\).*{count}.*2"):
         area.backward()
+
+
+def forgets_to_return(self, g, out, *inputs):
+    g * out
+
+
+@pytest.mark.parametrize("inputs", [1, 2])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_forgotten_return_is_refused_and_says_so(inputs, create_graph):
+    xs = [leaf([1.0], name=name) for name in ("width", "height")[:inputs]]
+    area = op_with(forgets_to_return, forward=lambda self, x, *_: x * 1.0, name="area")(*xs)
+    what = {1: "the gradient", 2: "a tuple of 2 gradients"}[inputs]
+    with pytest.raises(ValueError, match=rf"area of width .*`return` missing\? .* {what}"):
+        area.backward(create_graph=create_graph)
+    assert xs[0].grad is None
+
+
+def test_a_list_is_taken_for_the_gradients_of_several_inputs():
+    bend = op_with(lambda self, g, out, x: [3.0, 4.0], name="bend")(leaf([1.0, 2.0]))
+    with pytest.raises(ValueError, match=r"2 gradients for 1 input.*np\.array\(\.\.\.\)"):
+        bend.sum().backward()
+
+
+@pytest.mark.parametrize(
+    "backward", [lambda self, g, x: g, lambda self, g, out, x, y: g, lambda self: 1.0]
+)
+def test_a_rule_with_other_arguments_is_told_which_it_is_called_with(backward):
+    backward.__name__ = backward.__qualname__ = "backward"
+    bend = op_with(backward, name="bend")(leaf([1.0]))
+    with pytest.raises(TypeError, match=r"bend.*those of backward\(self, g, out, \*inputs\)"):
+        bend.backward()
 
 
 @pytest.mark.parametrize(
