@@ -24,6 +24,7 @@ from microgradx.ops.indexing import *
 from microgradx.ops.linalg import *
 from microgradx.ops.normalisation import *
 from microgradx.ops.norms import *
+from microgradx.ops.numerical_analysis import *
 from microgradx.ops.products import *
 from microgradx.ops.rearrangements import *
 from microgradx.ops.reductions import *

@@ -30,6 +30,7 @@ from microgradx.ops import (
     indexing,
     linalg,
     norms,
+    numerical_analysis,
     products,
     rearrangements,
     reductions,
@@ -49,7 +50,8 @@ MAX_ELEMENTS = 4_096  # of an array
 UNBOUNDED = {
     *("array_split", "split", "hsplit", "vsplit", "dsplit", "multi_dot", "einsum", "meshgrid"),
     *("broadcast_to", "repeat", "tile", "pad", "diag", "diff", "one_hot", "astype"),
-    *("full_like", "ones_like", "zeros_like", "linear"),
+    *("full_like", "ones_like", "zeros_like", "linear", "linspace", "logspace", "vander"),
+    *("resize", "insert", "diagflat", "ldexp"),
 }
 
 #: Line and column, from 1.
@@ -163,7 +165,7 @@ def functions() -> dict[str, Any]:
     """The public functions that have derivatives, by name."""
     families = (
         *(functional, activations, elementwise, indexing, linalg, decompositions, norms),
-        *(products, rearrangements, reductions, shapes),
+        *(numerical_analysis, products, rearrangements, reductions, shapes),
     )
     return {
         name: function

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from microgradx.arrays.dispatch import implements
-from microgradx.arrays.types import ONE, as_array, unwrap
+from microgradx.arrays.types import ONE, as_array, as_floats, unwrap
 from microgradx.engine import Op, Tensor
 
 __all__ = [
@@ -25,7 +25,11 @@ __all__ = [
     "floor_divide",
     "remainder",
     "mod",
+    "fmod",
+    "divmod",
+    "modf",
     "power",
+    "float_power",
     "square",
     "reciprocal",
     "negative",
@@ -40,6 +44,8 @@ __all__ = [
     "sqrt",
     "cbrt",
     "logaddexp",
+    "logaddexp2",
+    "ldexp",
     "hypot",
     "sin",
     "cos",
@@ -56,10 +62,13 @@ __all__ = [
     "arctanh",
     "sinc",
     "deg2rad",
+    "radians",
     "rad2deg",
+    "degrees",
     "absolute",
     "abs",
     "fabs",
+    "copysign",
     "maximum",
     "minimum",
     "fmax",
@@ -69,9 +78,11 @@ __all__ = [
     "select",
     "nan_to_num",
     "sign",
+    "heaviside",
     "floor",
     "ceil",
     "trunc",
+    "fix",
     "rint",
     "round",
     "copy",
@@ -115,11 +126,11 @@ def _power_by_exponent(g, out, x, y):
     return g * out * np.log(np.where((x == 0) & (y >= 0), 1, x))
 
 
-def _logaddexp_by_x(g, out, x, y):
+def _logaddexp_by_x(g, out, x, y, exp=np.exp):
     # eˣ / (eˣ + eʸ) = exp(x - out), whose exponent is never positive. It is 0 where x = out, also
     # of infinities, whose difference is NaN; where y = out too, both are infinite: each takes half.
     is_all = x == out
-    share = np.exp(np.where(is_all, 0, x) - np.where(is_all, 0, out))
+    share = exp(np.where(is_all, 0, x) - np.where(is_all, 0, out))
     return g * np.where(is_all & (y == out), share / 2, share)
 
 
@@ -184,6 +195,7 @@ square = Elementwise(np.square, "x²", lambda g, out, x: g * (2 * x))
 reciprocal = Elementwise(np.reciprocal, "1 / x", lambda g, out, x: -g * out * out)
 negative = Elementwise(np.negative, "-x", lambda g, out, x: -g)
 positive = Elementwise(np.positive, "+x", lambda g, out, x: g)
+implements(np.conjugate, np.real)(positive)  # of real numbers
 
 # exponentials, logarithms, roots
 exp = Elementwise(np.exp, "eˣ", lambda g, out, x: g * out)
@@ -198,6 +210,10 @@ cbrt = Elementwise(np.cbrt, "∛x", lambda g, out, x: g / (3 * out * out))
 logaddexp = Elementwise(
     np.logaddexp, "ln(eˣ + eʸ)",
     _logaddexp_by_x, lambda g, out, x, y: _logaddexp_by_x(g, out, y, x))
+logaddexp2 = Elementwise(
+    np.logaddexp2, "log₂(2ˣ + 2ʸ)",
+    lambda g, out, x, y: _logaddexp_by_x(g, out, x, y, lambda z: 2.0**z),
+    lambda g, out, x, y: _logaddexp_by_x(g, out, y, x, lambda z: 2.0**z))
 hypot = Elementwise(  # as of every norm, the derivative at (0, 0) is 0
     np.hypot, "√(x² + y²)",
     lambda g, out, x, y: g * _divide_or_0(x, out), lambda g, out, x, y: g * _divide_or_0(y, out))
@@ -220,12 +236,17 @@ arcsinh = Elementwise(np.arcsinh, "arsinh x", lambda g, out, x: g / np.sqrt(1 + 
 arccosh = Elementwise(np.arccosh, "arcosh x", lambda g, out, x: g / np.sqrt((x - 1) * (x + 1)))
 arctanh = Elementwise(np.arctanh, "artanh x", lambda g, out, x: g / ((1 - x) * (1 + x)))
 sinc = Elementwise(np.sinc, "sin(πx) / (πx)", _sinc_by_x)
-deg2rad = Elementwise(np.deg2rad, "π x / 180", lambda g, out, x: g * (math.pi / 180))
-rad2deg = Elementwise(np.rad2deg, "180 x / π", lambda g, out, x: g * (180 / math.pi))
+deg2rad = radians = Elementwise(np.deg2rad, "π x / 180", lambda g, out, x: g * (math.pi / 180))
+rad2deg = degrees = Elementwise(np.rad2deg, "180 x / π", lambda g, out, x: g * (180 / math.pi))
+implements(np.radians)(radians)
+implements(np.degrees)(degrees)
 
 # kinks: the derivative of |x| at 0 is 0, by convention
 absolute = abs = Elementwise(np.absolute, "|x|", lambda g, out, x: g * np.sign(x))
 fabs = Elementwise(np.fabs, "|x|", lambda g, out, x: g * np.sign(x))
+copysign = Elementwise(
+    np.copysign, "|x| if y ≥ 0 else -|x|",
+    lambda g, out, x, y: g * np.sign(x) * np.sign(out), lambda g, out, x, y: np.zeros_like(y))
 
 # choices: ties share the gradient equally; at a bound, clip passes it on to x
 maximum = Elementwise(
@@ -259,7 +280,8 @@ _where = Elementwise(
 sign = Elementwise(np.sign, "sign x", lambda g, out, x: np.zeros_like(x))
 floor = Elementwise(np.floor, "⌊x⌋", lambda g, out, x: np.zeros_like(x))
 ceil = Elementwise(np.ceil, "⌈x⌉", lambda g, out, x: np.zeros_like(x))
-trunc = Elementwise(np.trunc, "x, rounded towards 0", lambda g, out, x: np.zeros_like(x))
+trunc = fix = Elementwise(np.trunc, "x, rounded towards 0", lambda g, out, x: np.zeros_like(x))
+implements(np.fix)(fix)
 rint = Elementwise(np.rint, "x, rounded", lambda g, out, x: np.zeros_like(x))
 floor_divide = Elementwise(
     np.floor_divide, "⌊x / y⌋",
@@ -267,6 +289,15 @@ floor_divide = Elementwise(
 remainder = mod = Elementwise(
     np.remainder, "x - ⌊x / y⌋ y",
     lambda g, out, x, y: g, lambda g, out, x, y: -g * np.floor_divide(x, y))
+
+fmod = Elementwise(  # the quotient, rounded towards 0, without the rounding error of x / y
+    np.fmod, "x - trunc(x / y) y",
+    lambda g, out, x, y: g, lambda g, out, x, y: -g * np.rint((x - out) / y))
+heaviside = Elementwise(
+    np.heaviside, "y if x = 0 else (1 + sign x) / 2",
+    lambda g, out, x, y: np.zeros_like(x), lambda g, out, x, y: mask_gradient(g, x == 0))
+_fraction = Elementwise(
+    lambda x: np.modf(x)[0], "x - trunc(x)", lambda g, out, x: g, name="modf")
 
 # the same values; stop_gradient stays visible in the graph
 copy = Elementwise(np.copy, "x", lambda g, out, x: g)
@@ -333,6 +364,49 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
         out = where(condition, choice, out)
     return out
+
+
+@implements(np.divmod)
+def divmod(x1: Any, x2: Any, /) -> tuple[Any, Any]:
+    """`floor_divide(x1, x2)` and `remainder(x1, x2)`.
+
+    >>> divmod([7, -7], 2)
+    (array([ 3, -4]), array([1, 1]))
+    """
+    return floor_divide(x1, x2), remainder(x1, x2)
+
+
+@implements(np.modf, "modf")
+def modf(x: Any, /) -> tuple[Any, Any]:
+    """The fractional part of `x` and the integral one, both with its sign.
+
+    >>> modf([1.5, -2.5])
+    (array([ 0.5, -0.5]), array([ 1., -2.]))
+    """
+    return _fraction(x), trunc(x)
+
+
+@implements(np.ldexp)
+def ldexp(x1: Any, x2: Any, /) -> Any:
+    """`x1` times 2 to the power of integers, `x2`, which receive no gradient.
+
+    >>> ldexp([0.5, 3.0], [1, 2])
+    array([ 1., 12.])
+    """
+    x1, y = as_floats(x1), as_array(unwrap(x2))
+    # In two steps, as 2ʸ may overflow where the result does not.
+    first = y // 2
+    return x1 * np.ldexp(ONE[x1.dtype], first) * np.ldexp(ONE[x1.dtype], y - first)
+
+
+@implements(np.float_power)
+def float_power(x1: Any, x2: Any, /) -> Any:
+    """`power(x1, x2)` in float64, whatever the inputs are.
+
+    >>> float_power([1, 2], -1)
+    array([1. , 0.5])
+    """
+    return power(*(astype(as_array(x), np.float64) for x in (x1, x2)))
 
 
 class NanToNum(Op):
@@ -473,7 +547,12 @@ __test__ = write_docstrings(
         arctanh: ("arctanh([0, 0.5])", "array([0.        , 0.54930614])"),
         deg2rad: ("deg2rad([0, 180])", "array([0.        , 3.14159265])"),
         rad2deg: ("rad2deg([0.0, np.pi])", "array([  0., 180.])"),
+        logaddexp2: ("logaddexp2([0, 1000], 0)", "array([   1., 1000.])"),
         fabs: ("fabs([-1, 2])", "array([1., 2.])"),
+        copysign: ("copysign([1, -2], -1)", "array([-1., -2.])"),
+        fmod: ("fmod([7, -7], 2)", "array([ 1, -1])"),
+        heaviside: ("heaviside([-2, 0, 3], 0.5)", "array([0. , 0.5, 1. ])"),
+        _fraction: ("modf([1.5, -2.5])[0]", "array([ 0.5, -0.5])"),
         sinc: ("sinc([0, 0.5])", "array([1.        , 0.63661977])"),
         absolute: ("absolute([-1, 2])", "array([1, 2])"),
         maximum: ("maximum([1, 2], [2, 1])", "array([2, 2])"),

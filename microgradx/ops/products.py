@@ -10,13 +10,13 @@ import operator
 from collections.abc import Sequence
 from functools import partial
 from string import ascii_letters, ascii_lowercase, ascii_uppercase
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from microgradx.arrays.dispatch import implements
-from microgradx.arrays.types import filled_vector
+from microgradx.arrays.types import as_array, filled_vector
 from microgradx.engine import Op
 from microgradx.ops.shape_errors import (
     einsum_error,
@@ -39,6 +39,9 @@ __all__ = [
     "vecmat",
     "tensordot",
     "multi_dot",
+    "cross",
+    "convolve",
+    "correlate",
     "einsum",
 ]
 
@@ -323,6 +326,105 @@ def multi_dot(arrays: Sequence[Any]) -> Any:
         return arrays[i] if i == j else matmul(product(i, k), product(k + 1, j))
 
     return product(0, len(arrays) - 1)
+
+
+@implements(np.cross)
+def cross(
+    a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Any:
+    """The cross product of vectors along an axis of each: perpendicular to both.
+
+    `axisc` is the axis of the result, and `axis` is for all three. A vector of two components has a
+    third that is 0; of two such vectors, the result is the third component alone. Raises ValueError
+    for other vectors.
+
+    >>> cross([1, 0, 0], [0, 1, 0])
+    array([0, 0, 1])
+    """
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = np.moveaxis(as_array(a), axisa, -1), np.moveaxis(as_array(b), axisb, -1)
+    m, n = a.shape[-1], b.shape[-1]
+    if not {m, n} <= {2, 3}:
+        raise ValueError(
+            f"cross of vectors of {m} and {n} components; they must have 3, or 2 and a third of 0"
+        )
+    (a0, a1, a2), (b0, b1, b2) = ([*_components(x), 0][:3] for x in (a, b))
+    last = a0 * b1 - a1 * b0
+    if m == n == 2:
+        return last
+    vector = np.broadcast_arrays(a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, last)
+    return np.moveaxis(np.stack(vector), 0, axisc)
+
+
+def _components(x):
+    return [x[..., i] for i in range(x.shape[-1])]
+
+
+# ---------------------------------------------------------------------------- convolution
+
+
+class Convolve(Op):
+    """The full convolution of two sequences: yₖ₋ᵢ is the factor of xᵢ in the result's element k."""
+
+    name = "convolve"
+    formula = "Σᵢ xᵢ yₖ₋ᵢ"
+    derivatives = (
+        lambda g, out, x, y: np.correlate(g, y, "valid"),
+        lambda g, out, x, y: np.correlate(g, x, "valid"),
+    )
+
+    def forward(self, x, y):
+        return np.convolve(x, y)
+
+
+_convolve = Convolve()
+
+
+def _middle(full, m: int, n: int, mode: str, *, is_late: bool = False):
+    """The part of a full convolution of m and n elements that a mode keeps."""
+    lengths = {"full": m + n - 1, "same": max(m, n), "valid": abs(m - n) + 1}
+    if mode not in lengths:
+        raise ValueError(f"mode must be {', '.join(map(repr, lengths))}, not {mode!r}")
+    if min(m, n) == 0:
+        raise ValueError(f"{m} and {n} elements cannot be convolved: there must be one of each")
+    start = (m + n - 1 - lengths[mode] + is_late) // 2
+    return full()[start : start + lengths[mode]]
+
+
+@implements(np.convolve)
+def convolve(a: Any, v: Any, mode: Literal["full", "same", "valid"] = "full") -> Any:
+    """The convolution of two sequences, Σᵢ aᵢ vₖ₋ᵢ: what a filter `v` makes of a signal `a`.
+
+    Of m and n elements "full" has m + n - 1, "same" the middle max(m, n), and "valid" those
+    |m - n| + 1 where all of the shorter one is used. Raises ValueError for no elements.
+
+    >>> convolve([1, 2, 3], [1, 10])
+    array([ 1, 12, 23, 30])
+    """
+    a, v = _as_sequence(a), _as_sequence(v)
+    return _middle(lambda: _convolve(a, v), len(a), len(v), mode)
+
+
+@implements(np.correlate)
+def correlate(a: Any, v: Any, mode: Literal["full", "same", "valid"] = "valid") -> Any:
+    """The correlation of two sequences, Σᵢ aₖ₊ᵢ vᵢ: the convolution with `v` reversed.
+
+    >>> correlate([1, 2, 3], [10, 1])
+    array([12, 23])
+    """
+    a, v = _as_sequence(a), _as_sequence(v)
+    # NumPy's "same" of an odd difference, if `v` is the longer one, is cut off one element later.
+    return _middle(lambda: _convolve(a, v[::-1]), len(a), len(v), mode, is_late=len(a) < len(v))
+
+
+def _as_sequence(x):
+    x = np.atleast_1d(as_array(x))
+    if x.ndim != 1:
+        raise ValueError(
+            f"sequences have one axis, not the shape {x.shape}; for images there is conv2d"
+        )
+    return x
 
 
 # ---------------------------------------------------------------------------- einsum

@@ -12,11 +12,12 @@ from typing import Any, Literal
 import numpy as np
 
 from microgradx.arrays.dispatch import implements
-from microgradx.arrays.types import unwrap
+from microgradx.arrays.types import as_array, unwrap
 from microgradx.engine import Op, Tensor
-from microgradx.ops.indexing import add_at
+from microgradx.ops.elementwise import astype
+from microgradx.ops.indexing import add_at, getitem
 from microgradx.ops.reductions import sum
-from microgradx.ops.shapes import reshape
+from microgradx.ops.shapes import concatenate, reshape
 
 __all__ = [
     "flip",
@@ -26,8 +27,12 @@ __all__ = [
     "rot90",
     "repeat",
     "tile",
+    "resize",
     "pad",
+    "insert",
+    "delete",
     "diag",
+    "diagflat",
     "diagonal",
     "trace",
     "tril",
@@ -130,6 +135,17 @@ def tile(A: Any, reps: Any) -> Any:
     return Rearrangement(np.tile, reps=unwrap(reps))(A)
 
 
+@implements(np.resize)
+def resize(a: Any, new_shape: Any) -> Any:
+    """The elements, from the first again after the last, in a shape that may be larger or smaller.
+
+    >>> resize([1, 2, 3], (2, 2))
+    array([[1, 2],
+           [3, 1]])
+    """
+    return Rearrangement(np.resize, new_shape=unwrap(new_shape))(a)
+
+
 @implements(np.pad)
 def pad(
     array: Any,
@@ -164,6 +180,31 @@ def pad(
     return padded + np.pad(blank, pad_width, constant_values=constant_values)
 
 
+@implements(np.delete)
+def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
+    """`arr` without the elements, or slices along an axis, that `obj` says: integers, slice, mask.
+
+    >>> delete([1, 2, 3, 4], [0, -1])
+    array([2, 3])
+    """
+    return Rearrangement(np.delete, obj=unwrap(obj), axis=axis)(arr)
+
+
+@implements(np.insert)
+def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
+    """`arr` with `values`, in its dtype, before the elements or slices that `obj` says.
+
+    >>> insert([1, 2, 3], [1, 3], [10, 20])
+    array([ 1, 10,  2,  3, 20])
+    """
+    arr = as_array(arr)
+    values = astype(as_array(values), arr.dtype)
+    # Numbers in place of the elements of both show where each one goes.
+    numbers = np.arange(arr.size + values.size)
+    old, new = numbers[: arr.size].reshape(arr.shape), numbers[arr.size :].reshape(values.shape)
+    return getitem(concatenate((arr, values), None), np.insert(old, unwrap(obj), new, axis))
+
+
 # ---------------------------------------------------------------------------- matrices
 
 
@@ -175,6 +216,17 @@ def diag(v: Any, k: int = 0) -> Any:
     array([1, 4])
     """
     return Rearrangement(np.diag, k=k)(v)
+
+
+@implements(np.diagflat)
+def diagflat(v: Any, k: int = 0) -> Any:
+    """The matrix that has all elements of `v`, flattened, for its k-th diagonal.
+
+    >>> diagflat([[1], [2]])
+    array([[1, 0],
+           [0, 2]])
+    """
+    return Rearrangement(np.diagflat, k=k)(v)
 
 
 @implements(np.diagonal)

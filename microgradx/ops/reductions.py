@@ -19,7 +19,7 @@ from microgradx.arrays.types import Axis, as_array, as_floats, is_known_true, un
 from microgradx.engine import Op
 from microgradx.ops.elementwise import where
 from microgradx.ops.indexing import sort
-from microgradx.ops.shapes import expand_dims, moveaxis, ravel, reshape
+from microgradx.ops.shapes import atleast_1d, concatenate, expand_dims, moveaxis, ravel, reshape
 
 __all__ = [
     "sum",
@@ -33,11 +33,20 @@ __all__ = [
     "median",
     "average",
     "nansum",
+    "nanprod",
+    "nanmax",
+    "nanmin",
     "nanmean",
     "cumsum",
     "cumprod",
+    "cumulative_sum",
+    "cumulative_prod",
+    "nancumsum",
+    "nancumprod",
     "argmax",
     "argmin",
+    "nanargmax",
+    "nanargmin",
     "any",
     "all",
     "count_nonzero",
@@ -107,6 +116,20 @@ class Min(Max):
 
     def forward(self, x):
         return np.min(x, axis=self.axis, keepdims=self.keepdims)
+
+
+class NanMax(Max):
+    formula = "max x"
+
+    def forward(self, x):
+        return np.nanmax(x, axis=self.axis, keepdims=self.keepdims)
+
+
+class NanMin(Max):
+    formula = "min x"
+
+    def forward(self, x):
+        return np.nanmin(x, axis=self.axis, keepdims=self.keepdims)
 
 
 class Prod(Reduction):
@@ -297,6 +320,38 @@ def cumprod(a: Any, axis: int | None = None) -> Any:
     return _accumulate(Cumprod, a, axis)
 
 
+@implements(np.cumulative_sum)
+def cumulative_sum(x: Any, /, *, axis: int | None = None, include_initial: bool = False) -> Any:
+    """`cumsum`, behind a 0 if `include_initial`. Raises ValueError for several axes and no `axis`.
+
+    >>> cumulative_sum([1, 2, 3], include_initial=True)
+    array([0, 1, 3, 6])
+    """
+    return _accumulate_one_axis(cumsum, x, axis, 0 if include_initial else None)
+
+
+@implements(np.cumulative_prod)
+def cumulative_prod(x: Any, /, *, axis: int | None = None, include_initial: bool = False) -> Any:
+    """`cumprod`, behind a 1 if `include_initial`. Raises ValueError for several axes and no `axis`.
+
+    >>> cumulative_prod([1, 2, 3], include_initial=True)
+    array([1, 1, 2, 6])
+    """
+    return _accumulate_one_axis(cumprod, x, axis, 1 if include_initial else None)
+
+
+def _accumulate_one_axis(accumulate: Callable[..., Any], x, axis: int | None, initial: int | None):
+    x = atleast_1d(x)
+    if axis is None and x.ndim > 1:
+        raise ValueError(f"an array of shape {x.shape} has several axes: give one, axis=0 say")
+    axis = normalize_axis_index(axis or 0, x.ndim)
+    out = accumulate(x, axis)
+    if initial is None:
+        return out
+    shape = (*out.shape[:axis], 1, *out.shape[axis + 1 :])
+    return concatenate([np.full(shape, initial, out.dtype), out], axis)
+
+
 def _accumulate(op: Callable[[int], Op], a, axis: int | None):
     a = as_array(a)
     if axis is None or a.ndim == 0:
@@ -420,6 +475,60 @@ def nansum(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     return sum(where(np.isnan(as_array(a)), 0, a), axis, keepdims=keepdims)
 
 
+@implements(np.nanprod)
+def nanprod(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """The product over `axis` of the elements that are not NaN; NaNs receive no gradient.
+
+    >>> nanprod([2.0, 3.0, np.nan])
+    np.float64(6.0)
+    """
+    return prod(where(np.isnan(as_array(a)), 1, a), axis, keepdims=keepdims)
+
+
+@implements(np.nanmax)
+def nanmax(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """The maximum over `axis` of the elements that are not NaN. Ties share its gradient equally.
+
+    Where all are NaN, it is NaN, and NumPy warns.
+
+    >>> nanmax([1.0, np.nan])
+    np.float64(1.0)
+    """
+    return NanMax(axis, keepdims)(as_array(a))
+
+
+@implements(np.nanmin)
+def nanmin(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """The minimum over `axis` of the elements that are not NaN. Ties share its gradient equally.
+
+    Where all are NaN, it is NaN, and NumPy warns.
+
+    >>> nanmin([1.0, np.nan])
+    np.float64(1.0)
+    """
+    return NanMin(axis, keepdims)(as_array(a))
+
+
+@implements(np.nancumsum)
+def nancumsum(a: Any, axis: int | None = None) -> Any:
+    """The cumulative sum along `axis`, with 0 for NaN, or of the flattened array.
+
+    >>> nancumsum([1.0, np.nan, 3.0])
+    array([1., 1., 4.])
+    """
+    return cumsum(where(np.isnan(as_array(a)), 0, a), axis)
+
+
+@implements(np.nancumprod)
+def nancumprod(a: Any, axis: int | None = None) -> Any:
+    """The cumulative product along `axis`, with 1 for NaN, or of the flattened array.
+
+    >>> nancumprod([2.0, np.nan, 3.0])
+    array([2., 2., 6.])
+    """
+    return cumprod(where(np.isnan(as_array(a)), 1, a), axis)
+
+
 @implements(np.nanmean)
 def nanmean(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     """The mean over `axis` of the elements that are not NaN; NaNs receive no gradient.
@@ -436,6 +545,8 @@ def nanmean(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
 
 argmax = nondifferentiable(np.argmax)
 argmin = nondifferentiable(np.argmin)
+nanargmax = nondifferentiable(np.nanargmax)
+nanargmin = nondifferentiable(np.nanargmin)
 any = nondifferentiable(np.any)
 all = nondifferentiable(np.all)
 count_nonzero = nondifferentiable(np.count_nonzero)

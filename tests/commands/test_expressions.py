@@ -479,7 +479,8 @@ condlist choicelist values weight weights pos_weight indices index default
 axis axis1 axis2 axes source destination shift offset k kth shape keepdims
 a_min a_max min max min_val max_val alpha negative_slope temperature nan posinf neginf decimals
 approximate fused label_smoothing ignore_index padding_idx reduction ddof correction returned
-UPLO compute_uv full_matrices upper mode ord rcond rtol kind stable n
+UPLO compute_uv full_matrices upper mode ord rcond rtol kind stable n v p obj
+axisa axisb axisc include_initial dx
 """
 
 

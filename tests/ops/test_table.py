@@ -18,6 +18,7 @@ from microgradx.ops import (
     linalg,
     normalisation,
     norms,
+    numerical_analysis,
     products,
     rearrangements,
     reductions,
@@ -29,6 +30,7 @@ from tests.ops.table import elementwise as elementwise_rows
 from tests.ops.table import indexing as indexing_rows
 from tests.ops.table import linalg as linalg_rows
 from tests.ops.table import normalisation as normalisation_rows
+from tests.ops.table import numerical_analysis as numerical_analysis_rows
 from tests.ops.table import products as products_rows
 from tests.ops.table import rearrangements as rearrangements_rows
 from tests.ops.table import reductions as reductions_rows
@@ -43,6 +45,7 @@ TABLE = {
     **rearrangements_rows.ROWS,
     **products_rows.ROWS,
     **linalg_rows.ROWS,
+    **numerical_analysis_rows.ROWS,
     **softmax_rows.ROWS,
     **convolution_rows.ROWS,
     **normalisation_rows.ROWS,
@@ -54,7 +57,7 @@ def as_list(result):
     return list(result) if isinstance(result, (list, tuple)) else [result]
 
 
-SPECIAL = ("stop_gradient", "astype")  # have tests of their own below
+SPECIAL = ("stop_gradient", "astype", "float_power")  # have tests of their own below
 
 EVERY_CALL = [
     pytest.param(row, arrays, settings, id=f"{name}-{i}")
@@ -75,6 +78,7 @@ FAMILIES = (
     linalg,
     decompositions,
     norms,
+    numerical_analysis,
     softmax,
     functional,
     convolution,
@@ -83,7 +87,7 @@ FAMILIES = (
 
 # They return plain arrays, so there is no derivative to check.
 PLAIN = {
-    *("argmax", "argmin", "any", "all", "count_nonzero", "one_hot"),
+    *("argmax", "argmin", "nanargmax", "nanargmin", "any", "all", "count_nonzero", "one_hot"),
     *("zeros_like", "ones_like"),
 }
 
@@ -157,6 +161,16 @@ def test_astype_converts_and_its_gradient_is_converted_back():
     x = mg.Tensor([1.0, 2.0], requires_grad=True, dtype=np.float32)
     mg.astype(x, np.float64).sum().backward()
     assert x.grad.dtype == np.float32
+
+
+def test_float_power_is_a_power_in_float64():
+    samples = np.array([0.5, 2.0]), np.array([[1.5], [-1.0]])
+    report = mg.check_op(mg.float_power, samples, reference=np.float_power, raise_exception=False)
+    assert [check.name for check in report.failures] == ["float32"]
+    x = mg.Tensor([0.0, 3.0], requires_grad=True, dtype=np.float32)
+    out = np.float_power(x, 2)
+    out.sum().backward()
+    assert (out.dtype, x.grad.dtype, x.grad.tolist()) == (np.float64, np.float32, [0.0, 6.0])
 
 
 METHODS = {

@@ -67,6 +67,13 @@ EINSUMS = [
 ]
 
 
+SEQUENCES = [
+    (pair, {"mode": mode})
+    for pair in [((3,), (2,)), ((1,), (1,)), ((2,), (5,)), ((4,), (4,)), ((3,), (4,)), ((5,), (1,))]
+    for mode in ("full", "same", "valid")
+]
+
+
 def of_two(function, numpy, *pairs):
     return calls(function, *[(pair, {}) for pair in pairs], numpy=numpy, rtol=1e-14)
 
@@ -168,6 +175,24 @@ ROWS = {
         numpy=lambda *x: np.linalg.multi_dot(x),
         rtol=1e-14,
     ),
+    "cross": calls(
+        mg.cross,
+        *[
+            (pair, {})
+            for pair in [((3,), (3,)), ((2, 3), (3,)), ((2, 1, 3), (4, 3)), ((0, 3), (3,))]
+        ],
+        (((3, 2), (3, 2)), {"axis": 0}),
+        (((3, 2), (4, 1, 3)), {"axisa": 0, "axisc": 1}),
+        (((3, 2), (2, 3)), {"axisa": 0, "axisb": 1, "axisc": 0}),
+        numpy=np.cross,
+    ),
+    "cross of two components": calls(  # where NumPy warns
+        mg.cross,
+        *[(pair, {}) for pair in [((2,), (2,)), ((4, 2), (2,)), ((2,), (3,)), ((4, 3), (2,))]],
+        (((3, 4), (2, 4)), {"axis": 0}),
+    ),
+    "convolve": calls(mg.convolve, *SEQUENCES, numpy=np.convolve, rtol=1e-15),
+    "correlate": calls(mg.correlate, *SEQUENCES, numpy=np.correlate, rtol=1e-15),
     "einsum": calls(
         lambda *x, of, **settings: mg.einsum(of, *x, **settings),
         *[(shapes, {"of": of, "optimize": False}) for of, *shapes in EINSUMS],

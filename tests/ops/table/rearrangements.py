@@ -5,6 +5,9 @@ import numpy as np
 import microgradx as mg
 from tests.ops.table.row import SHAPES, calls
 
+# Where elements are deleted, or inserted, along an axis.
+OBJECTS = (1, -1, slice(0, 2), slice(None, None, 2), [0, 2], [], np.array([2, 2, 0]))
+
 ROWS = {
     "flip": calls(
         mg.flip,
@@ -42,6 +45,34 @@ ROWS = {
         ((2,), {"reps": (3, 2)}),
         ((2, 1), {"reps": (2, 1, 3)}),
         numpy=np.tile,
+    ),
+    "resize": calls(
+        mg.resize,
+        *[(shape, {"new_shape": (2, 4)}) for shape in [(3,), (3, 5), (), (0,)]],
+        ((2, 3), {"new_shape": 5}),
+        numpy=np.resize,
+    ),
+    "delete": calls(
+        mg.delete,
+        *[((3, 4), {"obj": obj, "axis": axis}) for obj in OBJECTS for axis in (0, -1)],
+        ((2, 3), {"obj": -1}),
+        ((3,), {"obj": np.array([True, False, True]), "axis": 0}),
+        numpy=np.delete,
+    ),
+    "insert": calls(
+        lambda arr, values, obj, axis=None: mg.insert(arr, obj, values, axis),
+        *[(((3, 4), ()), {"obj": obj, "axis": axis}) for obj in OBJECTS for axis in (0, -1)],
+        *[(((3, 4), (4,)), {"obj": obj, "axis": 0}) for obj in OBJECTS],
+        (((3, 4), (3, 2)), {"obj": [1, 3], "axis": 1}),
+        (((3, 4), (2, 3)), {"obj": 2, "axis": 1}),
+        (((2, 3), (2,)), {"obj": [6, 0]}),
+        (((0,), (2,)), {"obj": 0}),
+        numpy=lambda arr, values, obj, axis=None: np.insert(arr, obj, values, axis),
+    ),
+    "diagflat": calls(
+        mg.diagflat,
+        *[(s, {"k": k}) for s in [(3,), (2, 2), (), (0,)] for k in (0, 1, -1)],
+        numpy=np.diagflat,
     ),
     "pad": calls(
         mg.pad,

@@ -20,6 +20,13 @@ def of_several(function, numpy=None, inputs=anywhere, **settings):
     return Row(function, [*of, *[(s, {**k, **settings}) for s, k in of]], (inputs,), numpy)
 
 
+def with_nans(generator, shape):
+    """Some elements are NaN, but none of the last of each axis."""
+    values = apart(generator, shape)
+    values[tuple(slice(None, -1) for _ in shape)].flat[::2] = np.nan
+    return values
+
+
 RUNNING = [
     ((), {}),
     ((3,), {}),
@@ -28,6 +35,11 @@ RUNNING = [
     ((2, 3), {"axis": -1}),
     ((2, 0), {"axis": 1}),
     ((2, 1, 4), {"axis": 2}),
+]
+
+CUMULATIVE = [
+    *[((3,), {}), ((2, 3), {"axis": 0}), ((2, 3), {"axis": -1, "include_initial": True})],
+    *[((0,), {"include_initial": True}), ((4,), {"axis": 0, "include_initial": True})],
 ]
 
 ROWS = {
@@ -42,6 +54,11 @@ ROWS = {
     "median": reduction(mg.median, np.median, apart),
     "nansum": reduction(mg.nansum, np.nansum),
     "nanmean": reduction(mg.nanmean, np.nanmean),
+    "nanprod": reduction(mg.nanprod, np.nanprod),
+    "nanmax": reduction(mg.nanmax, np.nanmax, apart),
+    "nanmin": reduction(mg.nanmin, np.nanmin, apart),
+    "nancumsum": calls(mg.nancumsum, *RUNNING, numpy=np.nancumsum),
+    "nancumprod": calls(mg.nancumprod, *RUNNING, numpy=np.nancumprod),
     "average": calls(
         lambda a, weights, **settings: mg.average(a, weights=weights, **settings),
         (((3,), (3,)), {}),
@@ -53,6 +70,8 @@ ROWS = {
     ),
     "cumsum": calls(mg.cumsum, *RUNNING, numpy=np.cumsum),
     "cumprod": calls(mg.cumprod, *RUNNING, numpy=np.cumprod),
+    "cumulative_sum": calls(mg.cumulative_sum, *CUMULATIVE, numpy=np.cumulative_sum),
+    "cumulative_prod": calls(mg.cumulative_prod, *CUMULATIVE, numpy=np.cumulative_prod),
     # exact at zeros: the same ops, once more
     "prod of zeros": reduction(mg.prod, np.prod, with_zeros),
     "cumprod of zeros": calls(mg.cumprod, *RUNNING, numpy=np.cumprod, inputs=(with_zeros,)),
