@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from operator import attrgetter
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,17 @@ from numpy import ndarray
 
 from microgradx.arrays.broadcasting import unbroadcast
 from microgradx.arrays.methods import ArrayMethods
-from microgradx.arrays.types import Array, as_array, as_operand, as_read_only, as_result, unwrap
-from microgradx.common.memory import is_unshared
+from microgradx.arrays.types import (
+    Array,
+    as_array,
+    as_operand,
+    as_read_only,
+    as_result,
+    refuse_subclasses,
+    unwrap,
+)
 from microgradx.common.messages import describe, format_call, with_context, wrong_gradient_count
+from microgradx.graph.accumulation import accumulate_gradients
 from microgradx.graph.conversion import Conversion
 from microgradx.graph.creation_order import creation_counter
 from microgradx.graph.displays import Displays
@@ -36,7 +43,6 @@ from microgradx.graph.scopes import Scope
 __all__ = ["Op", "Tensor", "as_tensor"]
 
 _new = object.__new__
-_accumulating = Lock()  # threads may share leaves
 
 
 # ---------------------------------------------------------------------------- operations
@@ -126,6 +132,9 @@ class Op:
         for x in inputs:
             if not isinstance(x, Tensor):
                 if not any(isinstance(y, Tensor) for y in inputs):
+                    for y in inputs:
+                        if type(y) is not ndarray:
+                            refuse_subclasses(y)
                     return self.forward(*inputs)
                 return self(
                     *[y if isinstance(y, Tensor) else _make(as_operand(y, inputs)) for y in inputs]
@@ -242,14 +251,7 @@ class Tensor(Leaf, ArrayMethods, Conversion, GradientHooks, Displays):
                 for tensor, g in sweep(start, create_graph=create_graph, run_hooks=True)
                 if tensor.op is None or tensor.retains_grad
             ]
-            with _accumulating:
-                while arrived:
-                    tensor, g = arrived.pop()
-                    if tensor.grad is not None:
-                        tensor.grad = as_array(tensor.grad + g)
-                    else:
-                        # `grad` shares memory with nothing: what others might see is copied.
-                        tensor.grad = g if is_unshared(g) else g.copy()
+            accumulate_gradients(arrived)
         if not retain_graph:
             release_graph(self)
 

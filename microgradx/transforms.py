@@ -312,8 +312,9 @@ def _as_variable(x: Any) -> Tensor:
     """An array as a Tensor to differentiate by; for a Tensor from outside, a copy of it."""
     if isinstance(x, Tensor) and x.requires_grad:
         return copy(x)  # type: ignore[no-any-return]
+    array = unwrap(x)
     try:
-        variable = _Variable(unwrap(x))
+        variable = _Variable(array)
     except (TypeError, ValueError):
         raise TypeError(
             f"an argument to differentiate by contains {x!r}, a {type(x).__name__}; it must be an "

@@ -12,6 +12,7 @@ __all__ = [
     "Array",
     "Axis",
     "ArrayHolder",
+    "NO_MASKED_ARRAYS",
     "Operand",
     "ScalarCache",
     "UnknownValues",
@@ -25,6 +26,7 @@ __all__ = [
     "as_result",
     "filled_vector",
     "is_known_true",
+    "refuse_subclasses",
     "unwrap",
 ]
 
@@ -37,6 +39,12 @@ Axis = int | tuple[int, ...] | None
 #: What may stand on the other side of a Tensor's operator, besides another Tensor.
 Operand = float | np.ndarray[Any, Any] | Sequence[Any]
 
+#: What is said of masked arrays, wherever they meet a Tensor.
+NO_MASKED_ARRAYS = (
+    "a masked array (of numpy.ma) would lose its mask; write m.filled(0.0) for its numbers, and "
+    "give the mask by itself, as in np.where(m.mask, 0.0, t), or as weights of 0"
+)
+
 
 class ArrayHolder:
     """What holds an array: the base of Tensor, and all that these files need to know of it."""
@@ -47,22 +55,58 @@ class ArrayHolder:
 
 def unwrap(value: Any) -> Any:
     """`value` with every Tensor in it, also inside lists and tuples, replaced by its array."""
+    kind = type(value)
+    if kind is np.ndarray:
+        return value
     if isinstance(value, ArrayHolder):
         return value.array
-    if type(value) in (list, tuple):
-        return type(value)(unwrap(item) for item in value)
+    if kind in (list, tuple):
+        return kind(unwrap(item) for item in value)
+    refuse_subclasses(value)
     return value
+
+
+def refuse_subclasses(data: Any) -> None:
+    """Raise TypeError for arrays that mean more than their numbers, also inside lists.
+
+    These are masked arrays and matrices, and other subclasses of ndarray with rules of their own
+    for NumPy's functions. As plain arrays they would silently lose their masks, units and so on.
+    """
+    if isinstance(data, (list, tuple)):
+        kinds = set(map(type, data))  # a million numbers are of one
+        if any(issubclass(kind, (np.ndarray, list, tuple)) for kind in kinds):
+            for item in data:
+                refuse_subclasses(item)
+        return
+    kind = type(data)
+    if kind is np.ndarray or not issubclass(kind, np.ndarray):
+        return
+    if issubclass(kind, np.ma.MaskedArray):
+        raise TypeError(NO_MASKED_ARRAYS)
+    if issubclass(kind, np.matrix):
+        raise TypeError(
+            "a numpy.matrix gives the operators another meaning (* is a product of matrices); "
+            "write np.asarray(m), and @ for products of matrices"
+        )
+    if any(
+        getattr(kind, protocol) is not getattr(np.ndarray, protocol)
+        for protocol in ("__array_ufunc__", "__array_function__")
+    ):
+        raise TypeError(
+            f"{kind.__name__}, a subclass of ndarray, has rules of its own for NumPy's functions, "
+            "which would be lost; write np.asarray(x) for its numbers"
+        )
 
 
 def as_array(data: Any, dtype: Any = None) -> Array:
     """`data` as an array of real numbers; not copied if it is one. Tensors stay Tensors."""
     kind = type(data)
-    # Arrays that speak both of NumPy's protocols are kept, except subclasses of ndarray, such as
-    # matrices, which change what the operators mean.
+    # Arrays that speak both of NumPy's protocols are kept. Subclasses of ndarray become ndarrays.
     if kind is not np.ndarray and (
         isinstance(data, (np.generic, np.ndarray))
         or not (hasattr(kind, "__array_ufunc__") and hasattr(kind, "__array_function__"))
     ):
+        refuse_subclasses(data)
         data = np.asarray(data)
     if dtype is not None and data.dtype.kind in "fiub":
         data = data.astype(dtype, copy=False)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from microgradx.arrays.types import Array, unwrap
+from microgradx.arrays.types import Array, as_array, unwrap
 from microgradx.checking.comparison import are_equal, as_list
 from microgradx.checking.gradients import gradcheck
 from microgradx.engine import Op, Tensor, as_tensor, sweep
@@ -106,7 +106,7 @@ def check_op(
         raise ValueError("check_op needs samples: the inputs of a call, an array or several")
     checks = []
     for sample in samples:
-        arrays = [np.array(a) for a in (sample if isinstance(sample, tuple) else (sample,))]
+        arrays = [as_array(a).copy() for a in (sample if isinstance(sample, tuple) else (sample,))]
         text = " and ".join(f"{a.dtype} {a.shape}" for a in arrays)
         for name, message in _check_sample(function, arrays, reference, order):
             checks.append(Check(name, text, message))

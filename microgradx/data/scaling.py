@@ -31,8 +31,8 @@ class StandardScaler:
     scale: Array
 
     def __init__(self, mean: Any = None, scale: Any = None) -> None:
-        self.mean = None if mean is None else np.array(mean, np.float64)
-        self.scale = None if scale is None else np.array(scale, np.float64)
+        self.mean = None if mean is None else as_array(mean, np.float64).copy()
+        self.scale = None if scale is None else as_array(scale, np.float64).copy()
 
     def fit(self, X: Any) -> StandardScaler:
         """Compute mean and standard deviation of the rows of X; returns the scaler itself."""

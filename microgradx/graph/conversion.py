@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.arrays.types import Array, ArrayHolder
+from microgradx.arrays.types import NO_MASKED_ARRAYS, Array, ArrayHolder
 from microgradx.common.messages import describe
 from microgradx.graph.grad_mode import transforming
 
@@ -32,6 +32,11 @@ class Conversion(ArrayHolder):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    @property
+    def _data(self) -> Array:
+        # numpy.ma asks its operands for it before all else: m * t would leave the graph unnoticed.
+        raise TypeError(NO_MASKED_ARRAYS)
 
     def __float__(self) -> float:
         self._refuse_to_leave("float")

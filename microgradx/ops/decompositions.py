@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from microgradx.arrays.dispatch import implements
-from microgradx.arrays.types import Array, unwrap
+from microgradx.arrays.types import Array, as_array, unwrap
 from microgradx.engine import Op, Tensor
 from microgradx.graph.grad_mode import is_grad_enabled
 from microgradx.ops.linalg import mT
@@ -167,7 +167,7 @@ def eigh(a: Any, UPLO: Any = "L") -> EighResult:
     array([1., 2.])
     """
     if not isinstance(a, Tensor):
-        return EighResult(*np.linalg.eigh(a, UPLO))
+        return EighResult(*np.linalg.eigh(as_array(a), UPLO))
     packed = Eigh(UPLO)(a)
     return EighResult(packed[..., 0, :], packed[..., 1:, :])
 
@@ -271,7 +271,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     if not compute_uv:
         return svdvals(a)
     if not isinstance(a, Tensor):
-        return SVDResult(*np.linalg.svd(a, full_matrices))
+        return SVDResult(*np.linalg.svd(as_array(a), full_matrices))
     m, n = a.shape[-2:] if a.ndim > 1 else (0, 0)
     if full_matrices and m != n:
         if a.requires_grad and is_grad_enabled():
@@ -372,7 +372,7 @@ def qr(a: Any, mode: Any = "reduced") -> Any:
            [0., 2.]])
     """
     if not isinstance(a, Tensor):
-        result: Any = np.linalg.qr(a, mode)
+        result: Any = np.linalg.qr(as_array(a), mode)
         return QRResult(*result) if mode == "reduced" else result
     if mode not in ("reduced", "r"):
         raise ValueError(f"qr of a Tensor does not support mode={mode!r}; use 'reduced' or 'r'")

@@ -19,6 +19,7 @@ from microgradx.engine import Op, Tensor
 from microgradx.ops.elementwise import where
 from microgradx.ops.products import matmul
 from microgradx.ops.reductions import product_of_others
+from microgradx.ops.shapes import swapaxes
 
 __all__ = [
     "matrix_transpose",
@@ -53,7 +54,7 @@ def matrix_transpose(x: Any, /) -> Any:
     """
     if np.ndim(x) < 2:
         raise ValueError(f"matrix_transpose of shape {np.shape(x)}: a matrix has two axes")
-    return mT(x)
+    return swapaxes(x, -1, -2)
 
 
 # ---------------------------------------------------------------------------- inverses
@@ -284,6 +285,6 @@ def slogdet(a: Any) -> SlogdetResult:
     np.float64(-1.0)
     """
     if not isinstance(a, Tensor):
-        return SlogdetResult(*np.linalg.slogdet(a))
+        return SlogdetResult(*np.linalg.slogdet(as_array(a)))
     packed = _slogdet(a)
     return SlogdetResult(packed[0].detach(), packed[1])

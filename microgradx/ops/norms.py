@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from microgradx.arrays.dispatch import implements
-from microgradx.arrays.types import Axis, as_floats
+from microgradx.arrays.types import Axis, as_array, as_floats
 from microgradx.engine import Tensor
 from microgradx.ops.decompositions import svdvals
 from microgradx.ops.reductions import Reduction
@@ -58,7 +58,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     np.float64(5.0)
     """
     if not isinstance(x, Tensor):
-        return np.linalg.norm(x, ord, axis, keepdims)
+        return np.linalg.norm(as_array(x), ord, axis, keepdims)
     x = as_floats(x)
     np.linalg.norm(np.ones((1,) * x.ndim), ord, axis)  # its error, if any
     if ord is None and axis is None:
@@ -106,7 +106,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     >>> matrix_norm([[[3.0, 0.0], [0.0, 4.0]]], ord=2)
     array([4.])
     """
-    return norm(x if isinstance(x, Tensor) else np.asarray(x), ord, (-2, -1), keepdims)
+    return norm(as_array(x), ord, (-2, -1), keepdims)
 
 
 @implements(np.linalg.vector_norm)
@@ -118,7 +118,7 @@ def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: An
     """
     if not isinstance(x, Tensor):
         numpy_norm: Any = np.linalg.vector_norm
-        return numpy_norm(x, axis=axis, keepdims=keepdims, ord=ord)
+        return numpy_norm(as_array(x), axis=axis, keepdims=keepdims, ord=ord)
     axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
     rest = [i for i in range(x.ndim) if i not in axes]
     shape = [math.prod(x.shape[i] for i in axes), *(x.shape[i] for i in rest)]

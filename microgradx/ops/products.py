@@ -18,6 +18,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from microgradx.arrays.dispatch import implements
 from microgradx.arrays.types import as_array, filled_vector
 from microgradx.engine import Op
+from microgradx.ops.elementwise import multiply
 from microgradx.ops.shape_errors import (
     einsum_error,
     last_axes_error,
@@ -25,6 +26,7 @@ from microgradx.ops.shape_errors import (
     matmul_error,
     vecdot_error,
 )
+from microgradx.ops.shapes import expand_dims, reshape, squeeze
 
 __all__ = [
     "matmul",
@@ -135,7 +137,7 @@ def dot(a: Any, b: Any) -> Any:
     np.int64(11)
     """
     if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return np.multiply(a, b)
+        return multiply(a, b)
     if np.ndim(b) == 1 or (np.ndim(a) <= 2 and np.ndim(b) == 2):
         return matmul(a, b)
     if np.shape(a)[-1] != np.shape(b)[-2]:
@@ -150,7 +152,7 @@ def vdot(a: Any, b: Any, /) -> Any:
     >>> vdot([[1, 2], [3, 4]], [1, 1, 1, 1])
     np.int64(10)
     """
-    return matmul(np.reshape(a, -1), np.reshape(b, -1))
+    return matmul(reshape(a, -1), reshape(b, -1))
 
 
 @implements(np.inner)
@@ -161,7 +163,7 @@ def inner(a: Any, b: Any, /) -> Any:
     array([3, 7])
     """
     if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return np.multiply(a, b)
+        return multiply(a, b)
     if np.shape(a)[-1] != np.shape(b)[-1]:
         raise last_axes_error("inner", a, b, -1)
     return tensordot(a, b, axes=(-1, -1))
@@ -175,7 +177,7 @@ def outer(a: Any, b: Any) -> Any:
     array([[3, 4],
            [6, 8]])
     """
-    return np.multiply(np.reshape(a, (-1, 1)), np.reshape(b, (1, -1)))
+    return multiply(reshape(a, (-1, 1)), reshape(b, (1, -1)))
 
 
 @implements(np.kron)
@@ -189,11 +191,11 @@ def kron(a: Any, b: Any) -> Any:
     rows = (1,) * (ndim - np.ndim(a)) + np.shape(a)
     columns = (1,) * (ndim - np.ndim(b)) + np.shape(b)
     # Each axis of the result is one of `a` and one of `b`, side by side.
-    products = np.multiply(
-        np.reshape(a, [n for row in rows for n in (row, 1)]),
-        np.reshape(b, [n for column in columns for n in (1, column)]),
+    products = multiply(
+        reshape(a, [n for row in rows for n in (row, 1)]),
+        reshape(b, [n for column in columns for n in (1, column)]),
     )
-    return np.reshape(products, [m * n for m, n in zip(rows, columns, strict=True)])
+    return reshape(products, [m * n for m, n in zip(rows, columns, strict=True)])
 
 
 class Vecdot(Op):
@@ -235,7 +237,7 @@ def matvec(x1: Any, x2: Any, /) -> Any:
     array([[1, 3],
            [2, 4]])
     """
-    return np.squeeze(matmul(x1, np.expand_dims(x2, -1)), -1)
+    return squeeze(matmul(x1, expand_dims(x2, -1)), -1)
 
 
 @implements(getattr(np, "vecmat", "vecmat"))
@@ -246,7 +248,7 @@ def vecmat(x1: Any, x2: Any, /) -> Any:
     array([[1, 2],
            [3, 4]])
     """
-    return np.squeeze(matmul(np.expand_dims(x1, -2), x2), -2)
+    return squeeze(matmul(expand_dims(x1, -2), x2), -2)
 
 
 @implements(np.tensordot, np.linalg.tensordot)

@@ -501,7 +501,7 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None) 
     """
     like = as_array(unwrap(a))
     if not isinstance(fill_value, Tensor):
-        filled = np.full_like(like, fill_value, dtype, shape=shape)
+        filled = np.full_like(like, as_array(fill_value), dtype, shape=shape)
         return as_tensor(filled) if isinstance(a, Tensor) else filled
     cast = fill_value.astype(like.dtype if dtype is None else dtype)
     return broadcast_to(cast, like.shape if shape is None else shape)

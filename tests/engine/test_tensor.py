@@ -56,12 +56,6 @@ def test_constant_tensors_inside_lists_count_as_their_arrays():
     assert made.is_leaf
 
 
-def test_subclasses_of_ndarray_are_taken_as_plain_arrays():
-    masked = np.ma.masked_array([1.0, 2.0])
-    assert type(mg.as_tensor(masked).data) is np.ndarray
-    assert type((leaf([1.0, 2.0]) * masked).data) is np.ndarray
-
-
 @pytest.mark.parametrize("data", ["text", None, 1j, [1.0, None], object(), b"bytes"])
 def test_data_that_are_not_real_numbers_are_refused(data):
     for make in (Tensor, mg.as_tensor, lambda data: leaf(1.0) * data):
