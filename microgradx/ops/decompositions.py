@@ -16,6 +16,7 @@ from microgradx.arrays.types import Array, as_array, unwrap
 from microgradx.engine import Op, Tensor
 from microgradx.graph.grad_mode import is_grad_enabled
 from microgradx.ops.linalg import mT
+from microgradx.ops.reductions import NormGradient
 
 __all__ = [
     "cholesky",
@@ -293,8 +294,11 @@ class Svdvals(Op):
 
     def backward(self, g, out, x):
         u, s, vt = np.linalg.svd(x, full_matrices=False)
-        # A singular value is never negative, so it has a kink at 0, where the derivative is 0.
-        return u * np.expand_dims(g * np.sign(s), -2) @ vt
+        # A singular value is never negative, so it has a kink at 0, where the derivative is 0, and
+        # the second one NaN, as of a norm; unless others alone receive gradients, as the largest.
+        is_unused = (unwrap(g) == 0) & np.any(unwrap(s) != 0, axis=-1, keepdims=True)
+        sign = NormGradient(2, axis=())(np.where(is_unused, 1, s))
+        return u * np.expand_dims(g * sign, -2) @ vt
 
 
 _svdvals = Svdvals()

@@ -155,14 +155,33 @@ def _sinc_by_x(g, out, x):
     return g * np.where(is_small, math.pi**2 * x * series, quotient)
 
 
-def _divide_or_0(x, y):
-    """x / y, and 0 where y is 0, in derivatives of every order."""
-    return np.where(y == 0, 0, x / np.where(y == 0, 1, y))
+class Cosine(Op):
+    """x / √(x² + y²), the cosine of the angle of (x, y), and 0 at (0, 0), as every norm's gradient.
+
+    There its derivative is infinite, and NaN, since a 0 would hide that (see `NormGradient`).
+    """
+
+    formula = "x / √(x² + y²)"
+    derivatives = (
+        lambda g, out, x, y: g * _cosine(y, x) ** 2 / _hypot_or(np.nan, x, y),
+        lambda g, out, x, y: -g * out * _cosine(y, x) / _hypot_or(np.nan, x, y),
+    )
+
+    def forward(self, x, y):
+        largest = np.maximum(np.abs(x), np.abs(y))
+        largest = np.where(largest == 0, 1, largest)
+        x, y = x / largest, y / largest  # of which no square overflows, and not both underflow
+        norm = np.hypot(x, y)
+        return x / np.where(norm == 0, 1, norm)
 
 
-def _divide_by_square(x, r):
-    """x / r², and 0 where r is 0; r² itself might overflow or underflow."""
-    return _divide_or_0(_divide_or_0(x, r), r)
+_cosine: Op = Cosine()
+
+
+def _hypot_or(value_at_0, x, y):
+    """√(x² + y²), and at (0, 0) a value to divide by there."""
+    r = np.hypot(x, y)
+    return np.where(r == 0, value_at_0, r)
 
 
 #: The dtype of the integers that are as large as floats of a dtype.
@@ -214,9 +233,9 @@ logaddexp2 = Elementwise(
     np.logaddexp2, "log₂(2ˣ + 2ʸ)",
     lambda g, out, x, y: _logaddexp_by_x(g, out, x, y, lambda z: 2.0**z),
     lambda g, out, x, y: _logaddexp_by_x(g, out, y, x, lambda z: 2.0**z))
-hypot = Elementwise(  # as of every norm, the derivative at (0, 0) is 0
+hypot = Elementwise(  # at (0, 0) its derivative is 0, and its second one NaN
     np.hypot, "√(x² + y²)",
-    lambda g, out, x, y: g * _divide_or_0(x, out), lambda g, out, x, y: g * _divide_or_0(y, out))
+    lambda g, out, x, y: g * _cosine(x, y), lambda g, out, x, y: g * _cosine(y, x))
 
 # trigonometric and hyperbolic functions; 1 - x² as a product, which does not cancel near 1
 sin = Elementwise(np.sin, "sin x", lambda g, out, x: g * np.cos(x))
@@ -227,8 +246,8 @@ arccos = Elementwise(np.arccos, "arccos x", lambda g, out, x: -g / np.sqrt((1 - 
 arctan = Elementwise(np.arctan, "arctan x", lambda g, out, x: g / (1 + x * x))
 arctan2 = Elementwise(  # y / (x² + y²) and -x / (x² + y²)
     np.arctan2, "the angle of (y, x)",
-    lambda g, out, x, y: g * _divide_by_square(y, np.hypot(x, y)),
-    lambda g, out, x, y: -g * _divide_by_square(x, np.hypot(x, y)))
+    lambda g, out, x, y: g * _cosine(y, x) / _hypot_or(np.inf, x, y),
+    lambda g, out, x, y: -g * _cosine(x, y) / _hypot_or(np.inf, x, y))
 sinh = Elementwise(np.sinh, "sinh x", lambda g, out, x: g * np.cosh(x))
 cosh = Elementwise(np.cosh, "cosh x", lambda g, out, x: g * np.sinh(x))
 tanh = Elementwise(np.tanh, "tanh x", _tanh_by_x)

@@ -12,7 +12,7 @@ from microgradx.arrays.dispatch import implements
 from microgradx.arrays.types import Axis, as_array, as_floats
 from microgradx.engine import Tensor
 from microgradx.ops.decompositions import svdvals
-from microgradx.ops.reductions import Reduction
+from microgradx.ops.reductions import NormGradient, Reduction
 
 __all__ = [
     "norm",
@@ -22,7 +22,7 @@ __all__ = [
 
 
 class Norm(Reduction):
-    """(Σ |x|ᵖ)¹ᐟᵖ. Where it is 0, so is its derivative, by convention."""
+    """(Σ |x|ᵖ)¹ᐟᵖ. Where it is 0, its derivative is 0, by convention, and its second one NaN."""
 
     formula = "(Σ |x|ᵖ)¹ᐟᵖ"
 
@@ -34,13 +34,7 @@ class Norm(Reduction):
         return np.linalg.norm(x, None if self.p == 2 else self.p, self.axis, self.keepdims)
 
     def backward(self, g, out, x):
-        g, out = self.expand(g, x), self.expand(out, x)
-        g, out = np.where(out == 0, 0, g), np.where(out == 0, 1, out)
-        if self.p == 2:
-            return g * x / out
-        # (|x| / out)ᵖ⁻¹ sign x; at x = 0 it is 0, also where 0ᵖ⁻¹ is infinite.
-        size = np.where(x == 0, 1, np.abs(x))
-        return g * np.sign(x) * (size / out) ** (self.p - 1)
+        return self.expand(g, x) * NormGradient(self.p, self.axis)(x)
 
 
 @implements(np.linalg.norm)

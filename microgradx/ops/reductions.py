@@ -154,13 +154,14 @@ class Var(Reduction):
         return np.var(x, axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
 
     def backward(self, g, out, x):
-        return self.expand(g, x) * (2 * self.scaled_deviation(x))
-
-    def scaled_deviation(self, x):
-        """(x - mean) / (n - ddof). That x moves the mean too changes nothing: Σ (x - mean) = 0."""
-        freedom = self.count(x) - self.ddof
+        # That x moves the mean too changes nothing: the deviations add up to 0.
         deviation = x - np.mean(x, axis=self.axis, keepdims=True)
-        return deviation / (freedom if freedom > 0 else math.nan)
+        return self.expand(g, x) * (2 * deviation / self.freedom(x))
+
+    def freedom(self, x) -> float:
+        """The degrees of freedom, n - ddof, or NaN if there are none."""
+        freedom = self.count(x) - self.ddof
+        return freedom if freedom > 0 else math.nan
 
 
 class Std(Var):
@@ -170,9 +171,60 @@ class Std(Var):
         return np.std(x, axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
 
     def backward(self, g, out, x):
-        # Where all elements are equal, it has a kink, as every norm at 0: the convention is 0.
-        inverse = np.where(out == 0, 0, 1 / np.where(out == 0, 1, out))
-        return self.expand(g * inverse, x) * self.scaled_deviation(x)
+        if x.size == 0:
+            return np.zeros_like(x)
+        # The norm of the deviations, by √(n - ddof). Distances from one of the elements have a
+        # mean that is exact where all are equal.
+        distance = x - np.min(unwrap(x), axis=self.axis, keepdims=True)
+        deviation = distance - np.mean(distance, axis=self.axis, keepdims=True)
+        direction = NormGradient(2, self.axis)(deviation)
+        return self.expand(g / math.sqrt(self.freedom(x)), x) * direction
+
+
+class NormGradient(Reduction):
+    """The gradient of a norm, sign x (|x| / ‖x‖)ᵖ⁻¹, with ‖x‖ = (Σ |x|ᵖ)¹ᐟᵖ: for p = 2, x / ‖x‖.
+
+    Where the norm is 0, so is its gradient, by convention. But the curvature there is infinite, so
+    the derivative of this is NaN: a 0 would say that the second derivative of ‖x‖² is not 2 but 0.
+
+    >>> NormGradient()(np.array([3.0, 4.0]))
+    array([0.6, 0.8])
+    """
+
+    name = "norm_gradient"
+    formula = "sign x (|x| / ‖x‖)ᵖ⁻¹"
+
+    def __init__(self, p: float = 2, axis: Axis = None) -> None:
+        super().__init__(axis, keepdims=True)
+        self.p = p
+
+    def forward(self, x):
+        size = np.abs(x)
+        if x.size == 0:
+            return size
+        largest = np.max(size, axis=self.axis, keepdims=True)
+        divisor = np.where(largest == 0, 1, largest)
+        if self.p == 2:
+            x = x / divisor  # now no square overflows, and not all underflow
+            norm = np.sqrt(np.sum(x * x, axis=self.axis, keepdims=True))
+            return x / np.where(norm == 0, 1, norm)
+        # Of a 0, and of all where a negative power of 0 is infinite, it is 0.
+        is_zero = x == 0
+        size = np.where(is_zero, 1, size / divisor)
+        powers = np.where(is_zero, 0 if self.p > 0 else np.inf, size**self.p)
+        norm = np.sum(powers, axis=self.axis, keepdims=True) ** (1 / self.p)
+        share = (size / np.where(norm == 0, 1, norm)) ** (self.p - 1)
+        return np.where(norm == 0, 0, np.sign(x) * share)
+
+    def backward(self, g, out, x):
+        # (p - 1) (|x / ‖x‖|ᵖ⁻² g - out Σ out g) / ‖x‖, where ‖x‖ is Σ out x.
+        norm = np.sum(out * x, axis=self.axis, keepdims=True)
+        norm = np.where(norm == 0, np.nan, norm)
+        along = out * np.sum(out * g, axis=self.axis, keepdims=True)
+        if self.p == 2:
+            return (g - along) / norm
+        size = np.where((x == 0) & (self.p < 2), np.nan, np.abs(x) / norm)
+        return (self.p - 1) * (g * size ** (self.p - 2) - along) / norm
 
 
 class Cumsum(Op):

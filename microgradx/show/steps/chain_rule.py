@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,6 +55,7 @@ class LocalDerivative(NamedTuple):
 
 #: Derivatives from textbooks, for ops whose rules are written for extreme numbers.
 DERIVATIVES = {
+    "hypot": ("x / out", "y / out"),
     "arctan2": ("y / (x² + y²)", "-x / (x² + y²)"),
     "sinc": ("(cos(πx) - out) / x",),
     "softplus": ("1 / (1 + e⁻ˣ)",),
@@ -66,6 +67,20 @@ DERIVATIVES = {
     "prod": ("out / x",),
     "logsumexp": ("e^(x - out)",),
 }
+
+
+def norm_derivative(op: Any, out: Any, x: Any) -> Any:
+    out = op.expand(out, x)
+    return x / out if op.p == 2 else np.sign(x) * (np.abs(x) / out) ** (op.p - 1)
+
+
+def std_derivative(op: Any, out: Any, x: Any) -> Any:
+    deviation = x - np.mean(x, axis=op.axis, keepdims=True)
+    return deviation / op.expand(out, x) / op.freedom(x)
+
+
+#: The same, for ops whose settings decide the formula.
+DERIVATIVES_BY_SETTINGS = {"norm": norm_derivative, "std": std_derivative}
 
 
 def find_local_derivative(probe: OpProbe, position: int) -> LocalDerivative | None:
@@ -105,9 +120,12 @@ def derivative_formula(probe: OpProbe, position: int, value: Array, out: Array) 
     symbols = {**probe.symbols, "out": slot("out", out)}
     ones, inputs = Symbol(np.ones_like(probe.out), ONE, {}), tuple(probe.symbols.values())
     texts = DERIVATIVES.get(probe.op.name, ())[position : position + 1]
+    of_settings = DERIVATIVES_BY_SETTINGS.get(probe.op.name)
+    out_slot = slot("out", probe.out)
     for symbol in (
         *(parse_formula(text, symbols) for text in texts),
-        trace_formula(probe.rule, position, ones, slot("out", probe.out), inputs),
+        trace_formula(of_settings, probe.op, out_slot, *inputs) if of_settings else None,
+        trace_formula(probe.rule, position, ones, out_slot, inputs),
     ):
         if symbol is not None:
             used = {name: out if name == "out" else x for name, x in symbol.operands.items()}
