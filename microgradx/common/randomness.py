@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import os
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -62,3 +64,17 @@ def as_generator(generator: Any) -> np.random.Generator:
         )
     tracer = generator_tracer.get()
     return generator if tracer is None else tracer(generator)
+
+
+def _leave_lock_behind() -> None:
+    """In a forked process: the thread that was drawing at the fork is not here to release it."""
+    global _default
+    lock = _default.bit_generator.lock
+    if lock.acquire(blocking=False):
+        lock.release()
+    else:
+        _default = copy.deepcopy(_default)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_lock_behind)

@@ -1,4 +1,4 @@
-"""Threads for work on large arrays, which NumPy itself does on one.
+"""Threads for work on large arrays, which NumPy itself does on one; and locks between threads.
 
 The work is cut into blocks, whose size depends on the arrays alone. Threads, be they one or many,
 take block after block, and results come back in the order of the blocks: they are the same, to
@@ -12,14 +12,16 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 import numpy as np
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = ["get_num_threads", "set_num_threads"]
+__all__ = ["get_num_threads", "make_lock", "set_num_threads"]
 
 Block = TypeVar("Block")
 Result = TypeVar("Result")
@@ -140,6 +142,25 @@ def _executor() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1024, thread_name_prefix="microgradx")
 
 
+# ---------------------------------------------------------------------------- forked processes
+
+_locks: WeakSet[Any] = WeakSet()
+
+
+def make_lock() -> Lock:
+    """A lock that is free in a forked process, whichever thread held it at the fork."""
+    lock = Lock()
+    _locks.add(lock)
+    return lock
+
+
+def _leave_threads_behind() -> None:
+    """In a forked process, which has none of the threads: no locks of theirs, nor the threads."""
+    _executor.cache_clear()
+    for lock in _locks:
+        if lock.locked():
+            lock.release()
+
+
 if hasattr(os, "register_at_fork"):
-    # A forked process has none of the threads.
-    os.register_at_fork(after_in_child=_executor.cache_clear)
+    os.register_at_fork(after_in_child=_leave_threads_behind)

@@ -13,6 +13,7 @@ from microgradx.compiler.module_text import NO_SOURCE, PROGRAMS, load_module, wr
 from microgradx.compiler.trace_function import trace_function
 from microgradx.compiler.tracing import Traced
 from microgradx.engine import Tensor
+from microgradx.graph.observers import observers
 from microgradx.nn.module import Module
 
 __all__ = ["CompiledFunction"]
@@ -23,7 +24,8 @@ class CompiledFunction:
 
     Arrays and random generators among the arguments, also in lists, tuples and dicts, are inputs
     of the program. Anything else, Python numbers too, is a constant of it: for another value there
-    is another program. The latest few programs are kept.
+    is another program. The latest few programs are kept. Threads may call it at the same time:
+    each call has arrays of its own.
 
     >>> import microgradx as mg
     >>> @mg.compile
@@ -55,6 +57,8 @@ class CompiledFunction:
         self._latest: _FunctionProgram | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if observers.get():  # they observe ops, of which a program has none
+            return self._function(*args, **kwargs)
         arrays: list[Any] = []
         try:
             key = _signature((args, kwargs), arrays)
@@ -63,12 +67,12 @@ class CompiledFunction:
         program = self._programs.get(key)
         if program is None:
             program = _FunctionProgram(self._function, args, kwargs)
-            self._programs[key] = program
+        if program is not self._latest:
+            # Other threads may do the same at any time.
+            self._programs.pop(key, None)
+            self._programs[key] = self._latest = program
             while len(self._programs) > PROGRAMS:
                 self._programs.popitem(last=False)
-        elif program is not self._latest:
-            self._programs.move_to_end(key)
-        self._latest = program
         results = program.run(*arrays, *[source() for source in program.sources])
         return program.rebuild(results if program.result_count > 1 else (results,))
 
@@ -90,10 +94,23 @@ class _FunctionProgram:
             traced.program, f"The function {name}, written by microgradx."
         )
         make = load_module(self.source, "function", self)["make_function"]
-        self.run = make(**lines.data)
+        self._make = functools.partial(make, **lines.data)
+        # Functions that no call runs, each with arrays of its own. To take from a list, and to add
+        # to it, is safe between threads.
+        self._idle = [self._make()]
         self.sources = traced.sources
         self.result_count = len(traced.program.results)
         self.rebuild: Any = traced.rebuild
+
+    def run(self, *inputs: Any) -> Any:
+        try:
+            function = self._idle.pop()
+        except IndexError:  # all are at work in other threads
+            function = self._make()
+        try:
+            return function(*inputs)
+        finally:
+            self._idle.append(function)
 
 
 def _signature(structure: Any, arrays: list[Any]) -> Any:

@@ -17,6 +17,7 @@ import numpy as np
 from microgradx.arrays.types import Array, unwrap
 from microgradx.common.files import replacing
 from microgradx.common.randomness import as_generator
+from microgradx.common.threads import make_lock
 from microgradx.compiler.module_text import NO_SOURCE, PROGRAMS, load_module, write_step_module
 from microgradx.compiler.trace_step import trace_step
 from microgradx.compiler.traced_program import ParameterGroup, TracedProgram
@@ -40,8 +41,8 @@ class CompiledStep:
     It changes the arrays of the parameters and of the optimiser's state in place, as an eager step
     does. So eager and compiled steps may take turns, and settings, learning rates and values may
     change between them. It leaves no gradients in `grad`, and no attributes that `forward` sets on
-    modules. Replace the optimiser's state with `load_state_dict` only. A step is not for several
-    threads at a time.
+    modules. Replace the optimiser's state with `load_state_dict` only. Threads may share a step:
+    one waits while another takes it. Others may use the model while it is traced.
 
     >>> import microgradx as mg
     >>> model = mg.nn.MLP(2, (8,), 2, "tanh", generator=np.random.default_rng(0))
@@ -71,6 +72,7 @@ class CompiledStep:
         self._settings_of = operator.attrgetter("__class__", "hyperparameters", *names)
         # Of the parameters after the latest compiled step, if steps are counted.
         self._sequence_numbers: list[int] = []
+        self._lock = make_lock()  # all threads change the same parameters
 
     def __call__(self, X: Any, y: Any) -> float:
         """Take one step on a batch, and return the loss before the step.
@@ -78,6 +80,10 @@ class CompiledStep:
         Raises CaptureError for what cannot be compiled; IndexError for labels that are not classes,
         before anything is changed; and, in the first call, what eager execution raises.
         """
+        with self._lock:
+            return self._step(X, y)
+
+    def _step(self, X: Any, y: Any) -> float:
         if type(X) is not np.ndarray or type(y) is not np.ndarray:
             X, y = np.asarray(unwrap(X)), np.asarray(unwrap(y))
         if observers.get():  # they observe ops, of which a program has none
@@ -106,6 +112,12 @@ class CompiledStep:
         The batches are those of `microgradx.data.batches(X, y, batch_size, generator)`. Raises the
         errors of `batches` and of single steps.
         """
+        with self._lock:
+            return self._epoch(X, y, batch_size, generator)
+
+    def _epoch(
+        self, X: Any, y: Any, batch_size: int, generator: np.random.Generator | None
+    ) -> float:
         rows = batches(X, y, batch_size, generator)
         X, y = rows.X, rows.y
         order = as_generator(generator).permutation(len(X))
@@ -116,7 +128,7 @@ class CompiledStep:
             first = order[start : start + batch_size]
             program = None if observers.get() else self._program(X[first], y[first])
             if program is None or program.epoch is None:
-                total += self(X[first], y[first]) * batch_size
+                total += self._step(X[first], y[first]) * batch_size
                 start += batch_size
                 continue
             losses: list[float] = []
@@ -130,7 +142,7 @@ class CompiledStep:
             start = full
         if full < len(X):
             rest = order[full:]
-            total += self(X[rest], y[rest]) * len(rest)
+            total += self._step(X[rest], y[rest]) * len(rest)
         return total / len(X)
 
     @property
@@ -155,7 +167,7 @@ class CompiledStep:
         """The generated module; of several, the one with which most steps were taken."""
         if not self._programs:
             raise ValueError(NO_SOURCE.format("call step(X, y)"))
-        return max(self._programs.values(), key=operator.attrgetter("uses")).source
+        return max([*self._programs.values()], key=operator.attrgetter("uses")).source
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `source` to a file, which trains on example data when Python runs it."""
@@ -351,13 +363,17 @@ def _referenced_members(function: Any) -> list[tuple[str, Any]]:
 
 @contextlib.contextmanager
 def _restore(attributes: list[dict[str, Any]]) -> Iterator[None]:
-    """Undo what `forward` sets as attributes of modules, while it is traced."""
+    """Undo what `forward` sets as attributes of modules, while it is traced.
+
+    What it leaves alone stays in place throughout: other threads may use the modules.
+    """
     before = [dict(each) for each in attributes]
     try:
         yield
     finally:
         for each, values in zip(attributes, before, strict=True):
-            each.clear()
+            for name in [name for name in each if name not in values]:
+                del each[name]
             each.update(values)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import functools
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
 from microgradx.arrays.types import Array
+from microgradx.common.threads import make_lock
 from microgradx.compiler.ir import Comment, FunctionCall, Value
 from microgradx.compiler.names import use_variable_names
 from microgradx.compiler.primitives import concatenate_flat, flat_slice
@@ -64,8 +67,8 @@ def trace_step(
     if builder.fingerprint() != first.fingerprint():
         raise CaptureError(
             "the model, or the loss, computes something else each time it is called, with numbers "
-            "that are drawn or counted outside of it; let Dropout draw, or "
-            "microgradx.default_generator(), and pass what changes as a part of X or y"
+            "that are drawn or counted outside of it; let Dropout draw, or default_generator() of "
+            "microgradx.common.randomness, and pass what changes as a part of X or y"
         )
     update = _UpdateTracer(builder, optimizer)
     for each, w, suffix in zip(groups, values, _name_suffixes(groups), strict=True):
@@ -230,15 +233,51 @@ def _trace_gradients(
         return results, gradients
 
 
+# ---------------------------------------------------------------------------- substitution
+
+# A Tensor belongs to one trace at a time.
+_tracing = make_lock()
+
+#: The traced arrays of Tensors, in the context that traces them.
+_substitutes: ContextVar[dict[Tensor, Any] | None] = ContextVar("substitutes", default=None)
+
+
 @contextmanager
 def _substitute_arrays(arrays: dict[Tensor, TracedArray]) -> Iterator[None]:
-    """Put traced arrays into the Tensors, in place of their own."""
-    before = {tensor: (tensor.array, tensor.sequence_number) for tensor in arrays}
-    try:
-        for tensor, traced in arrays.items():
-            tensor.array = traced
-            traced.is_read_only = True
-        yield
-    finally:
-        for tensor, (array, number) in before.items():
-            tensor.array, tensor.sequence_number = array, number
+    """Let Tensors have traced arrays here, and in other threads those that they have."""
+    for traced in arrays.values():
+        traced.is_read_only = True
+    kinds: dict[Tensor, Any] = {tensor: type(tensor) for tensor in arrays}
+    with _tracing:
+        token = _substitutes.set(dict(arrays))
+        try:
+            for tensor, kind in kinds.items():
+                tensor.__class__ = _substituted_kind(kind)
+            yield
+        finally:
+            for tensor, kind in kinds.items():
+                tensor.__class__ = kind
+            _substitutes.reset(token)
+
+
+@functools.cache
+def _substituted_kind(kind: Any) -> Any:
+    """A subclass of a kind of Tensor, whose `array` is the substitute where there is one."""
+
+    def get(tensor: Any) -> Any:
+        substitutes = _substitutes.get()
+        found = None if substitutes is None else substitutes.get(tensor)
+        return kind.array.__get__(tensor) if found is None else found
+
+    def put(tensor: Any, array: Any) -> None:
+        substitutes = _substitutes.get()
+        if substitutes is not None and tensor in substitutes:
+            substitutes[tensor] = array
+        else:
+            kind.array.__set__(tensor, array)
+
+    def reduce(tensor: Any) -> Any:
+        return kind, *kind.__reduce__(tensor)[1:]
+
+    members = {"__slots__": (), "array": property(get, put), "__reduce__": reduce}
+    return type(kind.__name__, (kind,), members)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import repeat
-from threading import Lock
 from typing import Any
 
 from microgradx.arrays.types import as_array
 from microgradx.common.memory import is_unshared
+from microgradx.common.threads import make_lock
 
 __all__ = ["accumulate_gradients"]
 
-_accumulating = Lock()  # threads may share leaves
+_accumulating = make_lock()  # threads may share leaves
 
 
 def accumulate_gradients(arrived: list[tuple[Any, Any]]) -> None:

@@ -3,12 +3,14 @@
 import contextlib
 import gc
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 import warnings
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,6 +235,12 @@ def run(program):
     )
 
 
+STEP = """
+X, y = np.ones((4, 2), np.float32), np.array([0, 1, 0, 1])
+model = mg.nn.Linear(2, 2)
+step = mg.compile(model, mg.cross_entropy, mg.optim.SGD(model.parameters(), 0.1))
+"""
+
 SETUP = """
 import os, threading
 from microgradx.common import threads
@@ -254,6 +262,61 @@ print(os.waitpid(child, 0)[1])
 """
     result = run(SETUP + program)
     assert (result.stdout, result.stderr) == ("0\n", "")
+
+
+# What another thread may be doing at the fork, and what the child then does.
+HELD = {
+    "backward": (
+        "from microgradx.graph.accumulation import _accumulating as lock",
+        "x = mg.Tensor([1.0], requires_grad=True); x.sum().backward(); x.sum().backward()",
+    ),
+    "a random draw": (
+        "lock = randomness.default_generator().bit_generator.lock",
+        "randomness.default_generator().random(); mg.nn.Dropout(0.5)(np.ones(3))",
+    ),
+    "a compiled step": (STEP + "lock = step._lock", "step(X, y)"),
+    "another step's first call": (
+        STEP + "from microgradx.compiler.trace_step import _tracing as lock",
+        "step(X, y)",
+    ),
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.parametrize("activity", HELD)
+def test_a_forked_process_waits_for_no_thread_of_its_parent(activity):
+    setup, work = HELD[activity]
+    program = f"""
+import os, signal, threading
+import numpy as np
+import microgradx as mg
+from microgradx.common import randomness
+{setup}
+holder = threading.Thread(target=lock.acquire)
+holder.start()
+holder.join()
+child = os.fork()
+if child == 0:
+    signal.alarm(60)  # ends a child that waits for ever
+    {work}
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+    result = run(program)
+    assert (result.stdout, result.stderr) == ("0\n", "")
+
+
+def test_every_lock_is_free_in_a_forked_process():
+    """There are no others than those of `make_lock`, in any file of the package."""
+    package = Path(threads.__file__).parents[1]
+    own = re.compile(r"\b(R?Lock|Condition|Semaphore|BoundedSemaphore|Queue|Barrier)\(")
+    found = [
+        (file.name, line.strip())
+        for file in package.rglob("*.py")
+        for line in file.read_text().splitlines()
+        if own.search(line)
+    ]
+    assert found == [("threads.py", "lock = Lock()")]
 
 
 def test_threads_do_not_keep_python_from_exiting_and_what_runs_at_exit_may_use_them():
