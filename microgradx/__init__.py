@@ -30,6 +30,7 @@ from microgradx.ops.rearrangements import *
 from microgradx.ops.reductions import *
 from microgradx.ops.shapes import *
 from microgradx.ops.softmax import *
+from microgradx.ops.statistics import *
 
 if TYPE_CHECKING:
     from microgradx import autograd, data, nn, optim

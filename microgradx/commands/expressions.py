@@ -35,6 +35,7 @@ from microgradx.ops import (
     rearrangements,
     reductions,
     shapes,
+    statistics,
 )
 
 __all__ = ["ExpressionError", "compute_expression"]
@@ -50,8 +51,9 @@ MAX_ELEMENTS = 4_096  # of an array
 UNBOUNDED = {
     *("array_split", "split", "hsplit", "vsplit", "dsplit", "multi_dot", "einsum", "meshgrid"),
     *("broadcast_to", "repeat", "tile", "pad", "diag", "diff", "one_hot", "astype"),
-    *("full_like", "ones_like", "zeros_like", "linear", "linspace", "logspace", "vander"),
-    *("resize", "insert", "diagflat", "ldexp"),
+    *("full_like", "ones_like", "zeros_like", "linear", "linspace", "logspace", "geomspace"),
+    *("vander", "polyfit", "polyint", "resize", "insert", "diagflat", "block"),
+    *("apply_along_axis", "apply_over_axes", "piecewise", "choose", "bincount"),
 }
 
 #: Line and column, from 1.
@@ -165,7 +167,7 @@ def functions() -> dict[str, Any]:
     """The public functions that have derivatives, by name."""
     families = (
         *(functional, activations, elementwise, indexing, linalg, decompositions, norms),
-        *(numerical_analysis, products, rearrangements, reductions, shapes),
+        *(numerical_analysis, products, rearrangements, reductions, shapes, statistics),
     )
     return {
         name: function

@@ -16,18 +16,30 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from microgradx.arrays.dispatch import implements
-from microgradx.arrays.types import Array, as_array, unwrap
+from microgradx.arrays.types import Array, as_array, as_floats, is_known_true, unwrap
 from microgradx.common.messages import describe
 from microgradx.engine import Op, Tensor
 from microgradx.ops.elementwise import stop_gradient, where
-from microgradx.ops.shapes import broadcast_to, ravel
+from microgradx.ops.shapes import (
+    broadcast_arrays,
+    broadcast_to,
+    concatenate,
+    ravel,
+    stack,
+    zeros_like,
+)
 
 __all__ = [
     "getitem",
     "take",
     "take_along_axis",
     "compress",
+    "extract",
+    "choose",
+    "piecewise",
+    "bincount",
     "diff",
+    "ediff1d",
     "sort",
     "partition",
     "one_hot",
@@ -261,21 +273,136 @@ def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
     return take(a, np.flatnonzero(unwrap(condition)), axis)
 
 
+@implements(np.extract)
+def extract(condition: Any, arr: Any) -> Any:
+    """The elements whose condition is true, along one axis.
+
+    >>> extract([[True, False], [False, True]], [[1, 2], [3, 4]])
+    array([1, 4])
+    """
+    return compress(np.ravel(unwrap(condition)), ravel(arr))
+
+
+@implements(np.choose)
+def choose(a: Any, choices: Sequence[Any], *, mode: str = "raise") -> Any:
+    """At each index, the element of the choice whose number is in `a`; all broadcast.
+
+    `mode` is for numbers without a choice: "raise" an IndexError, "wrap" around, or "clip".
+
+    >>> choose([1, 0], [[1, 2], [10, 20]])
+    array([10,  2])
+    """
+    numbers, *arrays = broadcast_arrays(as_array(unwrap(a)), *choices)
+    if numbers.dtype.kind not in "iub":
+        raise TypeError(f"choices are numbered by integers, not by {numbers.dtype}")
+    count = len(arrays)
+    if mode == "clip":
+        numbers = np.clip(numbers, 0, count - 1)
+    elif mode == "wrap":
+        numbers = numbers % count
+    elif is_known_true(np.any((numbers < 0) | (numbers >= count))):
+        raise IndexError(
+            f"numbers from {np.min(numbers)} to {np.max(numbers)} are not all among the {count} "
+            f'choices, 0 to {count - 1}; mode="clip" or "wrap" makes them so'
+        )
+    return take_along_axis(stack(arrays), np.expand_dims(numbers.astype(int), 0), 0)[0]
+
+
+@implements(np.piecewise)
+def piecewise(
+    x: Any, condlist: Sequence[Any], funclist: Sequence[Any], *args: Any, **kw: Any
+) -> Any:
+    """Where a condition is true, what its function makes of the elements of `x` there.
+
+    A number in place of a function is a constant. Of several conditions that are true the last
+    counts; one function more than conditions is for where none is true, and else there is 0. Each
+    function sees only its own elements, so that no other one can make a gradient NaN. The result
+    has the dtype of `x`. Raises ValueError for another number of functions.
+
+    >>> piecewise(np.array([-2.0, 3.0]), [np.array([True, False])], [0, np.sqrt])
+    array([0.        , 1.73205081])
+    """
+    x = as_array(x)
+    conditions = [np.broadcast_to(unwrap(c), x.shape) for c in _as_conditions(condlist, x)]
+    if len(funclist) == len(conditions) + 1:
+        conditions.append(~np.any(conditions, axis=0))
+    if len(funclist) != len(conditions):
+        raise ValueError(
+            f"{len(conditions)} conditions need as many functions, or one more, not {len(funclist)}"
+        )
+    out = zeros_like(x)
+    for condition, function in zip(conditions, funclist, strict=True):
+        if np.any(condition):
+            value = function(x[condition], *args, **kw) if callable(function) else function
+            out = At(out)[condition].set(value)
+    return out
+
+
+def _as_conditions(condlist: Any, x: Any) -> Sequence[Any]:
+    """The conditions as a list, also if it is but one that is not in a list."""
+    is_one = np.isscalar(condlist) or (np.ndim(unwrap(condlist[0])) == 0 and x.ndim > 0)
+    return [condlist] if is_one else condlist
+
+
+@implements(np.bincount)
+def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
+    """How often each integer from 0 occurs, or the sum of its weights: the sums of groups.
+
+    Weights receive the gradient of their sum. Without them the counts are a plain array.
+
+    >>> bincount([0, 2, 2], weights=[1.0, 2.0, 3.0])
+    array([1., 0., 5.])
+
+    Raises ValueError for negative integers and for another number of weights.
+    """
+    x = unwrap(x)
+    if weights is None:
+        return np.bincount(x, minlength=minlength)
+    x, weights = np.asarray(x), as_floats(weights)
+    count = len(np.bincount(x, minlength=minlength))
+    if weights.shape != x.shape:
+        raise ValueError(f"weights of shape {weights.shape} for integers of shape {x.shape}")
+    return add_at(weights, x, (count,))
+
+
 @implements(np.diff)
-def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """The differences of neighbouring elements along an axis, taken `n` times.
 
-    >>> diff([1, 4, 9, 16])
-    array([3, 5, 7])
+    Elements to `prepend` and `append`, a number or an array, are joined to it first.
+
+    >>> diff([1, 4, 9, 16]), diff([1, 4], prepend=0)
+    (array([3, 5, 7]), array([1, 3]))
     """
     a = as_array(a)
-    before = (slice(None),) * normalize_axis_index(axis, a.ndim)
-    behind, ahead = (*before, slice(1, None)), (*before, slice(None, -1))
+    axis = normalize_axis_index(axis, a.ndim)
     if n < 0:
         raise ValueError(f"n, how often differences are taken, must be 0 or more, not {n}")
+    if n == 0:
+        return a
+    row = (*a.shape[:axis], 1, *a.shape[axis + 1 :])
+    ends = [x if x is None else as_array(x) for x in (prepend, append)]
+    ends = [x if x is None or x.ndim else broadcast_to(x, row) for x in ends]
+    parts = [part for part in (ends[0], a, ends[1]) if part is not None]
+    a = concatenate(parts, axis) if len(parts) > 1 else a
+    before = (slice(None),) * axis
+    behind, ahead = (*before, slice(1, None)), (*before, slice(None, -1))
     for _ in range(n):
         a = a[behind] - a[ahead]
     return a
+
+
+@implements(np.ediff1d)
+def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
+    """The differences of neighbouring elements of the flattened array, between two other arrays.
+
+    >>> ediff1d([[1, 2], [4, 7]], to_begin=0)
+    array([0, 1, 2, 3])
+    """
+    differences = diff(ravel(ary))
+    ends = [x if x is None else ravel(x) for x in (to_begin, to_end)]
+    parts = [part for part in (ends[0], differences, ends[1]) if part is not None]
+    return concatenate(parts) if len(parts) > 1 else differences
 
 
 @implements(np.sort)

@@ -8,13 +8,14 @@ not square, singular, or otherwise without a result.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from microgradx.arrays.dispatch import implements, nondifferentiable
-from microgradx.arrays.types import Array, as_array, unwrap
+from microgradx.arrays.types import Array, as_array, as_floats, unwrap
 from microgradx.engine import Op, Tensor
 from microgradx.ops.elementwise import where
 from microgradx.ops.products import matmul
@@ -29,6 +30,8 @@ __all__ = [
     "slogdet",
     "pinv",
     "matrix_power",
+    "tensorsolve",
+    "tensorinv",
 ]
 
 nondifferentiable(np.linalg.matrix_rank)
@@ -188,6 +191,45 @@ def matrix_power(a: Any, n: int) -> Any:
         if n == 0:
             return result
         square = matmul(square, square)
+
+
+@implements(np.linalg.tensorsolve)
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
+    """The x with `tensordot(a, x, x.ndim) = b`: `solve`, with several axes for rows and columns.
+
+    The first axes of `a` are those of `b`, the others those of x, after `axes` have been moved to
+    the end. Raises LinAlgError for sizes that do not fit, or a singular matrix.
+
+    >>> tensorsolve(np.eye(4).reshape(2, 2, 4), np.ones((2, 2)))
+    array([1., 1., 1., 1.])
+    """
+    a, b = as_floats(a), as_floats(b)
+    if axes is not None:
+        axes = [axes] if np.ndim(axes) == 0 else axes
+        a = np.moveaxis(a, axes, range(a.ndim - len(axes), a.ndim))
+    shape = a.shape[b.ndim :]
+    if math.prod(shape) != b.size:
+        raise np.linalg.LinAlgError(
+            f"tensorsolve of shapes {a.shape} and {b.shape}: {b.size} equations for "
+            f"{math.prod(shape)} unknowns"
+        )
+    return np.reshape(solve(np.reshape(a, (b.size, b.size)), np.ravel(b)), shape)
+
+
+@implements(np.linalg.tensorinv)
+def tensorinv(a: Any, ind: int = 2) -> Any:
+    """The inverse of `tensordot` with `a`, whose first `ind` axes are rows, and the others columns.
+
+    Raises LinAlgError for sizes that differ, or a singular matrix.
+
+    >>> tensorinv(np.eye(4).reshape(4, 2, 2), 1).shape
+    (2, 2, 4)
+    """
+    a = as_floats(a)
+    if ind <= 0:
+        raise ValueError(f"ind, how many axes are rows, must be 1 or more, not {ind}")
+    rows = math.prod(a.shape[:ind])
+    return np.reshape(inv(np.reshape(a, (rows, -1))), a.shape[ind:] + a.shape[:ind])
 
 
 # ---------------------------------------------------------------------------- determinants

@@ -12,12 +12,14 @@ from microgradx.arrays.dispatch import implements
 from microgradx.arrays.types import Axis, as_array, as_floats
 from microgradx.engine import Tensor
 from microgradx.ops.decompositions import svdvals
+from microgradx.ops.linalg import inv
 from microgradx.ops.reductions import NormGradient, Reduction
 
 __all__ = [
     "norm",
     "matrix_norm",
     "vector_norm",
+    "cond",
 ]
 
 
@@ -119,3 +121,22 @@ def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: An
     vectors = np.reshape(np.transpose(x, [*axes, *rest]), shape)
     result = norm(vectors, ord, 0)
     return np.expand_dims(result, axes) if keepdims else result
+
+
+@implements(np.linalg.cond)
+def cond(x: Any, p: Any = None) -> Any:
+    """The condition number of each matrix, |x| |x⁻¹|: by how much errors of a solution can grow.
+
+    With the 2-norm, the default, it is the largest singular value over the smallest; see `norm` for
+    other `p`. Of a singular matrix it is infinite, and its backward raises LinAlgError or is NaN.
+
+    >>> cond([[2.0, 0.0], [0.0, 1.0]])
+    np.float64(2.0)
+    """
+    x = as_floats(x)
+    if x.ndim < 2 or x.size == 0:
+        raise np.linalg.LinAlgError(f"cond of shape {x.shape}: there is no matrix, or an empty one")
+    if p in (None, 2, -2):
+        s = svdvals(x)
+        return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
+    return norm(x, p, (-2, -1)) * norm(inv(x), p, (-2, -1))

@@ -359,6 +359,15 @@ def cross(
     return np.moveaxis(np.stack(vector), 0, axisc)
 
 
+@implements(np.linalg.cross)
+def _cross_of_three(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    """`cross` of vectors of three components."""
+    for x in (x1, x2):
+        if np.shape(x)[axis] != 3:
+            raise ValueError(f"np.linalg.cross of {np.shape(x)[axis]} components; np.cross takes 2")
+    return cross(x1, x2, axis=axis)
+
+
 def _components(x):
     return [x[..., i] for i in range(x.shape[-1])]
 

@@ -428,7 +428,7 @@ def var(
     >>> var([1, 2, 3, 4]), var([1, 2, 3, 4], ddof=1)
     (np.float64(1.25), np.float64(1.6666666666666667))
     """
-    return Var(axis, keepdims, _choose_ddof(ddof, correction))(as_floats(a))
+    return Var(axis, keepdims, choose_ddof(ddof, correction))(as_floats(a))
 
 
 @implements(np.std)
@@ -445,10 +445,10 @@ def std(
     >>> std([1, 2, 3, 4])
     np.float64(1.118033988749895)
     """
-    return Std(axis, keepdims, _choose_ddof(ddof, correction))(as_floats(a))
+    return Std(axis, keepdims, choose_ddof(ddof, correction))(as_floats(a))
 
 
-def _choose_ddof(ddof: float, correction: float | None) -> float:
+def choose_ddof(ddof: float, correction: float | None) -> float:
     if correction is None:
         return ddof
     if ddof != 0:
@@ -500,21 +500,26 @@ def average(
     a = as_floats(a)
     if weights is None:
         weights = np.ones_like(unwrap(a))
-    weights = as_array(weights)
-    axes = normalize_axis_tuple(range(a.ndim) if axis is None else axis, a.ndim)
-    if weights.shape != a.shape:
-        if weights.shape != tuple(a.shape[i] for i in axes):
-            raise ValueError(
-                f"weights of shape {weights.shape} for an array of shape {a.shape}, averaged over "
-                f"axis {axis}; they need its shape, or the shape of the averaged axes"
-            )
-        in_order = moveaxis(weights, range(len(axes)), np.argsort(np.argsort(axes)).tolist())
-        weights = reshape(in_order, [n if i in axes else 1 for i, n in enumerate(a.shape)])
+    weights = align_weights(as_array(weights), a, axis)
     total = sum(weights * np.ones_like(unwrap(a)), axis, keepdims=keepdims)
     if is_known_true(np.any(unwrap(total) == 0)):
         raise ZeroDivisionError("the weights of an average add up to 0")
     result = sum(a * weights, axis, keepdims=keepdims) / total
     return (result, total) if returned else result
+
+
+def align_weights(weights, a, axis: Axis):
+    """Weights in the shape of `a`, or of its axes that are reduced, as they broadcast to `a`."""
+    if weights.shape == a.shape:
+        return weights
+    axes = normalize_axis_tuple(range(a.ndim) if axis is None else axis, a.ndim)  # type: ignore[arg-type]
+    if weights.shape != tuple(a.shape[i] for i in axes):
+        raise ValueError(
+            f"weights of shape {weights.shape} for an array of shape {a.shape}, averaged over "
+            f"axis {axis}; they need its shape, or the shape of the averaged axes"
+        )
+    in_order = moveaxis(weights, range(len(axes)), np.argsort(np.argsort(axes)).tolist())
+    return reshape(in_order, [n if i in axes else 1 for i, n in enumerate(a.shape)])
 
 
 @implements(np.nansum)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ __all__ = [
     "transpose",
     "moveaxis",
     "swapaxes",
+    "rollaxis",
     "expand_dims",
     "squeeze",
     "broadcast_to",
@@ -44,7 +45,10 @@ __all__ = [
     "dsplit",
     "unstack",
     "append",
+    "block",
     "meshgrid",
+    "apply_along_axis",
+    "apply_over_axes",
     "zeros_like",
     "ones_like",
     "full_like",
@@ -192,6 +196,19 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
     first, second = (normalize_axis_index(axis, len(axes)) for axis in (axis1, axis2))
     axes[first], axes[second] = second, first
     return transpose(a, axes)
+
+
+@implements(np.rollaxis)
+def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
+    """`a` with an axis rolled back to lie before the one at `start`; see `moveaxis`.
+
+    >>> rollaxis(np.zeros((2, 3, 4)), 2).shape
+    (4, 2, 3)
+    """
+    ndim = np.ndim(unwrap(a))
+    axis = normalize_axis_index(axis, ndim)
+    start = normalize_axis_index(start, ndim + 1) if start >= 0 else start + ndim
+    return moveaxis(a, axis, start - 1 if axis < start else start)
 
 
 @implements(np.expand_dims)
@@ -358,6 +375,43 @@ def append(arr: Any, values: Any, axis: int | None = None) -> Any:
     return concatenate([ravel(x) for x in arrays] if axis is None else arrays, axis or 0)
 
 
+@implements(np.block)
+def block(arrays: Any) -> Any:
+    """Blocks joined: those in the innermost lists along the last axis, these along the one before.
+
+    >>> block([[np.eye(2), np.zeros((2, 1))], [np.ones((1, 3))]])
+    array([[1., 0., 0.],
+           [0., 1., 0.],
+           [1., 1., 1.]])
+
+    Raises ValueError for lists of unequal depth, or empty ones.
+    """
+    depths = set(_list_depths(arrays))
+    if len(depths) != 1:
+        raise ValueError("block needs lists that are nested equally deep everywhere, and not empty")
+    (depth,) = depths
+
+    def join(part: Any, level: int) -> Any:
+        if isinstance(part, list):
+            blocks = [join(each, level - 1) for each in part]
+            ndim = max(depth, *(each.ndim for each in blocks))
+            blocks = [reshape(x, (1,) * (ndim - x.ndim) + x.shape) for x in blocks]
+            return concatenate(blocks, -level)
+        return as_array(part)
+
+    return join(arrays, depth)
+
+
+def _list_depths(arrays: Any) -> Iterator[int]:
+    """How deep each array lies in nested lists; an empty list, and a tuple, is at no depth."""
+    if isinstance(arrays, tuple) or (isinstance(arrays, list) and not arrays):
+        yield -1
+    elif isinstance(arrays, list):
+        yield from (depth + 1 for part in arrays for depth in _list_depths(part))
+    else:
+        yield 0
+
+
 @implements(np.meshgrid)
 def meshgrid(*xi: Any, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
     """The coordinates of the points of a grid, from the coordinates along each axis.
@@ -465,6 +519,47 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
     (array([1, 2]), array([3, 4]))
     """
     return tuple(moveaxis(_require_axes(x, 1), axis, 0))
+
+
+# ---------------------------------------------------------------------------- a function of parts
+
+
+@implements(np.apply_along_axis)
+def apply_along_axis(
+    func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any
+) -> Any:
+    """What a function makes of each vector along an axis, in its place. It is a loop: slow.
+
+    >>> apply_along_axis(lambda row: row - row[0], 1, [[1, 2], [5, 7]])
+    array([[0, 1],
+           [0, 2]])
+
+    Raises ValueError where there are no vectors.
+    """
+    arr = as_array(arr)
+    axis = normalize_axis_index(axis, arr.ndim)
+    vectors = moveaxis(arr, axis, -1)
+    *rest, length = vectors.shape
+    if 0 in rest:
+        raise ValueError(f"an array of shape {arr.shape} has no vectors along axis {axis}")
+    rows = reshape(vectors, (math.prod(rest), length))
+    results = [as_array(func1d(row, *args, **kwargs)) for row in rows]
+    out = reshape(stack(results), (*rest, *results[0].shape))
+    return moveaxis(out, range(len(rest), out.ndim), range(axis, axis + results[0].ndim))
+
+
+@implements(np.apply_over_axes)
+def apply_over_axes(func: Callable[[Any, int], Any], a: Any, axes: int | Sequence[int]) -> Any:
+    """What `func(a, axis)`, a reduction say, makes of `a` for one axis after the other, all kept.
+
+    >>> apply_over_axes(np.sum, np.ones((2, 3, 4)), [0, 2]).shape
+    (1, 3, 1)
+    """
+    out = as_array(a)
+    for axis in normalize_axis_tuple(axes, out.ndim):
+        result = func(out, axis)
+        out = result if result.ndim == out.ndim else expand_dims(result, axis)
+    return out
 
 
 # ---------------------------------------------------------------------------- constants

@@ -1,5 +1,7 @@
 """Rows of linear algebra. Where a function returns several arrays, each is checked alone."""
 
+import math
+
 import numpy as np
 
 import microgradx as mg
@@ -17,6 +19,12 @@ def each(function, shapes, *settings, numpy=None, inputs=full_rank, rtol=0.0):
 def part(function):
     """One of the arrays that a function returns."""
     return lambda x, of, **settings: getattr(function(x, **settings), of)
+
+
+def tensor_of_full_rank(generator, shape):
+    """Whose first axes, or last, make up the rows of a matrix of full rank."""
+    size = math.isqrt(math.prod(shape))
+    return full_rank(generator, (size, size)).reshape(shape)
 
 
 def norms(of, axes, *orders):
@@ -64,6 +72,30 @@ ROWS = {
         SQUARE,
         *[{"n": n} for n in (0, 1, 2, 3, 4, 5, 7, -1, -2, -3)],
         numpy=np.linalg.matrix_power,
+        rtol=1e-13,
+    ),
+    "tensorsolve": calls(
+        mg.tensorsolve,
+        (((4, 2, 2), (4,)), {}),
+        (((2, 3, 6), (2, 3)), {}),
+        (((2, 6, 3), (6,)), {"axes": (0, 2)}),
+        numpy=np.linalg.tensorsolve,
+        inputs=(tensor_of_full_rank, anywhere),
+        rtol=1e-13,
+    ),
+    "tensorinv": calls(
+        mg.tensorinv,
+        ((4, 2, 2), {"ind": 1}),
+        ((2, 3, 6), {}),
+        numpy=np.linalg.tensorinv,
+        inputs=(tensor_of_full_rank,),
+        rtol=1e-13,
+    ),
+    "cond": each(
+        mg.cond,
+        [(3, 3), (2, 2, 2)],
+        *[{"p": p} for p in (None, 2, -2, 1, -1, np.inf, -np.inf, "fro")],
+        numpy=np.linalg.cond,
         rtol=1e-13,
     ),
     "eigh": each(

@@ -20,13 +20,6 @@ def of_several(function, numpy=None, inputs=anywhere, **settings):
     return Row(function, [*of, *[(s, {**k, **settings}) for s, k in of]], (inputs,), numpy)
 
 
-def with_nans(generator, shape):
-    """Some elements are NaN, but none of the last of each axis."""
-    values = apart(generator, shape)
-    values[tuple(slice(None, -1) for _ in shape)].flat[::2] = np.nan
-    return values
-
-
 RUNNING = [
     ((), {}),
     ((3,), {}),

@@ -13,6 +13,11 @@ def join(function, numpy, *shapes):
     return row
 
 
+def square(vector):
+    """A matrix, for a vector."""
+    return vector[:, None] * vector
+
+
 ROWS = {
     "reshape": calls(
         mg.reshape,
@@ -123,6 +128,42 @@ ROWS = {
     "vsplit": calls(mg.vsplit, ((4, 2), {"indices_or_sections": 2}), numpy=np.vsplit),
     "dsplit": calls(mg.dsplit, ((2, 1, 4), {"indices_or_sections": 2}), numpy=np.dsplit),
     "unstack": calls(mg.unstack, ((2, 3), {}), ((2, 3), {"axis": -1}), numpy=np.unstack),
+    "rollaxis": calls(
+        mg.rollaxis,
+        *[
+            ((2, 3, 4), {"axis": axis, "start": start})
+            for axis in (0, 1, -1)
+            for start in range(-3, 4)
+        ],
+        numpy=np.rollaxis,
+    ),
+    "block": calls(
+        lambda *x: mg.block([[x[0], x[1]], [x[2]]]),
+        (((2, 3), (2, 1), (4,)), {}),
+        (((1, 2, 2), (2, 1), (1, 3)), {}),
+        numpy=lambda *x: np.block([[x[0], x[1]], [x[2]]]),
+    ),
+    "block of numbers": calls(
+        lambda *x: mg.block([*x]),
+        *[(shapes, {}) for shapes in [((), ()), ((2,), ()), ((2, 1), (2, 3)), ((3,),)]],
+        numpy=lambda *x: np.block([*x]),
+    ),
+    "apply_along_axis": calls(
+        lambda arr, axis, func: mg.apply_along_axis(func, axis, arr),
+        *[((2, 3, 2), {"axis": axis, "func": np.sum}) for axis in (0, 1, -1)],
+        *[
+            ((2, 3), {"axis": axis, "func": func})
+            for axis in (0, 1)
+            for func in (np.cumsum, square)
+        ],
+        ((3,), {"axis": 0, "func": np.exp}),
+        numpy=lambda arr, axis, func: np.apply_along_axis(func, axis, arr),
+    ),
+    "apply_over_axes": calls(
+        lambda a, axes: mg.apply_over_axes(np.sum, a, axes),
+        *[((2, 3, 4), {"axes": axes}) for axes in ([0, 2], 1, [-1])],
+        numpy=lambda a, axes: np.apply_over_axes(np.sum, a, axes),
+    ),
     "full_like": calls(
         lambda value: mg.full_like(np.zeros((2, 3), value.dtype), value), (((3,),), {}), (((),), {})
     ),

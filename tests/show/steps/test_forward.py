@@ -96,7 +96,7 @@ def assert_derivation(derivation, value):
 # ---------------------------------------------------------------------------- every op
 
 #: Of these there is no saying where an element comes from, but for the smallest arrays.
-FORWARD = {"round", "cumprod", "inv", "solve", "det", "slogdet", "cholesky", "pinv"}
+FORWARD = {"round", "unwrap", "cumprod", "inv", "solve", "det", "slogdet", "cholesky", "pinv"}
 FORWARD |= {"eigh", "eigvalsh", "svd", "svdvals", "qr", "conv2d"}
 BACKWARD = {"conv2d", "qr"}
 
