@@ -203,8 +203,8 @@ def unwrap(
 
     Only jumps of at least `discont` are changed. The derivative is 1.
 
-    >>> unwrap([0, 3, 1], period=4)
-    array([ 0, -1,  1])
+    >>> unwrap([0, 3, 2], period=4)
+    array([ 0, -1, -2])
     """
     return Unwrap(discont, axis, period)(as_array(p))
 
@@ -227,7 +227,7 @@ def gradient(f: Any, *varargs: Any, axis: Axis = None, edge_order: int = 1) -> A
     Raises ValueError for fewer than `edge_order` + 1 samples, and coordinates that do not fit.
     """
     f = as_floats(f)
-    axes = normalize_axis_tuple(range(f.ndim) if axis is None else axis, f.ndim)  # type: ignore[arg-type]
+    axes = normalize_axis_tuple(range(f.ndim) if axis is None else axis, f.ndim)
     spacings = [as_floats(h) for h in varargs or (1.0,)]
     if len(spacings) == 1 and spacings[0].ndim == 0:
         spacings *= len(axes)

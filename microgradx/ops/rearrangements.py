@@ -239,11 +239,6 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return Rearrangement(np.diagonal, offset=offset, axis1=axis1, axis2=axis2)(a)
 
 
-# Those of np.linalg are of the last two axes.
-implements(np.linalg.diagonal)(lambda x, /, *, offset=0: diagonal(x, offset, -2, -1))
-implements(np.linalg.trace)(lambda x, /, *, offset=0: trace(x, offset, -2, -1))
-
-
 @implements(np.trace)
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The sum of the diagonal of two axes.
@@ -252,6 +247,11 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     np.int64(5)
     """
     return sum(diagonal(a, offset, axis1, axis2), axis=-1)
+
+
+# Those of np.linalg are of the last two axes.
+implements(np.linalg.diagonal)(lambda x, /, *, offset=0: diagonal(x, offset, -2, -1))
+implements(np.linalg.trace)(lambda x, /, *, offset=0: trace(x, offset, -2, -1))
 
 
 @implements(np.tril)

@@ -512,7 +512,7 @@ def align_weights(weights, a, axis: Axis):
     """Weights in the shape of `a`, or of its axes that are reduced, as they broadcast to `a`."""
     if weights.shape == a.shape:
         return weights
-    axes = normalize_axis_tuple(range(a.ndim) if axis is None else axis, a.ndim)  # type: ignore[arg-type]
+    axes = normalize_axis_tuple(range(a.ndim) if axis is None else axis, a.ndim)
     if weights.shape != tuple(a.shape[i] for i in axes):
         raise ValueError(
             f"weights of shape {weights.shape} for an array of shape {a.shape}, averaged over "

@@ -299,7 +299,7 @@ def cov(
         weighted = deviation * w
         freedom = total - ddof * (1 if aweights is None else sum(w * aweights) / total)
     if is_known_true(unwrap(freedom) <= 0):
-        warn_caller("a covariance of too few samples has no degrees of freedom", RuntimeWarning)
+        warn_caller("a covariance of too few samples has no degrees of freedom")
         freedom = np.zeros((), x.dtype)
     return squeeze(matmul(weighted, deviation.T) / freedom)
 

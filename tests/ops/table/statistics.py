@@ -4,7 +4,7 @@ import numpy as np
 
 import microgradx as mg
 from microgradx.ops.statistics import POSITIONS
-from tests.ops.table.row import REDUCED, apart, calls, positive, probability, reduction
+from tests.ops.table.row import REDUCED, apart, calls, positive, probability
 
 SETTINGS = [
     ((shape, q), {"axis": axis, "keepdims": keepdims})
