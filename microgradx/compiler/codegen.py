@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from microgradx.common.messages import quote
 from microgradx.common.nested import leaves_of
 from microgradx.compiler.buffers import Location, new_array
 from microgradx.compiler.cross_entropy import function_source, write_softmax_cross_entropy
@@ -26,6 +26,7 @@ from microgradx.compiler.primitives import (
 )
 from microgradx.compiler.tracing import CaptureError
 from microgradx.compiler.writer import Result, SourceLines, Writer, flat_slice_text
+from microgradx.ops.activations import MATH_FUNCTIONS
 from microgradx.ops.elementwise import SAME_SIZE_INTEGER
 
 __all__ = ["generate_lines"]
@@ -99,20 +100,14 @@ _WITH_OUT = {
 
 _REDUCTIONS = {np.max: "maximum", np.min: "minimum", np.prod: "multiply", np.sum: "add"}
 
-# The end of the names of functions that np.frompyfunc made.
-_FROMPYFUNC_SUFFIX = " (vectorized)"
+_MATH_NAMES = {function: name for name, function in MATH_FUNCTIONS.items()}
 
 
 def _write_ufunc(writer: Writer, call: FunctionCall, i: int) -> None:
-    name = call.function.__name__
-    if name.endswith(_FROMPYFUNC_SUFFIX) and hasattr(math, name.removesuffix(_FROMPYFUNC_SUFFIX)):
-        _write_math_function(writer, call, name.removesuffix(_FROMPYFUNC_SUFFIX))
+    if call.function in _MATH_NAMES:
+        _write_math_function(writer, call, _MATH_NAMES[call.function])
         return
-    if getattr(np, name, None) is not call.function:
-        raise CaptureError(
-            f"{name} is not a NumPy function, and a compiled program can call no others; compute "
-            "it with those, or leave it out of what is compiled"
-        )
+    name = _numpy_name(call.function)
     dtypes = {x.dtype for x in call.args if isinstance(x, Value) and not x.is_number}
     number_dtype = dtypes.pop() if len(dtypes) == 1 else None
     operands = [_operand(writer, x, number_dtype) for x in call.args]
@@ -237,11 +232,12 @@ def _write_with_out(writer: Writer, call: FunctionCall, i: int) -> bool:
 
 def _write_allocating(writer: Writer, call: FunctionCall) -> None:
     """A function that makes a new array in each call."""
-    function = _numpy_name(call.function)
-    name = writer.new_name(call.name or function.rpartition(".")[2])
     if call.function is operator.getitem:
+        name = writer.new_name(call.name or "getitem")
         text = f"{writer.text(call.args[0])}[{writer.index(call.args[1])}]"
     else:
+        function = _numpy_name(call.function)
+        name = writer.new_name(call.name or function.rpartition(".")[2])
         arguments = ", ".join(writer.arguments(call.args, call.kwargs))
         text = f"{writer.use(function)}({arguments})"
     writer.add_line(f"{name} = {text}")
@@ -254,11 +250,21 @@ def _write_allocating(writer: Writer, call: FunctionCall) -> None:
 
 def _numpy_name(function: Any) -> str:
     """The name of a NumPy function, without np at its start."""
-    if isinstance(function, np.ufunc) or not hasattr(function, "__module__"):
-        return str(function.__name__)
-    if getattr(function, "__self__", None) is not None and isinstance(function.__self__, np.ufunc):
-        return f"{function.__self__.__name__}.{function.__name__}"
-    return f"{function.__module__ or 'numpy'}.{function.__name__}".removeprefix("numpy.")
+    name = str(function.__name__)
+    if isinstance(getattr(function, "__self__", None), np.ufunc):
+        name = f"{function.__self__.__name__}.{name}"
+    elif not isinstance(function, np.ufunc):
+        module = getattr(function, "__module__", None) or "numpy"
+        name = f"{module}.{name}".removeprefix("numpy.")
+    found: Any = np
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is None or found != function:
+        raise CaptureError(
+            f"{quote(name)} is not a NumPy function, and a compiled program can call no others; "
+            "compute it with those, or leave it out of what is compiled"
+        )
+    return name
 
 
 # ---------------------------------------------------------------------------- views

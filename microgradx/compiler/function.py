@@ -9,7 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.compiler.module_text import NO_SOURCE, PROGRAMS, load_module, write_function_module
+from microgradx.compiler.module_text import (
+    NO_SOURCE,
+    PROGRAMS,
+    load_module,
+    name_in_title,
+    write_function_module,
+)
 from microgradx.compiler.trace_function import trace_function
 from microgradx.compiler.tracing import Traced
 from microgradx.engine import Tensor
@@ -89,9 +95,8 @@ class _FunctionProgram:
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         traced = trace_function(function, args, kwargs)
-        name = getattr(function, "__name__", type(function).__name__)
         self.source, lines = write_function_module(
-            traced.program, f"The function {name}, written by microgradx."
+            traced.program, f"The function {name_in_title(function)}, written by microgradx."
         )
         make = load_module(self.source, "function", self)["make_function"]
         self._make = functools.partial(make, **lines.data)

@@ -23,6 +23,7 @@ __all__ = [
     "Program",
     "Value",
     "arguments_of",
+    "escape_braces",
     "is_uniform",
     "values_in",
 ]
@@ -107,11 +108,16 @@ class Program:
 class Comment:
     """A comment on several calls: an op's forward or backward, or an update.
 
-    In the text, {0}, {1}, … stand for the names of values.
+    In the text, {0}, {1}, … stand for the names of values; other braces are escaped.
     """
 
     text: str
     values: tuple[Value, ...] = ()
+
+
+def escape_braces(text: str) -> str:
+    """A text as a part of a comment, in which its braces are just braces."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def values_in(structure: Any) -> Iterator[Value]:

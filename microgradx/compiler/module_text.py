@@ -14,12 +14,20 @@ from typing import Any
 
 import numpy as np
 
+from microgradx.common.messages import printable
 from microgradx.compiler.codegen import generate_lines
 from microgradx.compiler.ir import Input, Program, Value
 from microgradx.compiler.primitives import flat_slice
 from microgradx.compiler.writer import SourceLines
 
-__all__ = ["NO_SOURCE", "PROGRAMS", "load_module", "write_function_module", "write_step_module"]
+__all__ = [
+    "NO_SOURCE",
+    "PROGRAMS",
+    "load_module",
+    "name_in_title",
+    "write_function_module",
+    "write_step_module",
+]
 
 #: How many programs, for arrays of different shapes, one step or function keeps.
 PROGRAMS = 8
@@ -42,6 +50,12 @@ def load_module(text: str, name: str, owner: object) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": f"microgradx.compiled_{name}"}
     exec(compile(text, filename, "exec"), names)
     return names
+
+
+def name_in_title(function: Any) -> str:
+    """The name of a function or class for a title: one line, and not a long one."""
+    name = str(getattr(function, "__name__", type(function).__name__))
+    return printable(name if len(name) <= 60 else f"{name[:59]}…")
 
 
 def write_function_module(program: Program, title: str) -> tuple[str, SourceLines]:
@@ -89,7 +103,8 @@ def _has_rows(program: Program) -> bool:
 
 
 def _assemble(title: str, lines: SourceLines, parts: list[str]) -> str:
-    head = [f'"""{title}"""', "", "import numpy as np"]
+    escaped = title.replace("\\", "\\\\").replace('"', '\\"')
+    head = [f'"""{escaped}"""', "", "import numpy as np"]
     if lines.imports:
         names = wrap(", ".join(sorted(lines.imports)), 92)
         short = f"from numpy import {names[0]}"
@@ -179,7 +194,8 @@ def _initial_value(value: Input, name: str, program: Program) -> list[str]:
     """Lines that initialise a persistent array: matrices are small and random, the rest is 0."""
     dtype = _dtype_name(value)
     if value.role == "constant" and value.size <= 64:
-        return [f"{name} = np.array({value.array.tolist()!r}, np.{dtype})"]
+        numbers = repr(value.array.tolist()).replace("inf", "np.inf").replace("nan", "np.nan")
+        return [f"{name} = np.array({numbers}, np.{dtype})"]
     lines = [f"{name} = np.zeros({value.shape}, np.{dtype})"]
     if value.role == "state":
         return lines

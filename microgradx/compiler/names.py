@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from microgradx.common.messages import describe
-from microgradx.compiler.ir import Comment, Constant, Value
+from microgradx.compiler.ir import Comment, Constant, Value, escape_braces
 from microgradx.compiler.primitives import check_labels, softmax_cross_entropy
 from microgradx.compiler.tracing import CaptureError, TracedArray, TracedNumber, Tracer
 from microgradx.engine import Op, Tensor
@@ -62,15 +62,18 @@ class NamingObserver:
 
     def backward(self, tensor: Tensor, x: Tensor, g: Any, gradient: Any) -> None:
         if self.function_start and tensor.op is not None:
-            comment = Comment(f"backward of {tensor.op.name}: to {{0}}", (_value(x),))
-            self.tracer.add_comment(comment)
+            self._add_backward_comment(tensor.op, "{0}", (_value(x),))
 
     def end_backward(self, out: Tensor | None) -> None:
         """Comment on the calls of the backward of the op that made a Tensor."""
         if out is not None and out.op is not None:
             inputs = tuple(_value(x) for x in out.inputs if x.requires_grad)
             names = ", ".join(f"{{{i}}}" for i in range(len(inputs)))
-            self.tracer.add_comment(Comment(f"backward of {out.op.name}: to {names}", inputs))
+            self._add_backward_comment(out.op, names, inputs)
+
+    def _add_backward_comment(self, op: Op, names: str, inputs: tuple[Value, ...]) -> None:
+        text = f"backward of {escape_braces(op.name)}: to {names}"
+        self.tracer.add_comment(Comment(text, inputs))
 
     def name_gradient(self, tensor: Tensor, g: Any) -> None:
         value = _value(tensor)
@@ -122,7 +125,7 @@ _ACTIVATIONS = {*activations.__all__, "tanh"}
 
 def _as_template(formula: str, count: int) -> str:
     """A formula of the first `count` of x, y and z as a template: x is {1}, y {2} and z {3}."""
-    text = formula.replace("{", "{{").replace("}", "}}")
+    text = escape_braces(formula)
     letters = "xyz"[:count]
     if not letters:
         return text

@@ -18,7 +18,13 @@ from microgradx.arrays.types import Array, unwrap
 from microgradx.common.files import replacing
 from microgradx.common.randomness import as_generator
 from microgradx.common.threads import make_lock
-from microgradx.compiler.module_text import NO_SOURCE, PROGRAMS, load_module, write_step_module
+from microgradx.compiler.module_text import (
+    NO_SOURCE,
+    PROGRAMS,
+    load_module,
+    name_in_title,
+    write_step_module,
+)
 from microgradx.compiler.trace_step import trace_step
 from microgradx.compiler.traced_program import ParameterGroup, TracedProgram
 from microgradx.compiler.tracing import CaptureError
@@ -414,11 +420,10 @@ class _Identity:
 
 
 def _module_title(owner: CompiledStep, X: Array, y: Array) -> str:
-    function = getattr(owner.loss, "func", owner.loss)  # of functools.partial
-    loss = getattr(function, "__name__", type(function).__name__)
+    loss = name_in_title(getattr(owner.loss, "func", owner.loss))  # func: of functools.partial
+    model, optimizer = name_in_title(type(owner.model)), name_in_title(type(owner.optimizer))
     return (
-        f"One training step of {type(owner.model).__name__} with {loss} and "
-        f"{type(owner.optimizer).__name__}, written by microgradx.\n\n"
+        f"One training step of {model} with {loss} and {optimizer}, written by microgradx.\n\n"
         f"X has shape {X.shape} and dtype {X.dtype}, y has shape {y.shape} and dtype {y.dtype}.\n"
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.common.threads import make_lock
-from microgradx.compiler.ir import Comment, FunctionCall, Value
+from microgradx.compiler.ir import Comment, FunctionCall, Value, escape_braces
 from microgradx.compiler.names import use_variable_names
 from microgradx.compiler.primitives import concatenate_flat, flat_slice
 from microgradx.compiler.traced_program import ParameterGroup, ProgramBuilder, TracedProgram
@@ -74,7 +74,7 @@ def trace_step(
     for each, w, suffix in zip(groups, values, _name_suffixes(groups), strict=True):
         if not update.trace(each, w, [gradients[t] for t in each.parameters.values()], suffix):
             return None
-    builder.tracer.add_comment(Comment(f"update: {type(optimizer).__name__}"))
+    builder.tracer.add_comment(Comment(f"update: {escape_braces(type(optimizer).__name__)}"))
     traced = builder.build(results, update.updates)
     traced.program.counters += update.counters
     traced.counters = list(update.counters.values())

@@ -7,6 +7,7 @@ import keyword
 import math
 import operator
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from microgradx.arrays.types import Array
+from microgradx.common.messages import printable, quote
 from microgradx.compiler.buffers import Buffer, BufferPlan, Location
 from microgradx.compiler.ir import (
     Comment,
@@ -35,7 +37,7 @@ _SHADOWING = {*dir(builtins)} & {*dir(np)}
 # Names that a variable must not have.
 _RESERVED = {*dir(np), *dir(builtins), *keyword.kwlist, "np", "step", "function", "epoch"}
 _RESERVED |= {"check_labels", "losses_and_gradients", "shifted_exponentials", "far_cross_entropy"}
-_RESERVED |= {"X_rows", "y_rows"}
+_RESERVED |= {"X_rows", "y_rows", *(f"{name}_of_numbers" for name in dir(math))}
 
 # Nor may persistent arrays have these, which are variables of the functions around the step.
 _OUTER_NAMES = {"make_step", "make_example", "train", "teacher", "epochs", "history", "number"}
@@ -50,6 +52,11 @@ _OPERATORS = {
     operator.mod: "%",
     operator.pow: "**",
 }
+
+_LONGEST_NAME, _LONGEST_COMMENT = 60, 200
+
+# Arguments of these types, besides arrays and numbers, can be written in a source.
+_WRITTEN_AS_TEXT: tuple[Any, ...] = (bool, int, float, str, bytes, range, type(None))
 
 # Names of numbers as 0-d arrays.
 _LONG_NAMES = {"lr": "learning_rate", "t": "step_count"}
@@ -170,7 +177,7 @@ class Writer:
                 del lines[line - 1 if line else 0 : line + 1]
                 continue
             names = [self._name_in_comment(value) for value in comment.values]
-            lines[line] = f"# {comment.text.format(*names)}"
+            lines[line] = f"# {printable(comment.text.format(*names))[:_LONGEST_COMMENT]}"
 
     def _name_in_comment(self, value: Value) -> str:
         if value in self.plan.locations:
@@ -195,6 +202,8 @@ class Writer:
 
     def new_name(self, wanted: str) -> str:
         """A name for a variable, with a number at its end if it is already used."""
+        # Python reads names in this form: two that it reads alike are one name.
+        wanted = unicodedata.normalize("NFKC", wanted[:_LONGEST_NAME])
         wanted = re.sub(r"\W+", "_", wanted).strip("_") or "value"
         if not wanted.isidentifier():  # it begins with a digit, or has one such as ² in it
             letters = "".join(x if f"_{x}".isidentifier() else "_" for x in wanted)
@@ -232,7 +241,7 @@ class Writer:
         if isinstance(x, Value):
             return self.expression(x) if x.is_number else self.plan.locations[x].name
         if isinstance(x, np.dtype):
-            return self.use(x.name if x.name != "bool" else "bool_")
+            return self._dtype(x)
         if isinstance(x, tuple):
             return f"({', '.join(map(self.text, x))}{',' * (len(x) == 1)})"
         if isinstance(x, list):
@@ -244,15 +253,27 @@ class Writer:
         if isinstance(x, (float, np.floating)) and not np.isfinite(x):
             return {"inf": "np.inf", "-inf": "-np.inf"}.get(str(x), "np.nan")
         if isinstance(x, np.generic):
-            return repr(x.item())
+            x = x.item()
         if isinstance(x, type) and issubclass(x, (np.generic, int, float)):
             return self.text(np.dtype(x))
-        if callable(x):
-            raise CaptureError(
-                f"an argument of a NumPy function is {x!r}, a Python function or class, which the "
-                "source of a program cannot contain; write out what it does"
-            )
-        return repr(x)
+        for kind in _WRITTEN_AS_TEXT:
+            if isinstance(x, kind):
+                return str(kind.__repr__(x))  # that of the class itself, whatever a subclass has
+        raise CaptureError(
+            f"an argument of a NumPy function is {quote(repr(x))}, "
+            f"{'a Python function or class' if callable(x) else f'a {type(x).__name__}'}, which "
+            "the source of a program cannot contain; write out what it does, with arrays, numbers "
+            "and strings"
+        )
+
+    def _dtype(self, dtype: np.dtype[Any]) -> str:
+        name = dtype.name.replace("bool", "bool_")
+        if dtype.fields is None and getattr(np, name, None) is dtype.type:
+            return self.use(name) if dtype.isnative else f"np.dtype({dtype.str!r})"
+        raise CaptureError(
+            f"a compiled program computes with real numbers, not with {quote(str(dtype))}; "
+            "convert them to numbers before"
+        )
 
     def index(self, index: Any) -> str:
         """The text of an index between brackets."""

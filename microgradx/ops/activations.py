@@ -51,6 +51,9 @@ def _sigmoid(x):
 _erf = np.frompyfunc(math.erf, 1, 1)
 _erfc = np.frompyfunc(math.erfc, 1, 1)
 
+#: These functions, by their names in Python's math module.
+MATH_FUNCTIONS = {"erf": _erf, "erfc": _erfc}
+
 
 def _map_floats(function, x):
     """A function of Python's floats, applied to each element, in the dtype of x."""
