@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from microgradx.arrays.summation import sum_along
 from microgradx.arrays.types import Array, as_array
 
 __all__ = ["broadcast_axes", "unbroadcast"]
@@ -41,7 +42,5 @@ def unbroadcast(gradient: Any, x: Array) -> Any:
                 f"a gradient of shape {gradient.shape} for an input of shape {shape}; "
                 "it must have the shape that the input, or the input broadcast, has"
             )
-        if gradient.dtype == np.float16:  # whose sums stand still at 2048
-            gradient = gradient.astype(np.float32)
-        gradient = as_array(np.reshape(np.sum(gradient, axis=axes), shape))
+        gradient = as_array(np.reshape(sum_along(gradient, axes, dtype=x.dtype), shape))
     return gradient if gradient.dtype == x.dtype else gradient.astype(x.dtype)

@@ -192,30 +192,17 @@ def _is_zero(x: Any) -> bool:
 
 
 def _write_reduction(writer: Writer, call: FunctionCall, i: int) -> bool:
-    if set(call.kwargs) - {"axis", "keepdims"} or len(call.args) > 2 or call.dtype == np.float16:
+    kwargs = dict(call.kwargs)
+    axis = call.args[1] if len(call.args) > 1 else kwargs.pop("axis", None)
+    keepdims, dtype = kwargs.pop("keepdims", False), kwargs.pop("dtype", None)
+    if kwargs or len(call.args) > 2 or call.dtype == np.float16:
         return False
-    x = call.args[0]
-    axis = call.args[1] if len(call.args) > 1 else call.kwargs.get("axis")
     axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
-    keepdims = call.kwargs.get("keepdims", False)
     location = writer.destination(call, i)
-    if (
-        call.function is np.sum
-        and x.dtype == call.dtype
-        and x.dtype.kind == "f"
-        and len(x.shape) == 2
-        and isinstance(axis, int)
-        and not keepdims
-        and 0 < x.shape[axis] <= 65536  # a longer sum would accumulate rounding errors
-        and x.size
-    ):
-        # A product with ones takes a third of the time.
-        pair = [writer.ones(x.shape[axis], x.dtype), writer.text(x)]
-        writer.add_call("dot", *pair[:: -1 if axis % 2 else 1], f"out={location.name}")
-    else:
-        settings = [f"axis={axis!r}", *["keepdims=True"] * keepdims, f"out={location.name}"]
-        function = writer.use(_REDUCTIONS[call.function])
-        writer.add_line(f"{function}.reduce({', '.join([writer.text(x), *settings])})")
+    settings = [f"axis={axis!r}", *["keepdims=True"] * keepdims]
+    settings += [] if dtype is None else [f"dtype={writer.text(dtype)}"]
+    arguments = ", ".join([writer.text(call.args[0]), *settings, f"out={location.name}"])
+    writer.add_line(f"{writer.use(_REDUCTIONS[call.function])}.reduce({arguments})")
     writer.plan.bind(call, location)
     return True
 

@@ -170,6 +170,7 @@ class TracedArray(Traced, NDArrayOperatorsMixin):
     size = property(lambda self: self.example.size)
     dtype = property(lambda self: self.example.dtype)
     nbytes = property(lambda self: self.example.nbytes)
+    flags = property(lambda self: self.example.flags)
 
     # ------------------------------------------------------------------ NumPy's protocols
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from microgradx.arrays.dispatch import implements
+from microgradx.arrays.summation import widen
 from microgradx.arrays.types import Array, as_array, as_floats, is_known_true, unwrap
 from microgradx.common.messages import describe
 from microgradx.engine import Op, Tensor
@@ -75,12 +76,15 @@ class AddAt(Op):
         self.shape = shape
 
     def forward(self, x, *arrays):
-        out = np.zeros_like(x, shape=self.shape)
         index = _fill_index(self.index, arrays)
         if any(array.dtype.kind != "b" for array in arrays):
-            np.add.at(out, index, x)
-        else:
-            out[index] = x  # slices, integers and masks repeat no element
+            # As often as there are entries in the index, an element may be repeated.
+            addends = widen(x, max(array.size for array in arrays))
+            out = np.zeros_like(addends, shape=self.shape)
+            np.add.at(out, index, addends)
+            return out if addends is x else out.astype(x.dtype)
+        out = np.zeros_like(x, shape=self.shape)
+        out[index] = x  # slices, integers and masks repeat no element
         return out
 
     def backward(self, g, out, x, *arrays):

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from microgradx.arrays.dispatch import implements
-from microgradx.arrays.types import as_array, filled_vector
+from microgradx.arrays.summation import sum_rows
+from microgradx.arrays.types import as_array
 from microgradx.engine import Op
 from microgradx.ops.elementwise import multiply
 from microgradx.ops.shape_errors import (
@@ -98,7 +99,7 @@ class Linear(Op):
     derivatives = (
         lambda g, out, x, w, b: np.dot(g, w) if g.ndim == 2 else np.matmul(g, w),
         lambda g, out, x, w, b: np.dot(_flatten_rows(g).T, _flatten_rows(x)),
-        lambda g, out, x, w, b: _sum_rows(g) if g.ndim == 2 else g,
+        lambda g, out, x, w, b: sum_rows(g) if g.ndim == 2 else g,
     )
 
     def forward(self, x, w, b):
@@ -117,11 +118,6 @@ class Linear(Op):
 def _flatten_rows(x):
     """x as a matrix, with all leading axes as one."""
     return x if x.ndim == 2 else np.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-
-
-def _sum_rows(x):
-    """Σᵢ xᵢⱼ, as a product with ones: for small matrices in a third of the time of np.sum."""
-    return np.dot(filled_vector(1.0, len(x), x.dtype), x)
 
 
 linear = implements("linear")(Linear())

@@ -15,6 +15,13 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from microgradx.arrays.dispatch import implements, nondifferentiable
+from microgradx.arrays.summation import (
+    accumulation_dtype,
+    cumsum_along,
+    mean_along,
+    sum_along,
+    widen,
+)
 from microgradx.arrays.types import Axis, as_array, as_floats, is_known_true, unwrap
 from microgradx.engine import Op
 from microgradx.ops.elementwise import where
@@ -80,7 +87,7 @@ class Sum(Reduction):
     formula = "Σ x"
 
     def forward(self, x):
-        return np.sum(x, axis=self.axis, keepdims=self.keepdims)
+        return sum_along(x, self.axis, self.keepdims)
 
     def backward(self, g, out, x):
         return np.broadcast_to(self.expand(g, x), x.shape)
@@ -90,10 +97,10 @@ class Mean(Reduction):
     formula = "Σ x / n"
 
     def forward(self, x):
-        return np.mean(x, axis=self.axis, keepdims=self.keepdims)
+        return mean_along(x, self.axis, self.keepdims)
 
     def backward(self, g, out, x):
-        return np.broadcast_to(self.expand(g * (1 / (self.count(x) or 1)), x), x.shape)
+        return np.broadcast_to(self.expand(widen(g) * (1 / (self.count(x) or 1)), x), x.shape)
 
 
 class Max(Reduction):
@@ -136,10 +143,10 @@ class Prod(Reduction):
     formula = "Π x"
 
     def forward(self, x):
-        return np.prod(x, axis=self.axis, keepdims=self.keepdims)
+        return _compute_wide(np.prod, as_array(x), axis=self.axis, keepdims=self.keepdims)
 
     def backward(self, g, out, x):
-        rows, unflatten = flatten_axes(x, self.axis)
+        rows, unflatten = flatten_axes(widen(x, x.size), self.axis)
         return self.expand(g, x) * unflatten(product_of_others(rows))
 
 
@@ -151,12 +158,18 @@ class Var(Reduction):
         self.ddof = ddof
 
     def forward(self, x):
-        return np.var(x, axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
+        settings = {"axis": self.axis, "keepdims": self.keepdims, "ddof": self.ddof}
+        return _compute_wide(np.var, x, **settings)
 
     def backward(self, g, out, x):
         # That x moves the mean too changes nothing: the deviations add up to 0.
-        deviation = x - np.mean(x, axis=self.axis, keepdims=True)
+        deviation = widen(x) - self.mean(widen(x))
         return self.expand(g, x) * (2 * deviation / self.freedom(x))
+
+    def mean(self, x):
+        """The mean, in the type of its sum: what is subtracted should not be rounded before."""
+        dtype = accumulation_dtype(x.dtype, x.size)
+        return mean_along(x, self.axis, keepdims=True, dtype=dtype)
 
     def freedom(self, x) -> float:
         """The degrees of freedom, n - ddof, or NaN if there are none."""
@@ -168,17 +181,17 @@ class Std(Var):
     formula = "√var x"
 
     def forward(self, x):
-        return np.std(x, axis=self.axis, keepdims=self.keepdims, ddof=self.ddof)
+        settings = {"axis": self.axis, "keepdims": self.keepdims, "ddof": self.ddof}
+        return _compute_wide(np.std, x, **settings)
 
     def backward(self, g, out, x):
         if x.size == 0:
             return np.zeros_like(x)
         # The norm of the deviations, by √(n - ddof). Distances from one of the elements have a
         # mean that is exact where all are equal.
-        distance = x - np.min(unwrap(x), axis=self.axis, keepdims=True)
-        deviation = distance - np.mean(distance, axis=self.axis, keepdims=True)
-        direction = NormGradient(2, self.axis)(deviation)
-        return self.expand(g / math.sqrt(self.freedom(x)), x) * direction
+        distance = widen(x) - np.min(unwrap(x), axis=self.axis, keepdims=True)
+        direction = NormGradient(2, self.axis)(distance - self.mean(distance))
+        return self.expand(widen(g) / math.sqrt(self.freedom(x)), x) * direction
 
 
 class NormGradient(Reduction):
@@ -199,6 +212,7 @@ class NormGradient(Reduction):
         self.p = p
 
     def forward(self, x):
+        x = widen(x)
         size = np.abs(x)
         if x.size == 0:
             return size
@@ -206,21 +220,21 @@ class NormGradient(Reduction):
         divisor = np.where(largest == 0, 1, largest)
         if self.p == 2:
             x = x / divisor  # now no square overflows, and not all underflow
-            norm = np.sqrt(np.sum(x * x, axis=self.axis, keepdims=True))
+            norm = np.sqrt(sum_along(x * x, self.axis, keepdims=True))
             return x / np.where(norm == 0, 1, norm)
         # Of a 0, and of all where a negative power of 0 is infinite, it is 0.
         is_zero = x == 0
         size = np.where(is_zero, 1, size / divisor)
         powers = np.where(is_zero, 0 if self.p > 0 else np.inf, size**self.p)
-        norm = np.sum(powers, axis=self.axis, keepdims=True) ** (1 / self.p)
+        norm = sum_along(powers, self.axis, keepdims=True) ** (1 / self.p)
         share = (size / np.where(norm == 0, 1, norm)) ** (self.p - 1)
         return np.where(norm == 0, 0, np.sign(x) * share)
 
     def backward(self, g, out, x):
         # (p - 1) (|x / ‖x‖|ᵖ⁻² g - out Σ out g) / ‖x‖, where ‖x‖ is Σ out x.
-        norm = np.sum(out * x, axis=self.axis, keepdims=True)
+        norm = sum_along(out * x, self.axis, keepdims=True)
         norm = np.where(norm == 0, np.nan, norm)
-        along = out * np.sum(out * g, axis=self.axis, keepdims=True)
+        along = out * sum_along(out * g, self.axis, keepdims=True)
         if self.p == 2:
             return (g - along) / norm
         size = np.where((x == 0) & (self.p < 2), np.nan, np.abs(x) / norm)
@@ -234,10 +248,10 @@ class Cumsum(Op):
         self.axis = axis
 
     def forward(self, x):
-        return np.cumsum(x, axis=self.axis)
+        return cumsum_along(x, self.axis)
 
     def backward(self, g, out, x):
-        return np.flip(np.cumsum(np.flip(g, self.axis), axis=self.axis), self.axis)
+        return np.flip(cumsum_along(np.flip(g, self.axis), self.axis), self.axis)
 
 
 class Cumprod(Op):
@@ -247,11 +261,12 @@ class Cumprod(Op):
         self.axis = axis
 
     def forward(self, x):
-        return np.cumprod(x, axis=self.axis)
+        return _compute_wide(np.cumprod, x, axis=self.axis)
 
     def backward(self, g, out, x):
         # xᵢ is a factor of all products from the i-th on, so its gradient is x₁ … xᵢ₋₁ times
         # Σⱼ gⱼ xᵢ₊₁ … xⱼ, which is computed from the end by r ← gᵢ + xᵢ₊₁ r: no division by 0.
+        x, g = widen(x, x.shape[self.axis]), widen(g, x.shape[self.axis])
         rows, gs = np.moveaxis(x, self.axis, 0), np.moveaxis(g, self.axis, 0)
         if len(rows) == 0:
             return np.zeros_like(x)
@@ -262,6 +277,14 @@ class Cumprod(Op):
             behind.append(r)
         gradient = _product_before(np.moveaxis(rows, 0, -1)) * np.stack(behind[::-1], -1)
         return np.moveaxis(gradient, -1, self.axis)
+
+
+def _compute_wide(reduction, x, **settings):
+    """A reduction of NumPy's in a type wide enough for all of `x`, rounded at the end."""
+    wide = accumulation_dtype(x.dtype, x.size)
+    if wide is x.dtype:
+        return reduction(x, **settings)
+    return reduction(x, dtype=wide, **settings).astype(x.dtype)
 
 
 def _product_before(x):
@@ -501,10 +524,14 @@ def average(
     if weights is None:
         weights = np.ones_like(unwrap(a))
     weights = align_weights(as_array(weights), a, axis)
+    dtype = np.result_type(a.dtype, weights.dtype)
+    a, weights = widen(a), widen(weights)
     total = sum(weights * np.ones_like(unwrap(a)), axis, keepdims=keepdims)
     if is_known_true(np.any(unwrap(total) == 0)):
         raise ZeroDivisionError("the weights of an average add up to 0")
     result = sum(a * weights, axis, keepdims=keepdims) / total
+    if result.dtype != dtype:
+        result, total = result.astype(dtype), total.astype(dtype)
     return (result, total) if returned else result
 
 
@@ -595,7 +622,9 @@ def nanmean(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     """
     a = as_floats(a)
     count = np.sum(~np.isnan(a), axis=axis, keepdims=keepdims)
-    return nansum(a, axis, keepdims=keepdims) / count.astype(a.dtype)
+    total = nansum(widen(a), axis, keepdims=keepdims)
+    mean = total / count.astype(total.dtype)
+    return mean if mean.dtype == a.dtype else mean.astype(a.dtype)
 
 
 # ---------------------------------------------------------------------------- without a gradient

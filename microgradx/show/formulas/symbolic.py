@@ -148,14 +148,14 @@ def where(condition: Any, a: Any, b: Any) -> Symbol:
     return apply(np.where, formula_printer.conditional, condition, a, b)
 
 
-def sum_of(x: Any, axis: Any = None, keepdims: bool = False) -> Symbol:
-    value = np.sum(x.value, axis=axis, keepdims=keepdims)
+def sum_of(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Symbol:
+    value = np.sum(x.value, axis=axis, keepdims=keepdims, dtype=dtype)
     return literal(value) if x.dtype == bool else combine(value, formula_printer.summation, x)
 
 
-def mean_of(x: Any, axis: Any = None, keepdims: bool = False) -> Symbol:
+def mean_of(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Symbol:
     """A mean is not a formula of the elements at its index, so it becomes an operand itself."""
-    return slot("mean", np.mean(x.value, axis=axis, keepdims=keepdims))
+    return slot("mean", np.mean(x.value, axis=axis, keepdims=keepdims, dtype=dtype))
 
 
 def transpose(x: Any, axes: Any = None) -> Symbol:
