@@ -1,96 +1,73 @@
 """A trained classifier in one NPZ file, which has arrays and no code, so that loading runs none.
 
-Weights, mean and scale are arrays; everything else is one JSON text. NumPy alone can read it:
+Weights, mean and scale are arrays; everything else is one text in JSON. NumPy alone can read it:
 
     np.load("model.npz")["description"]
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from microgradx.common.files import load_arrays, replacing, require_file
-from microgradx.common.messages import InputError
-from microgradx.data import StandardScaler
+from microgradx.common.files import replacing
+from microgradx.common.messages import InputError, shorten
+from microgradx.common.npz import ArrayFile, open_arrays
 from microgradx.training.classifier import Classifier
-from microgradx.training.tables import TableSchema
+from microgradx.training.model_description import ModelDescription, VersionError
 
 __all__ = ["load_classifier", "save_classifier"]
 
-FORMAT = "microgradx classifier"
-VERSION = 1
-
 
 def save_classifier(classifier: Classifier, path: str | Path) -> None:
-    """Write a classifier to a file. An existing file is replaced only once all is written."""
-    description = {
-        "format": FORMAT,
-        "version": VERSION,
-        "hidden_sizes": classifier.hidden_sizes,
-        "activation": classifier.activation,
-        "temperature": classifier.temperature,
-        "label_names": classifier.label_names,
-        **asdict(classifier.schema),
-    }
-    arrays: dict[str, Any] = {
-        "description": np.array(json.dumps(description)),
-        "mean": classifier.scaler.mean,
-        "scale": classifier.scaler.scale,
-    }
-    for name, weight in classifier.model.state_dict().items():
-        arrays[f"weights/{name}"] = weight
+    """Write a classifier to a file. An existing file is replaced only once all is written.
+
+    Raises InputError, before anything is written, for a classifier that `load_classifier` would
+    not read back as the same: one with another network than `Classifier.from_architecture` makes,
+    such as one with dropout, or with weights that are not finite.
+    """
+    try:
+        description, arrays = ModelDescription.of(classifier)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"this classifier cannot be saved, as it would be read as another one: {error}; "
+            "make it with Classifier.from_architecture, and change only its weights"
+        ) from error
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+        np.savez(file, allow_pickle=False, description=np.array(description.to_json()), **arrays)
 
 
 def load_classifier(path: str | Path) -> Classifier:
     """Read a classifier that `save_classifier` wrote.
 
-    Raises InputError if the file is missing, damaged, or of another kind.
+    The file may come from anywhere. Raises InputError if it is missing, damaged, or of another
+    kind.
     """
-    path = require_file(path)
-    arrays, names = load_arrays(path, "description", "mean", "scale")
-    if "description" not in arrays:
-        raise InputError(
-            f"{path} has no model, only {names}; python -m microgradx train writes one"
-        )
-    try:
-        description = json.loads(str(arrays["description"]))
-        if description["format"] != FORMAT:
-            raise ValueError("another format")
-        if description["version"] > VERSION:
+    with open_arrays(path) as file:
+        if "description" not in file.names:
             raise InputError(
-                f"{path} was written by a newer microgradx, in version {description['version']} of "
-                f"the format, and this one reads up to {VERSION}; upgrade it"
+                f"{file.path} has no model, only {shorten(file.names) or 'none'}; python -m "
+                "microgradx train writes one"
             )
-        described = {field.name: description[field.name] for field in fields(TableSchema)}
-        for name in ("feature_names", "image_shape"):  # JSON has no tuples
-            if described[name] is not None:
-                described[name] = tuple(described[name])
-        classifier = Classifier.from_architecture(
-            StandardScaler(arrays["mean"], arrays["scale"]),
-            TableSchema(**described),
-            tuple(description["label_names"]),
-            hidden_sizes=tuple(description["hidden_sizes"]),
-            activation=description["activation"],
-            temperature=description["temperature"],
-            generator=np.random.default_rng(0),  # its weights are overwritten
-        )
-        weights, _ = load_arrays(
-            path, *(f"weights/{name}" for name in classifier.model.state_dict())
-        )
-        classifier.model.load_state_dict(
-            {name.removeprefix("weights/"): weight for name, weight in weights.items()}
-        )
-    except InputError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(
-            f"{path} is damaged, or not a model that python -m microgradx train wrote"
-        ) from None
-    return classifier
+        names = [name for name in file.names if name != "description"]
+        try:
+            description = ModelDescription.from_json(_read_text(file))
+            description.check_shapes({name: file.header(name) for name in names})
+            return description.build({name: file.read(name) for name in names})
+        except InputError:
+            raise
+        except VersionError as error:
+            raise InputError(f"{file.path} {error}") from None
+        except ValueError as error:
+            raise InputError(
+                f"{file.path} is damaged, or not a model that python -m microgradx train wrote: "
+                f"{error}"
+            ) from None
+
+
+def _read_text(file: ArrayFile) -> str:
+    dtype, shape, _ = file.header("description")
+    if dtype.kind != "U" or shape != ():
+        raise ValueError(f"description must be a text, not {dtype} of shape {shape}")
+    return str(file.read("description"))

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from microgradx.arrays.types import Array
-from microgradx.common.files import load_arrays, require_file
+from microgradx.common.files import require_file
 from microgradx.common.messages import InputError, quote, shorten
+from microgradx.common.npz import load_arrays
 
 __all__ = ["TableSchema", "Table", "read_new_rows", "read_table"]
 

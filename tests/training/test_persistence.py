@@ -1,13 +1,17 @@
 """A model in a file: everything is restored, and no code is ever loaded."""
 
+import collections
 import json
 import pickle
+import tracemalloc
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from microgradx.data import StandardScaler
+from microgradx.nn import MLP, Linear, Tanh
 from microgradx.training import (
     Classifier,
     InputError,
@@ -15,6 +19,7 @@ from microgradx.training import (
     load_classifier,
     save_classifier,
 )
+from tests.training.model_file_mutations import MUTATIONS, read_members
 
 
 @pytest.fixture
@@ -161,3 +166,194 @@ def test_a_flipped_bit_is_noticed(classifier, tmp_path):
     content[at] ^= 1
     path.write_bytes(content)
     assert "damaged" in error_message(path)
+
+
+# ---------------------------------------------------------------------------- bad files
+
+
+def assert_is_a_classifier(loaded):
+    """What holds for every classifier that was read, whatever its file had."""
+    numbers = {
+        **loaded.model.state_dict(),
+        "mean": loaded.scaler.mean,
+        "scale": loaded.scaler.scale,
+    }
+    for name, array in numbers.items():
+        assert array.dtype.kind == "f", name
+        assert np.all(np.isfinite(array)), name
+    assert np.all(loaded.scaler.scale > 0)
+    assert 0 < loaded.temperature < np.inf
+    assert len(set(loaded.label_names)) == len(loaded.label_names)
+    assert all(type(name) is str for name in loaded.label_names)
+    assert loaded.schema.columns == len(loaded.scaler.mean)
+
+
+def test_mutated_files_are_refused_or_have_other_finite_numbers(classifier, tmp_path):
+    path = tmp_path / "model.npz"
+    save_classifier(classifier, path)
+    members = read_members(path)
+    random, x = np.random.default_rng(0), np.random.default_rng(1).normal(size=(20, 4))
+    expected = classifier.predict_proba(x)
+    outcomes = collections.Counter()
+    for mutate in MUTATIONS:
+        for _ in range(40):
+            path.write_bytes(mutate(random, members))
+            try:
+                loaded = load_classifier(path)
+            except InputError as error:
+                outcomes["refused" if "\n" not in str(error) else "several lines"] += 1
+                continue
+            assert_is_a_classifier(loaded)
+            if same_numbers(loaded, classifier):
+                np.testing.assert_array_equal(loaded.predict_proba(x), expected)
+                outcomes["same"] += 1
+            else:
+                outcomes["other numbers"] += 1
+    assert outcomes["several lines"] == 0
+    assert outcomes["refused"] > 500
+    assert outcomes["same"] > 5
+    assert outcomes["other numbers"] > 5
+
+
+def numbers_of(classifier):
+    scaler, state = classifier.scaler, classifier.model.state_dict()
+    return [*state.values(), scaler.mean, scaler.scale, np.array(float(classifier.temperature))]
+
+
+def same_numbers(one, other):
+    return all(map(np.array_equal, numbers_of(one), numbers_of(other)))
+
+
+def test_a_long_text_promises_layers_that_are_not_there(classifier, tmp_path):
+    path = tmp_path / "model.npz"
+    save_classifier(classifier, path)
+    for sizes in ([1] * 100_000, [10**9] * 3, [2**31 - 1]):
+        change_file(path, hidden_sizes=sizes)
+        tracemalloc.start()
+        try:
+            assert "damaged, or not a model" in error_message(path)
+            assert tracemalloc.get_traced_memory()[1] < 20_000_000
+        finally:
+            tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"weights/0.weight": np.full((5, 4), np.nan, np.float32)}, "weights/0.weight has nan"),
+        ({"weights/4.bias": np.full(3, np.inf, np.float32)}, "weights/4.bias has inf"),
+        ({"weights/0.bias": np.zeros(5, int)}, "has dtype int64 and must be of floats"),
+        ({"weights/0.bias": np.zeros(5)}, "its weights have several dtypes, float32, float64"),
+        ({"mean": np.array([0, np.nan, 0, 0])}, "mean has nan"),
+        ({"scale": np.array([1, 0.0, 1, 1])}, "scale must be positive, and has 0.0"),
+        ({"scale": -np.ones(4)}, "scale must be positive, and has -1.0"),
+        ({"more": np.zeros(3)}, "3 layers need 8 arrays, not 9"),
+        ({"temperature": np.inf}, "temperature must be positive, not inf"),
+        ({"temperature": 0}, "temperature must be positive, not 0"),
+        ({"temperature": True}, "temperature must be positive, not True"),
+        ({"label_names": ["no", "no", "yes"]}, "label_names must be texts that differ"),
+        ({"label_names": ["no", None, "yes"]}, "label_names must be texts that differ"),
+        ({"hidden_sizes": [5, 3.0]}, "hidden_sizes must be whole numbers from 1 up"),
+        ({"columns": 10**30}, "columns must be a whole number"),
+        ({"feature_names": ["a"] * 4}, "feature_names must be 4 texts that differ"),
+        ({"image_shape": [4, 4]}, "image_shape must be height and width, of 4 pixels"),
+        ({"label_position": 9}, "label_position must be from 0 to 4"),
+        ({"version": "1"}, "version must be a whole number"),
+    ],
+)
+def test_the_message_says_what_is_wrong(classifier, tmp_path, changes, reason):
+    path = tmp_path / "model.npz"
+    save_classifier(classifier, path)
+    change_file(path, **changes)
+    assert reason in error_message(path)
+
+
+# ---------------------------------------------------------------------------- bad classifiers
+
+
+def build_like(classifier, *layers, **attributes):
+    model = MLP(4, (5, 3), 3, "tanh", generator=np.random.default_rng(0))
+    for i, layer in enumerate(layers):
+        setattr(model, str(i), layer)
+    vars(model).update(attributes)
+    return replace(classifier, model=model)
+
+
+def rectified(classifier):
+    return replace(classifier, activation="relu")
+
+
+def with_another_forward(classifier):
+    other = build_like(classifier)
+    other.model[1].forward = lambda x: x
+    return other
+
+
+class Doubled(MLP):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class Steep(Tanh):
+    def __repr__(self):
+        return "Tanh()"
+
+    def forward(self, x):
+        return np.tanh(9 * x)
+
+
+def with_tied_weights(classifier):
+    other = build_like(classifier)
+    other.model[0].bias = other.model[2].weight = other.model[4].weight
+    return other
+
+
+BAD_CLASSIFIERS = {
+    "another activation": rectified,
+    "dropout": lambda c: replace(c, model=MLP(4, (5, 3), 3, "tanh", dropout=0.5)),
+    "other sizes": lambda c: replace(c, hidden_sizes=(3, 5)),
+    "fewer layers": lambda c: replace(c, hidden_sizes=(5,)),
+    "huge sizes": lambda c: replace(c, hidden_sizes=(10**9, 10**9)),
+    "more labels": lambda c: replace(c, label_names=("a", "b", "c", "d")),
+    "the same label twice": lambda c: replace(c, label_names=("a", "b", "a")),
+    "another class of model": lambda c: replace(c, model=Doubled(4, (5, 3), 3, "tanh")),
+    "another class of layer": lambda c: build_like(c, c.model[0], Steep()),
+    "another forward of a layer": with_another_forward,
+    "another forward of the model": lambda c: build_like(c, forward=lambda x: x),
+    "a part of its own": lambda c: build_like(c, gate=Tanh()),
+    "no bias": lambda c: build_like(c, Linear(4, 5, bias=False)),
+    "tied weights": with_tied_weights,
+    "NaN": lambda c: build_like(c, filled(np.nan)),
+    "a temperature of 0": lambda c: replace(c, temperature=0.0),
+    "a temperature of inf": lambda c: replace(c, temperature=np.inf),
+    "a scale of 0": lambda c: replace(c, scaler=StandardScaler(np.zeros(4), np.zeros(4))),
+    "no scale": lambda c: replace(c, scaler=StandardScaler()),
+    "another schema": lambda c: replace(c, schema=TableSchema(5)),
+}
+
+
+def filled(number):
+    layer = Linear(4, 5)
+    layer.weight.data[...] = number
+    return layer
+
+
+@pytest.mark.parametrize("kind", BAD_CLASSIFIERS)
+def test_what_would_not_be_read_as_the_same_is_not_saved(classifier, tmp_path, kind):
+    path = tmp_path / "model.npz"
+    with pytest.raises(InputError, match="this classifier cannot be saved") as caught:
+        save_classifier(BAD_CLASSIFIERS[kind](classifier), path)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_every_dtype_comes_back(tmp_path, dtype):
+    classifier = Classifier.from_architecture(
+        StandardScaler(np.zeros(2), np.ones(2)), TableSchema(2), ("a", "b"), dtype=dtype
+    )
+    save_classifier(classifier, tmp_path / "model.npz")
+    loaded = load_classifier(tmp_path / "model.npz")
+    assert {p.dtype for p in loaded.model.parameters()} == {np.dtype(dtype)}
+    x = np.random.default_rng(1).normal(size=(50, 2))
+    assert np.array_equal(loaded.predict_proba(x), classifier.predict_proba(x))

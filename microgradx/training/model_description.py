@@ -1,0 +1,242 @@
+"""What a saved classifier is, apart from its numbers: a text in JSON, and the arrays it needs.
+
+Nothing here knows in what file they are. A description from elsewhere is not trusted: each field
+is checked, and the shapes of all arrays follow from it, before memory is taken for them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import reprlib
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from itertools import zip_longest
+from typing import Any, get_args
+
+import numpy as np
+
+from microgradx.arrays.types import Array
+from microgradx.common.messages import printable
+from microgradx.data import StandardScaler
+from microgradx.nn import MLP
+from microgradx.training.classifier import Activation, Classifier
+from microgradx.training.tables import TableSchema
+
+__all__ = ["ModelDescription", "VersionError"]
+
+FORMAT = "microgradx classifier"
+VERSION = 1
+
+WEIGHTS = "weights/"
+
+
+class VersionError(ValueError):
+    """A description was written by a newer version of this package."""
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """A classifier without its numbers.
+
+    Raises ValueError for what no trained classifier has: an activation that is not known, a
+    temperature that is not a positive number, labels that are the same, and so on.
+
+    >>> description = ModelDescription((8,), "relu", 1.0, ("no", "yes"), TableSchema(2))
+    >>> description.array_shapes()["weights/0.weight"]
+    (8, 2)
+    >>> ModelDescription.from_json(description.to_json()) == description
+    True
+    """
+
+    hidden_sizes: tuple[int, ...]
+    activation: Activation
+    temperature: float
+    label_names: tuple[str, ...]
+    schema: TableSchema
+
+    def __post_init__(self) -> None:
+        sizes, schema, position = self.hidden_sizes, self.schema, self.schema.label_position
+        columns, names, image = schema.columns, schema.feature_names, schema.image_shape
+        _require("hidden_sizes", sizes, _are_sizes(sizes), "whole numbers from 1 up")
+        activations = get_args(Activation)
+        is_known = self.activation in activations
+        _require("activation", self.activation, is_known, " or ".join(activations))
+        _require("temperature", self.temperature, _is_positive(self.temperature), "positive")
+        labels = self.label_names
+        _require("label_names", labels, _are_names(labels), "texts that differ, at least one")
+        _require("columns", columns, _are_sizes((columns,)), "a whole number from 1 up")
+        if names is not None:
+            fit = _are_names(names) and len(names) == columns
+            _require("feature_names", names, fit, f"{columns} texts that differ")
+        _require("label", schema.label, type(schema.label) is str, "a text")
+        is_column = type(position) is int and -1 <= position <= columns
+        _require("label_position", position, is_column, f"from 0 to {columns}, or -1 for the last")
+        if image is not None:
+            fit = _are_sizes(image) and len(image) == 2 and math.prod(image) == columns
+            _require("image_shape", image, fit, f"height and width, of {columns} pixels")
+
+    # ------------------------------------------------------------------ as a text
+
+    def to_json(self) -> str:
+        content = asdict(self)
+        schema = content.pop("schema")
+        return json.dumps({"format": FORMAT, "version": VERSION, **content, **schema})
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelDescription:
+        """Read what `to_json` returned.
+
+        Raises ValueError for anything else, and VersionError for a newer format.
+        """
+        content: Any
+        try:
+            content = json.loads(text, object_pairs_hook=_make_object)
+        except (ValueError, RecursionError):
+            raise ValueError("its description is not in JSON, or has a name twice") from None
+        _require("the description", content, type(content) is dict, "fields with names")
+        format, version = content.pop("format", None), content.pop("version", None)
+        _require("format", format, format == FORMAT, FORMAT)
+        _require("version", version, _are_sizes((version,)), "a whole number from 1 up")
+        if version > VERSION:
+            raise VersionError(
+                f"was written by a newer microgradx, in version {version} of the format, and this "
+                f"one reads up to {VERSION}; upgrade it"
+            )
+        of_schema = [field.name for field in fields(TableSchema)]
+        names = {field.name for field in fields(cls)} - {"schema"} | {*of_schema}
+        _require("the fields", [*content], names == {*content}, ", ".join(sorted(names)))
+        values: Any = {  # JSON has lists for tuples
+            name: tuple(value) if type(value) is list else value for name, value in content.items()
+        }
+        schema = TableSchema(**{name: values.pop(name) for name in of_schema})
+        return cls(**values, schema=schema)
+
+    # ------------------------------------------------------------------ with its arrays
+
+    def array_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The arrays that belong to it, all of floats: their names and shapes."""
+        columns, units = self.schema.columns, (*self.hidden_sizes, len(self.label_names))
+        shapes: dict[str, tuple[int, ...]] = {"mean": (columns,), "scale": (columns,)}
+        for i, (before, after) in enumerate(zip((columns, *units), units, strict=False)):
+            shapes[f"{WEIGHTS}{2 * i}.weight"] = (after, before)
+            shapes[f"{WEIGHTS}{2 * i}.bias"] = (after,)
+        return shapes
+
+    def check_shapes(self, arrays: Mapping[str, Any]) -> None:
+        """Raise ValueError unless these are the arrays of a classifier like this.
+
+        Only names, shapes and dtypes are read, so `arrays` may be mere headers.
+        """
+        layers = len(self.hidden_sizes) + 1
+        if len(arrays) != 2 + 2 * layers:  # checked first: a text can promise any number
+            raise ValueError(f"{layers} layers need {2 + 2 * layers} arrays, not {len(arrays)}")
+        for name, shape in self.array_shapes().items():
+            if name not in arrays:
+                raise ValueError(f"the array {name} is missing")
+            array = arrays[name]
+            if array.shape != shape:
+                raise ValueError(f"{name} has shape {array.shape} and must have {shape}")
+            if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+                raise ValueError(f"{name} has dtype {array.dtype} and must be of floats")
+        dtypes = {array.dtype for name, array in arrays.items() if name.startswith(WEIGHTS)}
+        if len(dtypes) > 1:
+            listed = ", ".join(sorted(map(str, dtypes)))
+            raise ValueError(f"its weights have several dtypes, {listed}")
+
+    def build(self, arrays: Mapping[str, Array]) -> Classifier:
+        """The classifier with these arrays. Raises ValueError if they do not fit, or have NaN."""
+        self.check_shapes(arrays)
+        for name, array in arrays.items():
+            if not np.all(np.isfinite(array)):
+                raise ValueError(f"{name} has {array[~np.isfinite(array)][0]}, no finite number")
+        if not np.all(arrays["scale"] > 0):
+            raise ValueError(f"scale must be positive, and has {np.min(arrays['scale'])}")
+        weights = {
+            name.removeprefix(WEIGHTS): array
+            for name, array in arrays.items()
+            if name.startswith(WEIGHTS)
+        }
+        classifier = Classifier.from_architecture(
+            StandardScaler(arrays["mean"], arrays["scale"]),
+            self.schema,
+            self.label_names,
+            hidden_sizes=self.hidden_sizes,
+            activation=self.activation,
+            temperature=self.temperature,
+            dtype=next(iter(weights.values())).dtype,
+            generator=np.random.default_rng(0),  # its weights are overwritten
+        )
+        classifier.model.load_state_dict(weights)
+        return classifier
+
+    @classmethod
+    def of(cls, classifier: Classifier) -> tuple[ModelDescription, dict[str, Array]]:
+        """The description of a classifier, and its arrays.
+
+        Raises ValueError if `build` would not make the same network of them.
+        """
+        description = cls(
+            tuple(map(int, classifier.hidden_sizes)),
+            classifier.activation,
+            float(classifier.temperature),
+            tuple(map(str, classifier.label_names)),
+            classifier.schema,
+        )
+        if classifier.scaler.mean is None or classifier.scaler.scale is None:
+            raise ValueError("its scaler has no mean and scale yet")
+        arrays = {"mean": classifier.scaler.mean, "scale": classifier.scaler.scale}
+        for name, weight in classifier.model.state_dict().items():
+            arrays[WEIGHTS + name] = weight
+        _require_same_layers(classifier.model, description.build(arrays).model)
+        return description, arrays
+
+
+def _require_same_layers(model: MLP, rebuilt: MLP) -> None:
+    """Raise ValueError unless two models compute the same with the same parameters."""
+    if type(model) is not type(rebuilt):
+        raise ValueError(f"its model is a {type(model).__name__}, not an {type(rebuilt).__name__}")
+    # A model has its layers as attributes, a layer its settings: one that was added counts too.
+    pairs = zip_longest(_attributes(model).items(), _attributes(rebuilt).items())
+    for (name, layer), (_, other) in ((a or ("", None), b or ("", None)) for a, b in pairs):
+        same_class = type(layer) is type(other) and repr(layer) == repr(other)
+        if not same_class or _attributes(layer).keys() != _attributes(other).keys():
+            raise ValueError(f"its model has {layer!r} as {name!r}, and not {other!r} alone")
+
+
+def _attributes(module: Any) -> dict[str, Any]:
+    return {name: value for name, value in vars(module).items() if name != "training"}
+
+
+def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, in which each name stands once."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a name stands twice")
+    return made
+
+
+# ---------------------------------------------------------------------------- fields
+
+
+def _require(name: str, value: Any, is_valid: bool, must_be: str) -> None:
+    if not is_valid:
+        raise ValueError(f"{name} must be {must_be}, not {printable(reprlib.repr(value))}")
+
+
+def _are_sizes(sizes: Any) -> bool:
+    """Whether this is a tuple of whole numbers from 1 up, as large as an axis can be."""
+    return type(sizes) is tuple and all(type(n) is int and 1 <= n < 2**31 for n in sizes)
+
+
+def _are_names(names: Any) -> bool:
+    return (
+        type(names) is tuple
+        and all(type(name) is str for name in names)
+        and 0 < len(set(names)) == len(names)
+    )
+
+
+def _is_positive(number: Any) -> bool:
+    return type(number) in (int, float) and 0 < number <= sys.float_info.max
