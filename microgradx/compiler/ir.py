@@ -73,7 +73,6 @@ class FunctionCall(Value):
     function: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    comment: Comment | None = None
     #: Whether it does more than return a result: drawing changes a generator, a check may raise.
     has_side_effects: bool = False
     #: How many arrays it returns; 0 for one that is not in a tuple or list.
@@ -98,6 +97,8 @@ class Program:
     updates: dict[Value, Value]
     #: Arguments that are greater by one in the next call.
     counters: list[Input] = field(default_factory=list)
+    #: The comment on each call, if there is one.
+    comments: dict[FunctionCall, Comment] = field(default_factory=dict)
     #: What y is to the loss, if known: "labels" or "probabilities", and the number of classes.
     target: tuple[str, int] = ("", 0)
     #: Names of numbers, from the optimiser's variables.

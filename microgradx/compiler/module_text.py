@@ -40,14 +40,16 @@ _counter = itertools.count(1)
 
 
 def load_module(text: str, name: str, owner: object) -> dict[str, Any]:
-    """Execute a source, and return what it defines.
+    """Execute a source, and return what it defines, for as long as the owner exists.
 
-    Tracebacks and debuggers show its lines for as long as the owner exists.
+    So long, tracebacks and debuggers show its lines. Then its names go: functions and the names that
+    they see refer to each other, and would be freed by the garbage collector only.
     """
     filename = f"<compiled {name} {next(_counter)}>"
     linecache.cache[filename] = len(text), None, text.splitlines(True), filename
     weakref.finalize(owner, linecache.cache.pop, filename, None)
     names: dict[str, Any] = {"__name__": f"microgradx.compiled_{name}"}
+    weakref.finalize(owner, names.clear)
     exec(compile(text, filename, "exec"), names)
     return names
 

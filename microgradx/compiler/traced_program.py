@@ -127,6 +127,7 @@ class ProgramBuilder:
             [value for value, _ in arguments],
             values[: len(results)],
             {start: end for start, end in changes if start is not end},
+            comments=self.tracer.comments,
             number_names=self.number_names,
             target=self.naming.target,
         )

@@ -60,12 +60,13 @@ class Tracer:
 
     def __init__(self) -> None:
         self.calls: list[FunctionCall] = []
+        #: By call. Comments name values, so a call that held its own could refer to itself.
+        self.comments: dict[FunctionCall, Comment] = {}
         self._first_without_comment = 0
 
     def add_comment(self, comment: Comment) -> None:
         """Attach a comment to the calls since the last comment."""
-        for call in self.calls[self._first_without_comment :]:
-            call.comment = comment
+        self.comments |= dict.fromkeys(self.calls[self._first_without_comment :], comment)
         self._first_without_comment = len(self.calls)
 
     def call(

@@ -160,7 +160,7 @@ class Writer:
 
     def add_comment(self, call: FunctionCall) -> None:
         """Comment on the calls from here on, where the comment changes."""
-        comment = call.comment
+        comment = self.program.comments.get(call)
         if comment is None or comment is self._comment:
             return
         self._comment = comment
