@@ -42,8 +42,8 @@ _counter = itertools.count(1)
 def load_module(text: str, name: str, owner: object) -> dict[str, Any]:
     """Execute a source, and return what it defines, for as long as the owner exists.
 
-    So long, tracebacks and debuggers show its lines. Then its names go: functions and the names that
-    they see refer to each other, and would be freed by the garbage collector only.
+    So long, tracebacks and debuggers show its lines. Then its names go: functions and the names
+    that they see refer to each other, and only the garbage collector would free them.
     """
     filename = f"<compiled {name} {next(_counter)}>"
     linecache.cache[filename] = len(text), None, text.splitlines(True), filename
