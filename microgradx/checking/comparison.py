@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,6 +42,19 @@ class Tolerance:
     precision: float  # of the coarsest dtype among the inputs
     is_scaled: bool = True  # whether `absolute` is relative to the gradient's largest element
     refine: bool = True  # whether differences with other steps are tried where something differs
+    magnitude: float = 1.0  # of the function, if less than 1: of this, a millionth is nearly 0
+
+    def error_ratio(self, analytic: float, numeric: float, noise: float, scale: float) -> float:
+        """|analytic - numeric| as a multiple of what is allowed; NaN counts as infinite.
+
+        `scale` is the size of the gradient's largest element, and `noise` the numeric one's error.
+        """
+        scale = min(max(scale, 1e-6 * self.magnitude), 1) if self.is_scaled else 1
+        allowed = self.absolute * scale + self.relative * abs(numeric) + 10 * noise
+        if analytic == numeric:
+            return 0.0
+        ratio = abs(analytic - numeric) / max(allowed, 1e-300)
+        return ratio if ratio == ratio else np.inf
 
 
 @dataclass
@@ -50,7 +63,8 @@ class GradientComparison:
 
     Both have the input's shape; `numeric` is NaN at elements that were not sampled. For each
     sampled element, `jacobian_columns` holds the derivatives of all outputs by it, concatenated,
-    and `estimates` the derivative with other steps, if that was needed.
+    `rounding` their rounding errors, and `estimates` the derivative with other steps, if that was
+    needed.
     """
 
     differences: FiniteDifferences
@@ -63,14 +77,17 @@ class GradientComparison:
     raw_gradient: Any = None  # what the rule returned, if its shape does not fit the input
     numeric: Array = field(init=False)
     wrong: Array = field(init=False)
+    is_undecided: Array = field(init=False)  # of the wrong: differences cannot tell there
     error_ratio: Array = field(init=False)  # |analytic - numeric| as a multiple of the tolerance
     is_inconclusive: Array = field(init=False)  # whether rounding could hide a wrong gradient
     jacobian_columns: dict[tuple[int, ...], Array] = field(default_factory=dict)
+    rounding: dict[tuple[int, ...], Array] = field(default_factory=dict)
     estimates: dict[tuple[int, ...], DerivativeEstimate] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.numeric = np.full(self.analytic.shape, np.nan)
         self.wrong = np.zeros(self.analytic.shape, bool)
+        self.is_undecided = np.zeros(self.analytic.shape, bool)
         self.error_ratio = np.zeros(self.analytic.shape)
         self.is_inconclusive = np.zeros(self.analytic.shape, bool)
 
@@ -87,35 +104,54 @@ class GradientComparison:
     def wrong_indices(self) -> list[tuple[int, ...]]:
         return [index for index in self.jacobian_columns if self.wrong[index]]
 
-    def compare_elements(self, indices: list[tuple[int, ...]], tolerance: Tolerance) -> None:
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the rule is: it raised an error, or differs where differences can tell."""
+        return self.error is not None or bool(np.any(self.wrong & ~self.is_undecided))
+
+    def measure(self, indices: list[tuple[int, ...]]) -> None:
+        for index in indices:
+            self.jacobian_columns[index], self.rounding[index] = self.differences.jacobian_column(
+                self.input_index, index
+            )
+
+    def compare_elements(self, tolerance: Tolerance) -> None:
         differences, i = self.differences, self.input_index
-        noises = {}
-        for index in indices:
-            self.jacobian_columns[index], noises[index] = differences.jacobian_column(i, index)
-            self.numeric[index] = differences.weighted_sum(self.jacobian_columns[index])
+        for index, column in self.jacobian_columns.items():
+            self.numeric[index] = differences.weighted_sum(column)
         # What counts as nearly 0 depends on the other elements of the same gradient.
-        known = [abs(float(a[index])) for a in (self.numeric, self.analytic) for index in indices]
-        scale = max([value for value in known if np.isfinite(value)], default=0.0)
-        for index in indices:
-            analytic, noise = float(self.analytic[index]), noises[index]
-            ratio = _error_ratio(analytic, float(self.numeric[index]), noise, scale, tolerance)
-            if not ratio <= 1 and tolerance.refine:  # NaN counts as different
+        known = np.abs([*self.numeric.flat, *self.analytic.flat])
+        scale = float(np.max(known[np.isfinite(known)], initial=0))
+        for index, rounding in self.rounding.items():
+            analytic, noise = float(self.analytic[index]), differences.weighted_size(rounding)
+            ratio = tolerance.error_ratio(analytic, float(self.numeric[index]), noise, scale)
+            if ratio > 1 and tolerance.refine:
                 estimate = self.estimates[index] = differences.estimate_derivative(i, index)
-                if np.isfinite(estimate.value) and not estimate.is_kink:
-                    self.numeric[index] = estimate.value
-                    noise = estimate.error if np.isfinite(estimate.error) else 0.0
-                    ratio = _error_ratio(analytic, estimate.value, noise, scale, tolerance)
+                if estimate.is_flat and analytic == 0:
+                    self.numeric[index] = ratio = 0.0
+                elif not estimate.has_derivative or np.isnan(estimate.value):
+                    self.is_undecided[index] = True
+                else:
+                    self.numeric[index], noise = estimate.value, estimate.error
+                    ratio = tolerance.error_ratio(analytic, estimate.value, noise, scale)
+                    # Nothing is confirmed by differences that are too coarse.
+                    if ratio <= 1 and noise > (1e-6 if estimate.is_noisy else 1e-3) * scale:
+                        self.is_undecided[index], ratio = True, np.inf
             self.is_inconclusive[index] = noise > 0.01 * abs(analytic) > 0
-            self.error_ratio[index] = ratio if ratio == ratio else np.inf
-            self.wrong[index] = not ratio <= 1
+            self.error_ratio[index] = ratio
+            self.wrong[index] = ratio > 1
 
 
-def _error_ratio(
-    analytic: float, numeric: float, noise: float, scale: float, tolerance: Tolerance
-) -> float:
-    absolute = tolerance.absolute * (min(max(scale, 1e-6), 1) if tolerance.is_scaled else 1)
-    allowed = absolute + tolerance.relative * abs(numeric) + 10 * noise
-    return 0.0 if analytic == numeric else abs(analytic - numeric) / max(allowed, 1e-300)
+#: The gradient at an input, for a gradient arriving at all outputs, concatenated.
+GradientAt = Callable[[int, Array], "_Gradient"]
+
+
+class _Gradient(NamedTuple):
+    """The gradient by a rule, None if there is none; what it returned, if that does not fit."""
+
+    value: Any
+    raw: Any = None
+    error: Exception | None = None
 
 
 def compare_gradients(
@@ -127,14 +163,15 @@ def compare_gradients(
 ) -> list[GradientComparison]:
     """One comparison for each input that `elements` has indices for. A rule's errors propagate."""
     outputs = function(*tensors)
-    arrived = dict(sweep(accumulate_seeds(zip(outputs, weights, strict=True))))
+
+    def gradient_at(i: int, weights: Array) -> _Gradient:
+        seeds = zip(outputs, _split(weights, outputs), strict=True)
+        return _Gradient(dict(sweep(accumulate_seeds(seeds))).get(tensors[i]))
+
     differences = FiniteDifferences(
         function, tensors, _concatenate(weights), tolerance.step, tolerance.precision
     )
-    return [
-        _compare_input(differences, i, indices, arrived.get(tensors[i]), outputs, tolerance)
-        for i, indices in elements.items()
-    ]
+    return _compare(differences, elements, gradient_at, outputs, tolerance)
 
 
 def compare_op_gradients(
@@ -164,46 +201,98 @@ def compare_op_gradients(
         try:
             return compare_gradients(gradient, tensors, elements, weights, tolerance)
         except (ValueError, TypeError, IndexError) as raised:
-            nothing = _compare_input(differences, 0, [], None, [out], tolerance)
-            nothing.op, nothing.error = op, raised
-            return [nothing]
-    comparisons = []
-    for i, indices in elements.items():
-        gradient, raw, error = _gradient_by_rule(out, g, i)
-        comparison = _compare_input(differences, i, indices, gradient, [out], tolerance)
-        comparison.op, comparison.raw_gradient, comparison.error = op, raw, error
-        comparisons.append(comparison)
+            return [GradientComparison(differences, 0, np.zeros(()), False, [out.data], op, raised)]
+    return _compare(
+        differences,
+        elements,
+        lambda i, weights: _gradient_by_rule(out, _split(weights, [out])[0], i),
+        [out],
+        tolerance,
+        op,
+    )
+
+
+def _compare(
+    differences: FiniteDifferences,
+    elements: dict[int, list[tuple[int, ...]]],
+    gradient_at: GradientAt,
+    outputs: list[Tensor],
+    tolerance: Tolerance,
+    op: Op | None = None,
+) -> list[GradientComparison]:
+    """Comparisons for all outputs together, and where these agree, for those of each size alone.
+
+    A mistake in a small output would otherwise hide behind the rounding errors of a large one.
+    """
+
+    def compare(weights: Array, measured: GradientComparison | None, i: int) -> GradientComparison:
+        gradient = gradient_at(i, weights)
+        has_gradient = gradient.value is not None
+        comparison = GradientComparison(
+            differences.with_weights(weights),
+            i,
+            gradient.value if has_gradient else np.zeros(differences.tensors[i].shape),
+            has_gradient,
+            [out.data for out in outputs],
+            op,
+            gradient.error,
+            gradient.raw,
+        )
+        if measured is None:
+            comparison.measure(elements[i])
+        else:
+            comparison.jacobian_columns = measured.jacobian_columns
+            comparison.rounding = measured.rounding
+        comparison.compare_elements(tolerance)
+        return comparison
+
+    comparisons = [compare(differences.weights, None, i) for i in elements]
+    if any(np.any(each.wrong) or each.error is not None for each in comparisons):
+        return comparisons
+    groups = _outputs_by_size(_concatenate([out.data for out in outputs]), comparisons)
+    parts = [
+        [compare(differences.weights * group, each, each.input_index) for each in comparisons]
+        for group in (groups if len(groups) > 1 else ())
+    ]
+    for part in parts:
+        if any(each.is_wrong for each in part):
+            return part
+    for k, each in enumerate(comparisons if parts else ()):
+        each.is_inconclusive = np.any([part[k].is_inconclusive for part in parts], axis=0)
     return comparisons
 
 
-def _compare_input(
-    differences: FiniteDifferences,
-    i: int,
-    indices: list[tuple[int, ...]],
-    gradient: Any,
-    outputs: list[Tensor],
-    tolerance: Tolerance,
-) -> GradientComparison:
-    analytic = np.zeros(differences.tensors[i].shape) if gradient is None else gradient
-    comparison = GradientComparison(
-        differences, i, analytic, gradient is not None, [out.data for out in outputs]
-    )
-    comparison.compare_elements(indices, tolerance)
-    return comparison
+def _outputs_by_size(outputs: Array, comparisons: list[GradientComparison]) -> list[Array]:
+    """Masks of the outputs whose sizes, and whose derivatives' sizes, are about the same."""
+    columns = [c for each in comparisons for c in each.jacobian_columns.values()]
+    slopes = np.max(np.abs(columns), axis=0, initial=0) if columns else np.zeros_like(outputs)
+    labels = [_group_by_size(np.abs(outputs)), _group_by_size(np.nan_to_num(slopes))]
+    pairs = np.stack(labels, axis=1)
+    return [np.all(pairs == pair, axis=1) for pair in np.unique(pairs, axis=0)]
 
 
-def _gradient_by_rule(out: Tensor, g: Array, i: int) -> tuple[Any, Any, Exception | None]:
-    """The gradient at an op's input `i`; what the rule returned if that does not fit; its error."""
+def _group_by_size(sizes: Array) -> Array:
+    """A number for each, the same for those less than 10⁴ times as large as their smallest."""
+    labels, label, smallest = np.zeros(len(sizes), int), 0, 0.0
+    for k in np.argsort(sizes):
+        if sizes[k] > 1e4 * smallest:
+            label, smallest = label + 1, float(sizes[k])
+        labels[k] = label
+    return labels
+
+
+def _gradient_by_rule(out: Tensor, g: Array, i: int) -> _Gradient:
+    """The gradient at an op's input `i`."""
     op, x = out.op, out.inputs[i]
     assert op is not None
     try:
         gradient = op.gradient_at(i, g, out.data, *(tensor.data for tensor in out.inputs))
     except Exception as error:
-        return None, None, error
+        return _Gradient(None, error=error)
     if gradient is None:
-        return None, None, None
+        return _Gradient(None)
     try:
-        return unbroadcast(gradient, x.data), None, None
+        return _Gradient(unbroadcast(gradient, x.data))
     except ValueError as error:
         raw = np.asarray(gradient, float)
         fitted = np.full(x.shape, np.nan)
@@ -211,7 +300,7 @@ def _gradient_by_rule(out: Tensor, g: Array, i: int) -> tuple[Any, Any, Exceptio
             fitted = raw.T
         elif can_broadcast(raw.shape, x.shape):
             fitted = np.broadcast_to(raw, x.shape)
-        return fitted, raw, error
+        return _Gradient(fitted, raw, error)
 
 
 def gradient_function(
@@ -267,6 +356,15 @@ def are_equal(some: list[Any], others: list[Any], rtol: float = 0, atol: float =
 def as_list(result: Any) -> list[Any]:
     """The results of a function: one, or a list or tuple of several."""
     return list(result) if isinstance(result, (list, tuple)) else [result]
+
+
+def _split(vector: Array, outputs: Sequence[Tensor]) -> list[Array]:
+    """The elements of a vector as arrays of the outputs' shapes and dtypes."""
+    ends = np.cumsum([out.size for out in outputs])
+    parts = np.split(vector, ends)[:-1]
+    return [
+        part.reshape(out.shape).astype(out.dtype) for part, out in zip(parts, outputs, strict=True)
+    ]
 
 
 def _concatenate(arrays: Sequence[Array]) -> Array:

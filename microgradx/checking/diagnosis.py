@@ -19,7 +19,7 @@ from microgradx.engine import Tensor, as_tensor, reverse_topological_order, swee
 from microgradx.graph.grad_mode import enable_grad
 from microgradx.ops.elementwise import copy
 
-__all__ = ["Cause", "diagnose_kink", "find_cause"]
+__all__ = ["Cause", "diagnose_undecided", "find_cause"]
 
 
 class Cause(NamedTuple):
@@ -82,33 +82,64 @@ def diagnose_coarse_dtype(comparison: GradientComparison) -> Cause | None:
     )
 
 
-def diagnose_kink(comparison: GradientComparison) -> Cause | None:
-    indices, estimates = comparison.wrong_indices, comparison.estimates
-    if not indices or not all(
-        index in estimates and (estimates[index].is_kink or estimates[index].is_domain_edge)
-        for index in indices
-    ):
+def diagnose_undecided(comparison: GradientComparison) -> Cause | None:
+    """Points at which finite differences cannot tell, because there is no derivative, or ..."""
+    indices = comparison.wrong_indices
+    if not indices or not np.all(comparison.is_undecided[comparison.wrong]):
         return None
-    index, estimate = indices[0], estimates[indices[0]]
-    where = f"at {_format_index(index)}, where the input is {comparison.tensor.data[index]:.6g}"
-    if estimate.is_domain_edge:
+    return _describe_undecided(comparison, indices[0])
+
+
+def _describe_undecided(comparison: GradientComparison, index: tuple[int, ...]) -> Cause:
+    estimate = comparison.estimates[index]
+    where = (
+        f"at {_format_index(index)}, where the input is {float(comparison.tensor.data[index])!r}"
+    )
+    low, high = sorted([estimate.left, estimate.right])
+    slack = 1e-6 * (high - low)
+    if estimate.behaviour == "domain edge":
         return Cause(
             "kink",
             f"{where}, the function's domain ends: on one side it is not finite, so finite "
             "differences say nothing; check at another point",
         )
-    low, high = sorted([estimate.left, estimate.right])
-    slack = 1e-6 * (high - low)
-    verdict = (
-        "the rule's value lies between the two, as any convention would, so it may be correct"
-        if low - slack <= float(comparison.analytic[index]) <= high + slack
-        else "the rule's value does not even lie between the two"
-    )
+    if estimate.behaviour == "jump":
+        return Cause(
+            "kink",
+            f"{where}, the function has a jump or a tie: it has no derivative there, and finite "
+            "differences are meaningless. Check at another point",
+        )
+    if estimate.behaviour == "steep":
+        return Cause(
+            "kink",
+            f"{where}, the function is infinitely steep: its slope grows without bound as the "
+            "step shrinks, so finite differences are meaningless. Check at another point",
+        )
+    if estimate.behaviour == "kink":
+        verdict = (
+            "the rule's value lies between the two, as any convention would, so it may be correct"
+            if low - slack <= float(comparison.analytic[index]) <= high + slack
+            else "the rule's value does not even lie between the two"
+        )
+        return Cause(
+            "kink",
+            f"{where}, the slope is {estimate.left:.6g} from the left and {estimate.right:.6g} "
+            "from the right: a kink or a tie, where finite differences are meaningless; "
+            f"{verdict}. Check at another point",
+        )
+    if estimate.is_noisy and np.isfinite(estimate.error):
+        return Cause(
+            "evaluation noise",
+            f"{where}, the function's own rounding errors are too large for finite differences: "
+            f"they are {estimate.value:.3g}, give or take {estimate.error:.1g}, so the rule may be "
+            "correct. Does the function subtract numbers that are nearly equal? Check at another "
+            "point, or the parts of the function by themselves",
+        )
     return Cause(
-        "kink",
-        f"{where}, the slope is {estimate.left:.6g} from the left and {estimate.right:.6g} from "
-        "the right: a kink or a tie, where finite differences are meaningless; "
-        f"{verdict}. Check at another point",
+        "step too large",
+        f"{where}, the step is too large here: finite differences do not settle, even with a step "
+        f"of {estimate.step:.1g}, so the rule may be correct. Check at a point where the function "
+        "changes more slowly",
     )
 
 
@@ -447,7 +478,7 @@ def _gradient_at(x: Tensor, out: Tensor, comparison: GradientComparison) -> Arra
 
 def _matches(comparison: GradientComparison, predicted: Array) -> bool:
     """Whether the prediction is the analytic gradient, at every element that was sampled."""
-    sampled = np.isfinite(comparison.numeric)
+    sampled = np.isfinite(comparison.numeric) & ~comparison.is_undecided
     analytic = comparison.analytic
     if predicted.shape != analytic.shape or not np.any(analytic[sampled]):
         return False  # too many mistakes would predict a rule that returns only zeros
@@ -481,7 +512,7 @@ def _join_with_and(items: Any) -> str:
 HYPOTHESES: tuple[Callable[[GradientComparison], Cause | None], ...] = (
     diagnose_missing_gradient,
     diagnose_coarse_dtype,
-    diagnose_kink,
+    diagnose_undecided,
     diagnose_zero_gradient,
     diagnose_not_finite,
     diagnose_transpose,
@@ -499,7 +530,7 @@ HYPOTHESES: tuple[Callable[[GradientComparison], Cause | None], ...] = (
 SECOND_ORDER_HYPOTHESES = (
     diagnose_error_in_rule,
     diagnose_coarse_dtype,
-    diagnose_kink,
+    diagnose_undecided,
     diagnose_not_finite,
     diagnose_constant_in_rule,
 )

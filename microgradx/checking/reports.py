@@ -16,7 +16,7 @@ from microgradx.checking.comparison import (
     make_generator,
     sample_indices,
 )
-from microgradx.checking.diagnosis import Cause, diagnose_kink, find_cause
+from microgradx.checking.diagnosis import Cause, diagnose_undecided, find_cause
 from microgradx.checking.mismatch_table import format_mismatch_table
 from microgradx.common.messages import describe
 from microgradx.engine import Op, Tensor, reverse_topological_order
@@ -27,6 +27,7 @@ __all__ = [
     "Mismatch",
     "report_agreement",
     "report_difference_on_tensors",
+    "report_hidden_mistake",
     "report_mismatches",
     "report_randomness",
     "report_undefined_results",
@@ -62,10 +63,11 @@ class GradcheckReport:
     """The result of `gradcheck`; bool(report) is True if the gradients agree.
 
     `cause` names the kind of mistake: "constant factor", "transposed", "missing sum",
-    "double sum", "missing factor", "one of several uses", "kink", "outside the first row",
+    "double sum", "missing factor", "one of several uses", "outside the first row",
     "coarse dtype", "missing gradient", "non-deterministic", "upstream gradient ignored",
-    "not finite", "constant in the rule", "error in the rule"; or it is None, if nothing is wrong
-    or no cause fits.
+    "not finite", "constant in the rule", "error in the rule"; where differences cannot tell, "kink"
+    (also a jump, a tie, the edge of the domain), "step too large" or "evaluation noise"; or it is
+    None, if nothing is wrong or no cause fits.
     """
 
     checked: int  # elements, over all inputs and orders
@@ -104,10 +106,12 @@ def report_mismatches(
     largest_error: float,
     tolerance: Tolerance,
 ) -> GradcheckReport:
-    """Gradients differ, or a rule raised an error."""
-    op, wrong_in_op = _find_wrong_op(outputs, order, tolerance)
+    """Gradients differ, or a rule raised an error, or differences cannot tell."""
+    op, wrong_in_op = _find_wrong_op(outputs, order, tolerance, 100, make_generator(0))
     lines = []
-    if wrong:
+    if wrong and not any(each.is_wrong for each in wrong_in_op or wrong):
+        lines.append("finite differences cannot tell whether the gradient is right")
+    elif wrong:
         lines += [
             f"the {'second-order ' if order == 2 else ''}gradient does not agree with finite "
             "differences",
@@ -115,16 +119,67 @@ def report_mismatches(
         ]
     elif error is not None:
         lines.append(f"the rule raised {type(error).__name__}: {error}")
+    lines += _describe_elements(wrong)
+    causes, about_causes = _describe_causes(op, wrong_in_op or wrong, order)
+    lines += about_causes
+    if error is not None and not causes:
+        causes = [Cause("error in the rule", str(error))]
+    mismatches = _list_mismatches(wrong, order)
+    message = "\n".join(lines)
+    return GradcheckReport(
+        checked, largest_error, message, mismatches=mismatches, causes=tuple(causes), op=op
+    )
+
+
+def report_hidden_mistake(
+    outputs: list[Tensor],
+    checked: int,
+    largest_error: float,
+    tolerance: Tolerance,
+    samples: int,
+    generator: np.random.Generator,
+) -> GradcheckReport | None:
+    """The gradients agree, but an op's own rule is wrong, which larger terms hide."""
+    op, wrong = _find_wrong_op(outputs, 1, tolerance, min(samples, 100), generator)
+    wrong = [each for each in wrong if each.is_wrong]
+    if op is None or not wrong:
+        return None
+    causes, about_causes = _describe_causes(op, wrong, 1)
+    lines = [
+        f"the rule of {op!r} is wrong, although the whole gradient agrees with finite differences:",
+        "(other terms are so much larger that they hide the mistake; this is the op alone)",
+        *_describe_elements(wrong),
+        *about_causes,
+    ]
+    return GradcheckReport(
+        checked,
+        largest_error,
+        "\n".join(lines),
+        mismatches=_list_mismatches(wrong, 1),
+        causes=tuple(causes),
+        op=op,
+    )
+
+
+def _describe_elements(wrong: list[GradientComparison]) -> list[str]:
+    lines = []
     for each in wrong:
         lines.append(
-            f"input {each.input_index}, {describe(each.tensor)}: wrong at "
+            f"input {each.input_index}, {describe(each.tensor)}: "
+            f"{'wrong' if each.is_wrong else 'not confirmed'} at "
             f"{len(each.wrong_indices)} of {len(each.jacobian_columns)} elements"
             + ("" if each.has_gradient else ": no gradient reached it")
         )
         error_ratio = np.where(each.wrong, each.error_ratio, 0)
         lines += format_mismatch_table(each.analytic, each.numeric, error_ratio)
-    causes = []
-    for each in wrong_in_op or wrong:
+    return lines
+
+
+def _describe_causes(
+    op: Op | None, wrong: list[GradientComparison], order: int
+) -> tuple[list[Cause], list[str]]:
+    causes, lines = [], []
+    for each in wrong:
         where = f"input {each.input_index}"
         if op is not None:
             where = f"the rule of {op!r}, for its input {each.input_index}"
@@ -134,22 +189,16 @@ def report_mismatches(
             lines += [f"likely cause, in {where}: {cause.kind}", *_indent(cause.text)]
         elif op is not None:
             lines.append(f"the mistake is in {where}")
-    if error is not None and not causes:
-        causes = [Cause("error in the rule", str(error))]
+    return causes, lines
+
+
+def _list_mismatches(wrong: list[GradientComparison], order: int) -> tuple[Mismatch, ...]:
     mismatches = [
         Mismatch(order, each.input_index, i, float(each.analytic[i]), float(each.numeric[i]))
         for each in wrong
         for i in each.wrong_indices
     ]
-    mismatches.sort(key=lambda mismatch: -mismatch.relative_error)
-    return GradcheckReport(
-        checked,
-        largest_error,
-        "\n".join(lines),
-        mismatches=tuple(mismatches),
-        causes=tuple(causes),
-        op=op,
-    )
+    return tuple(sorted(mismatches, key=lambda mismatch: -mismatch.relative_error))
 
 
 def report_difference_on_tensors(
@@ -213,17 +262,20 @@ def report_randomness(
 
 
 def _find_wrong_op(
-    outputs: list[Tensor], order: int, tolerance: Tolerance
+    outputs: list[Tensor],
+    order: int,
+    tolerance: Tolerance,
+    samples: int,
+    generator: np.random.Generator,
 ) -> tuple[Op | None, list[GradientComparison]]:
     """The first op, of those outside the package, whose rule is wrong on its own; and how."""
     at_kinks: tuple[Op | None, list[GradientComparison]] = (None, [])
-    generator = make_generator(0)
     for node in reversed(reverse_topological_order(*outputs)):
         op = node.op
         if op is None or type(op).__module__.split(".")[0] == "microgradx":
             continue
         elements = {
-            i: sample_indices(x, 100, generator)
+            i: sample_indices(x, samples, generator)
             for i, x in enumerate(node.inputs)
             if x.requires_grad
         }
@@ -232,7 +284,7 @@ def _find_wrong_op(
             for each in compare_op_gradients(op, node.inputs, elements, order, tolerance)
             if np.any(each.wrong) or each.error is not None
         ]
-        if wrong and all(diagnose_kink(each) for each in wrong):
+        if wrong and all(diagnose_undecided(each) for each in wrong):
             at_kinks = op, wrong
         elif wrong:
             return op, wrong
