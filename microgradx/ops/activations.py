@@ -18,6 +18,8 @@ from microgradx.ops.elementwise import (
     Elementwise,
     exp,
     mask_gradient,
+    sech_squared,
+    sigmoid,
     tanh,
     where,
     write_docstrings,
@@ -41,12 +43,6 @@ __all__ = [
 ]
 
 
-def _sigmoid(x):
-    x = as_floats(x)
-    e = np.exp(-np.abs(x))  # cannot overflow
-    return np.where(np.greater_equal(x, 0), 1, e) / (1 + e)
-
-
 # NumPy has neither; Python's are exact to the last digit or two.
 _erf = np.frompyfunc(math.erf, 1, 1)
 _erfc = np.frompyfunc(math.erfc, 1, 1)
@@ -67,14 +63,21 @@ def _negative_part(x):
     return where(x > 0, 0, x)
 
 
+def _exp_of_minus_square(x, divisor=1):
+    """exp(-x² / divisor), also where x² is large, and its rounding error would be magnified."""
+    x = np.clip(x, -64, 64)  # beyond which all of it underflows
+    # n has so few digits that n² is exact; x² = n² + (x - n)(x + n).
+    scale = {10: 4, 23: 2**8}.get(np.finfo(x.dtype).nmant, 2**18)
+    n = np.rint(x * scale) / scale
+    return exp(-n * n / divisor) * exp((n - x) * (n + x) / divisor)
+
+
 def _normal_density(x):
-    return exp(x * x / -2) * (1 / math.sqrt(2 * math.pi))
+    return _exp_of_minus_square(x, 2) * (1 / math.sqrt(2 * math.pi))
 
 
 # fmt: off
 
-sigmoid = Elementwise(
-    _sigmoid, "1 / (1 + e⁻ˣ)", lambda g, out, x: g * out * (1 - out), name="sigmoid")
 logsigmoid = Elementwise(
     lambda x: -np.logaddexp(-as_floats(x), 0), "ln sigmoid x",
     lambda g, out, x: g * sigmoid(-x), name="logsigmoid")
@@ -98,18 +101,18 @@ _hardtanh = Elementwise(
     lambda g, out, x, y, z: mask_gradient(g, x <= y),
     lambda g, out, x, y, z: mask_gradient(g, x >= z), name="hardtanh")
 silu = Elementwise(
-    lambda x: x * _sigmoid(x), "x sigmoid x",
+    lambda x: x * sigmoid(x), "x sigmoid x",
     lambda g, out, x: g * sigmoid(x) * (1 + x * sigmoid(-x)), name="silu")
 mish = Elementwise(
     lambda x: x * np.tanh(np.logaddexp(x, 0)), "x tanh(ln(1 + eˣ))",
     lambda g, out, x: g * (
-        tanh(softplus(x)) + x * sigmoid(x) * (1 - tanh(softplus(x)) ** 2)), name="mish")
+        tanh(softplus(x)) + x * sigmoid(x) * sech_squared(softplus(x))), name="mish")
 erf = Elementwise(
     lambda x: _map_floats(_erf, x), "erf x",
-    lambda g, out, x: g * exp(-x * x) * (2 / math.sqrt(math.pi)), name="erf")
+    lambda g, out, x: g * _exp_of_minus_square(x) * (2 / math.sqrt(math.pi)), name="erf")
 erfc = Elementwise(
     lambda x: _map_floats(_erfc, x), "1 - erf x",
-    lambda g, out, x: g * exp(-x * x) * (-2 / math.sqrt(math.pi)), name="erfc")
+    lambda g, out, x: g * _exp_of_minus_square(x) * (-2 / math.sqrt(math.pi)), name="erfc")
 _gelu = Elementwise(  # x Φ(x), with Φ the cumulative normal distribution
     lambda x: x * (_map_floats(_erfc, as_floats(x) * -(0.5**0.5)) / 2), "x (1 + erf(x / √2)) / 2",
     lambda g, out, x: g * (erfc(x * -(0.5**0.5)) / 2 + x * _normal_density(x)), name="gelu")
@@ -189,7 +192,9 @@ def gelu(x: Any, approximate: Literal["none", "tanh"] = "none") -> Any:
     if approximate != "tanh":
         raise ValueError(f'approximate must be "none" or "tanh", not {approximate!r}')
     x = as_floats(x)
-    return x * ((1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x)))) / 2)
+    near = np.clip(x, -32, 32)  # beyond which the slope of tanh is 0, but x³ may overflow
+    # (1 + tanh z) / 2 = sigmoid 2z, which does not cancel
+    return x * sigmoid(2 * math.sqrt(2 / math.pi) * (near + 0.044715 * (near * near * near)))
 
 
 __test__ = write_docstrings(

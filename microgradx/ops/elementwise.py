@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from microgradx.arrays.dispatch import implements
-from microgradx.arrays.types import ONE, as_array, as_floats, unwrap
+from microgradx.arrays.types import ONE, ScalarCache, as_array, as_floats, unwrap
 from microgradx.engine import Op, Tensor
 
 __all__ = [
@@ -91,11 +91,8 @@ __all__ = [
 ]
 
 
-class Elementwise(Op):
-    """A row of the table: a function, its formula, and a derivative for each input.
-
-    It implements the NumPy function, or a function called `name` where NumPy has none.
-    """
+class TableRow(Op):
+    """A row of the table: a function, its formula, and a derivative for each input."""
 
     def __init__(
         self,
@@ -109,6 +106,19 @@ class Elementwise(Op):
         self.forward = function  # type: ignore[method-assign]
         self.derivatives = derivatives
         self.arity = len(derivatives)
+
+
+class Elementwise(TableRow):
+    """A row that implements a NumPy function, or a function called `name` where NumPy has none."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        formula: str,
+        *derivatives: Callable[..., Any] | None,
+        name: str = "",
+    ) -> None:
+        super().__init__(function, formula, *derivatives, name=name)
         is_numpy_function = getattr(np, self.name, None) is function
         implements(function if is_numpy_function else self.name)(self)
 
@@ -126,32 +136,57 @@ def _power_by_exponent(g, out, x, y):
     return g * out * np.log(np.where((x == 0) & (y >= 0), 1, x))
 
 
-def _logaddexp_by_x(g, out, x, y, exp=np.exp):
-    # eˣ / (eˣ + eʸ) = exp(x - out), whose exponent is never positive. It is 0 where x = out, also
-    # of infinities, whose difference is NaN; where y = out too, both are infinite: each takes half.
-    is_all = x == out
-    share = exp(np.where(is_all, 0, x) - np.where(is_all, 0, out))
-    return g * np.where(is_all & (y == out), share / 2, share)
+def _logaddexp_by_x(g, x, y, unit=1.0):
+    # eˣ / (eˣ + eʸ) = sigmoid(x - y); equal infinities, whose difference is NaN, take half each.
+    is_equal = x == y
+    return g * sigmoid((np.where(is_equal, 0, x) - np.where(is_equal, 0, y)) * unit)
 
 
-def _tanh_by_x(g, out, x):
-    # 1 - tanh² x; of arrays, in the memory of the square.
-    slope = out * out
-    if type(slope) is not np.ndarray:
-        return g * (1 - slope)
-    np.subtract(ONE[slope.dtype], slope, out=slope)
-    return np.multiply(g, slope, out=slope)
+def _sigmoid(x):
+    x = as_floats(x)
+    e = np.exp(-np.abs(x))  # cannot overflow
+    return np.where(np.greater_equal(x, 0), 1, e) / (1 + e)
+
+
+MINUS_ONE, MINUS_TWO, FOUR = map(ScalarCache, (-1, -2, 4))
+
+
+def _bell(x, rate, height):
+    """c e / (1 + e)², with e = exp(a |x|) of a negative rate a: no overflow, no cancellation."""
+    e = np.abs(x)
+    if type(e) is not np.ndarray:
+        e = np.exp(e * rate.value)
+        return e * height.value / ((e + 1) * (e + 1))
+    e *= rate[e.dtype]  # the same, in place
+    np.exp(e, out=e)
+    divisor = e + ONE[e.dtype]
+    divisor *= divisor
+    e *= height[e.dtype]
+    e /= divisor
+    return e
+
+
+def _multiply_by_slope(g, slope, x):
+    """g · slope(x); of arrays, in the memory of the slope."""
+    if type(x) is not np.ndarray:
+        return g * slope(x)
+    product = slope.forward(x)
+    product *= g
+    return product
 
 
 def _sinc_by_x(g, out, x):
-    # (cos πx - sinc x) / x; near 0, where that cancels, its Taylor series.
-    is_small = np.abs(x) < 0.3
+    # (cos πx - sinc x) / x; near 0, where that cancels, its Taylor series. Sine and cosine are of
+    # the distance to the next integer n, since πx has lost the digits behind a large one.
+    is_small = np.abs(x) < 0.5
     squared = np.where(is_small, math.pi * x, 0) ** 2
     series = 0.0 * squared
     for k in range(10, 0, -1):
         series = (-1) ** k * (2 * k / math.factorial(2 * k + 1)) + squared * series
     divisor = np.where(is_small, 1, x)
-    quotient = (np.cos(math.pi * divisor) - np.sinc(divisor)) / divisor
+    n = np.rint(divisor)
+    sign, angle = 1 - 2 * np.mod(n, 2), math.pi * (divisor - n)
+    quotient = sign * (np.cos(angle) - np.sin(angle) / (math.pi * divisor)) / divisor
     return g * np.where(is_small, math.pi**2 * x * series, quotient)
 
 
@@ -221,38 +256,51 @@ exp = Elementwise(np.exp, "eˣ", lambda g, out, x: g * out)
 exp2 = Elementwise(np.exp2, "2ˣ", lambda g, out, x: g * out * math.log(2))
 expm1 = Elementwise(np.expm1, "eˣ - 1", lambda g, out, x: g * np.exp(x))
 log = Elementwise(np.log, "ln x", lambda g, out, x: g / x)
-log2 = Elementwise(np.log2, "log₂ x", lambda g, out, x: g / (x * math.log(2)))
-log10 = Elementwise(np.log10, "log₁₀ x", lambda g, out, x: g / (x * math.log(10)))
+log2 = Elementwise(np.log2, "log₂ x", lambda g, out, x: g / math.log(2) / x)
+log10 = Elementwise(np.log10, "log₁₀ x", lambda g, out, x: g / math.log(10) / x)
 log1p = Elementwise(np.log1p, "ln(1 + x)", lambda g, out, x: g / (1 + x))
 sqrt = Elementwise(np.sqrt, "√x", lambda g, out, x: g / (2 * out))
-cbrt = Elementwise(np.cbrt, "∛x", lambda g, out, x: g / (3 * out * out))
+cbrt = Elementwise(np.cbrt, "∛x", lambda g, out, x: g / (3 * out) / out)
 logaddexp = Elementwise(
     np.logaddexp, "ln(eˣ + eʸ)",
-    _logaddexp_by_x, lambda g, out, x, y: _logaddexp_by_x(g, out, y, x))
+    lambda g, out, x, y: _logaddexp_by_x(g, x, y), lambda g, out, x, y: _logaddexp_by_x(g, y, x))
 logaddexp2 = Elementwise(
     np.logaddexp2, "log₂(2ˣ + 2ʸ)",
-    lambda g, out, x, y: _logaddexp_by_x(g, out, x, y, lambda z: 2.0**z),
-    lambda g, out, x, y: _logaddexp_by_x(g, out, y, x, lambda z: 2.0**z))
+    lambda g, out, x, y: _logaddexp_by_x(g, x, y, math.log(2)),
+    lambda g, out, x, y: _logaddexp_by_x(g, y, x, math.log(2)))
+sigmoid = Elementwise(  # its slope is out (1 - out), which cancels at large x
+    _sigmoid, "1 / (1 + e⁻ˣ)",
+    lambda g, out, x: _multiply_by_slope(g, sigmoid_slope, x), name="sigmoid")
+sigmoid_slope: Op = TableRow(
+    lambda x: _bell(x, MINUS_ONE, ONE), "e⁻ˣ / (1 + e⁻ˣ)²",
+    lambda g, out, x: -g * out * np.tanh(x / 2), name="sigmoid_slope")
 hypot = Elementwise(  # at (0, 0) its derivative is 0, and its second one NaN
     np.hypot, "√(x² + y²)",
     lambda g, out, x, y: g * _cosine(x, y), lambda g, out, x, y: g * _cosine(y, x))
 
-# trigonometric and hyperbolic functions; 1 - x² as a product, which does not cancel near 1
+# trigonometric and hyperbolic functions; 1 - x² as a product, which does not cancel near 1, and
+# √(1 + x²) as hypot, since x² overflows
 sin = Elementwise(np.sin, "sin x", lambda g, out, x: g * np.cos(x))
 cos = Elementwise(np.cos, "cos x", lambda g, out, x: -g * np.sin(x))
 tan = Elementwise(np.tan, "tan x", lambda g, out, x: g * (1 + out * out))
 arcsin = Elementwise(np.arcsin, "arcsin x", lambda g, out, x: g / np.sqrt((1 - x) * (1 + x)))
 arccos = Elementwise(np.arccos, "arccos x", lambda g, out, x: -g / np.sqrt((1 - x) * (1 + x)))
-arctan = Elementwise(np.arctan, "arctan x", lambda g, out, x: g / (1 + x * x))
+arctan = Elementwise(
+    np.arctan, "arctan x", lambda g, out, x: g / np.hypot(1, x) / np.hypot(1, x))
 arctan2 = Elementwise(  # y / (x² + y²) and -x / (x² + y²)
     np.arctan2, "the angle of (y, x)",
     lambda g, out, x, y: g * _cosine(y, x) / _hypot_or(np.inf, x, y),
     lambda g, out, x, y: -g * _cosine(x, y) / _hypot_or(np.inf, x, y))
 sinh = Elementwise(np.sinh, "sinh x", lambda g, out, x: g * np.cosh(x))
 cosh = Elementwise(np.cosh, "cosh x", lambda g, out, x: g * np.sinh(x))
-tanh = Elementwise(np.tanh, "tanh x", _tanh_by_x)
-arcsinh = Elementwise(np.arcsinh, "arsinh x", lambda g, out, x: g / np.sqrt(1 + x * x))
-arccosh = Elementwise(np.arccosh, "arcosh x", lambda g, out, x: g / np.sqrt((x - 1) * (x + 1)))
+tanh = Elementwise(  # its slope is 1 - out², which cancels at large x
+    np.tanh, "tanh x", lambda g, out, x: _multiply_by_slope(g, sech_squared, x))
+sech_squared: Op = TableRow(
+    lambda x: _bell(x, MINUS_TWO, FOUR), "1 / cosh² x",
+    lambda g, out, x: -2 * g * out * np.tanh(x), name="sech_squared")
+arcsinh = Elementwise(np.arcsinh, "arsinh x", lambda g, out, x: g / np.hypot(1, x))
+arccosh = Elementwise(
+    np.arccosh, "arcosh x", lambda g, out, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)))
 arctanh = Elementwise(np.arctanh, "artanh x", lambda g, out, x: g / ((1 - x) * (1 + x)))
 sinc = Elementwise(np.sinc, "sin(πx) / (πx)", _sinc_by_x)
 deg2rad = radians = Elementwise(np.deg2rad, "π x / 180", lambda g, out, x: g * (math.pi / 180))

@@ -56,6 +56,16 @@ def cross_entropy_gradient(p, y):
     return p - y
 
 
+def balance_gradient(gradient, p, axis=-1):
+    """A gradient at the logits, with its entry at a p above ½ computed from the others.
+
+    Since all logits may move alike, it sums to 0; where 1 - p is small, its formula cancels.
+    """
+    is_large = unwrap(p) > 0.5  # of one in a row at most
+    others = np.sum(np.where(is_large, 0, gradient), axis=axis, keepdims=True)
+    return np.where(is_large, -others, gradient)
+
+
 def scale_logits(z, axis, temperature=None):
     """Logits divided by a temperature, shifted first so that neither this nor exp can overflow.
 
@@ -128,7 +138,7 @@ class Softmax(OfLogits):
         return self.map_rows(lambda m, z, e, largest, others: e / (1 + others), x, y)
 
     def by_scaled_logits(self, g, out):
-        return softmax_vjp(g, out, self.axis)
+        return balance_gradient(softmax_vjp(g, out, self.axis), out, self.axis)
 
 
 class LogSoftmax(OfLogits):
@@ -147,7 +157,9 @@ class LogSoftmax(OfLogits):
         return self.map_rows(lambda m, z, e, largest, others: z - np.log1p(others), x, y)
 
     def by_scaled_logits(self, g, out):
-        return g - np.exp(out) * np.sum(g, axis=self.axis, keepdims=True)
+        p = np.exp(out)
+        gradient = g - p * np.sum(g, axis=self.axis, keepdims=True)
+        return balance_gradient(gradient, p, self.axis)
 
 
 class LogSumExp(Reduction):
@@ -226,8 +238,9 @@ class SoftmaxCrossEntropy(Op):
             return self._scale_saved_gradient(g, logits, target, weight)
         y, divisor = self.target_distribution(logits, target, weight)
         total = np.sum(y, axis=self.axis, keepdims=True)  # 1, without class weights or ignored rows
-        p = np.where(total == 0, 0, total * Softmax(self.axis)(logits))
-        return cross_entropy_gradient(p, y) * self._row_gradient(g, divisor)
+        p = Softmax(self.axis)(logits)
+        gradient = cross_entropy_gradient(np.where(total == 0, 0, total * p), y)
+        return balance_gradient(gradient, p, self.axis) * self._row_gradient(g, divisor)
 
     def by_target(self, g, out, logits, target, weight=None):
         # The loss is linear in the target distribution, as far as that is not smoothed.

@@ -55,6 +55,17 @@ class LocalDerivative(NamedTuple):
 
 #: Derivatives from textbooks, for ops whose rules are written for extreme numbers.
 DERIVATIVES = {
+    "log2": ("1 / (x · ln(2))",),
+    "log10": ("1 / (x · ln(10))",),
+    "cbrt": ("1 / (3 · out²)",),
+    "logaddexp": ("e^(x - out)", "e^(y - out)"),
+    "logaddexp2": ("2^(x - out)", "2^(y - out)"),
+    "sigmoid": ("out · (1 - out)",),
+    "tanh": ("1 - out²",),
+    "arctan": ("1 / (1 + x²)",),
+    "arccosh": ("1 / √((x - 1) · (x + 1))",),
+    "erf": ("2 / √π · e^(-x²)",),
+    "erfc": ("-2 / √π · e^(-x²)",),
     "hypot": ("x / out", "y / out"),
     "arctan2": ("y / (x² + y²)", "-x / (x² + y²)"),
     "sinc": ("(cos(πx) - out) / x",),

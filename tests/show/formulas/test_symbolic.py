@@ -187,12 +187,9 @@ def derivative(op, *arrays, position=0):
 @pytest.mark.parametrize(
     ("op", "formula"),
     [
-        (mg.tanh, "1 - out²"),
-        (mg.sigmoid, "out · (1 - out)"),
         (mg.relu, "1 if out > 0 else 0"),
         (mg.exp, "out"),
         (mg.log, "1 / x"),
-        (mg.log10, "1 / (x · ln(10))"),
         (mg.sqrt, "1 / (2 · out)"),
         (mg.square, "2 · x"),
         (mg.reciprocal, "-out²"),
@@ -200,7 +197,6 @@ def derivative(op, *arrays, position=0):
         (mg.cos, "-sin(x)"),
         (mg.arcsin, "1 / √((1 - x) · (1 + x))"),
         (mg.absolute, "sign(x)"),
-        (mg.erf, "e^(-x²) · 2 / √π"),
     ],
 )
 def test_rules_write_their_own_formulas(op, formula):
@@ -216,7 +212,6 @@ def test_rules_write_their_own_formulas(op, formula):
         (mg.divide, "1 / y", "-out / y"),
         (mg.power, "y · xʸ⁻¹", "out · ln(x)"),
         (mg.maximum, "1 if x > y else 0", "1 if x < y else 0"),
-        (mg.logaddexp, "e^(x - out)", "e^(y - out)"),
     ],
 )
 def test_rules_of_two_inputs_write_a_formula_for_each(op, by_x, by_y):

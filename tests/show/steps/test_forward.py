@@ -147,6 +147,27 @@ def test_formulas_of_single_derivatives_are_known_for_all_elementwise_ops():
                     assert (step.kind == "backward") <= (step.local_derivation is not None), name
 
 
+@pytest.mark.parametrize(
+    ("op", "formulas"),
+    [
+        (mg.tanh, ["1 - out²"]),
+        (mg.sigmoid, ["out · (1 - out)"]),
+        (mg.log10, ["1 / (x · ln(10))"]),
+        (mg.erf, ["2 / √π · e^(-x²)"]),
+        (mg.arctan, ["1 / (1 + x²)"]),
+        (mg.hypot, ["x / out", "y / out"]),
+        (mg.logaddexp, ["e^(x - out)", "e^(y - out)"]),
+        (lambda x: np.linalg.norm(x, 3), ["sign(x) · (|x| / out)²"]),
+        (np.std, ["(x - mean) / out / 3"]),
+    ],
+)
+def test_rules_for_extreme_numbers_show_the_formula_of_a_textbook(op, formulas):
+    leaves = [leaf([0.5, 2.0, 3.0]) for _ in formulas]
+    found = steps(op(*leaves).sum())
+    local = [step.local_formula for step in found if step.tensor.op.name != "sum"]
+    assert local == formulas
+
+
 # ---------------------------------------------------------------------------- what is found
 
 
