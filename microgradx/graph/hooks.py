@@ -14,7 +14,10 @@ from microgradx.common.messages import describe
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["GradientHooks", "RemovableHook", "apply_hooks"]
+__all__ = ["GradientHooks", "Hooks", "RemovableHook", "apply_hooks"]
+
+#: In the order of their registration; a dict, so that many can be added and removed.
+Hooks = dict[Callable[[Any], Any], None] | tuple[()]
 
 
 class GradientHooks:
@@ -22,7 +25,7 @@ class GradientHooks:
 
     __slots__ = ()
     requires_grad: bool
-    hooks: tuple[Callable[[Any], Any], ...]
+    hooks: Hooks
     retains_grad: bool
 
     def retain_grad(self) -> Self:
@@ -59,7 +62,9 @@ class GradientHooks:
             raise TypeError(f"a hook is a function of the gradient, not {hook!r}")
         # Wrapped, so that a function registered twice is two hooks.
         registered = partial(hook)
-        self.hooks = (*self.hooks, registered)  # type: ignore[misc]
+        if isinstance(self.hooks, tuple):
+            self.hooks = {}  # type: ignore[misc]
+        self.hooks[registered] = None
         return RemovableHook(self, registered)
 
 
@@ -72,7 +77,9 @@ class RemovableHook:
 
     def remove(self) -> None:
         """Remove the hook; if it has been removed before, nothing happens."""
-        self._tensor.hooks = tuple(h for h in self._tensor.hooks if h is not self._hook)
+        if self._tensor.hooks:
+            self._tensor.hooks.pop(self._hook, None)
+            self._tensor.hooks = self._tensor.hooks or ()
 
     def __enter__(self) -> RemovableHook:
         return self
@@ -83,7 +90,7 @@ class RemovableHook:
 
 def apply_hooks(tensor: Any, g: Any, create_graph: bool) -> Any:
     """The gradient of a Tensor after its hooks: an array, or with create_graph perhaps a Tensor."""
-    for hook in tensor.hooks:
+    for hook in tuple(tensor.hooks):  # a hook may remove itself
         replacement = hook(g)
         if replacement is None:
             continue

@@ -10,6 +10,7 @@ import numpy as np
 from microgradx.arrays.types import Array, ArrayHolder, as_array, unwrap
 from microgradx.common.messages import describe
 from microgradx.graph.creation_order import creation_counter
+from microgradx.graph.hooks import Hooks
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -27,7 +28,7 @@ class Leaf(ArrayHolder):
     grad: Array
     _requires_grad: bool
     retains_grad: bool
-    hooks: tuple[Any, ...]
+    hooks: Hooks
 
     @property
     def data(self) -> Array:

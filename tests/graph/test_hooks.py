@@ -104,6 +104,19 @@ def test_a_function_registered_twice_is_two_hooks(x):
     assert autograd.grad(np.sum(x), x)[0].tolist() == [2, 2]
 
 
+def test_hooks_are_added_and_removed_without_a_copy_of_all_others(x, seen):
+    handles = [x.register_hook(seen.append) for _ in range(2)]
+    hooks = x.hooks
+    handles += [x.register_hook(seen.append) for _ in range(100_000)]
+    np.sum(x).backward()
+    assert len(seen) == 100_002
+    for handle in handles[1:]:
+        handle.remove()
+    assert x.hooks is hooks
+    handles[0].remove()
+    assert x.hooks == ()  # which compiled steps look for
+
+
 def test_leaving_a_with_block_removes_the_hook_also_after_an_error(x, seen):
     out = np.sum(x)
     with x.register_hook(seen.append) as handle:
