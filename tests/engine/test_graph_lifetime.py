@@ -11,6 +11,7 @@ import microgradx as mg
 from microgradx import Tensor
 from microgradx.engine import reverse_topological_order, sweep
 from tests.helpers import leaf, op_with
+from tests.ops.test_table import TABLE, as_list
 
 
 def test_backward_keeps_the_graph():
@@ -45,6 +46,22 @@ def test_freeing_lets_go_of_what_forward_saved():
     kept = weakref.ref(loss.op.saved)
     loss.backward(retain_graph=False)
     assert kept() is None
+
+
+def test_no_op_keeps_what_it_saved_when_the_graph_is_freed():
+    names_of_saving = set()
+    for name, row in TABLE.items():
+        arrays, settings = next(row.samples(name))
+        outs = as_list(row.function(*map(leaf, arrays), **settings))
+        total = sum(mg.sum(out) for out in outs)
+        if not total.requires_grad:
+            continue
+        ops = [t.op for t in reverse_topological_order(total) if t.op is not None]
+        saving = [op for op in ops if op.saved is not None]
+        names_of_saving.update(op.name for op in saving)
+        total.backward(retain_graph=False)
+        assert all(op.saved is None for op in saving), name
+    assert {"cross_entropy", "normalise", "conv2d"} <= names_of_saving
 
 
 def plain_graph(x):

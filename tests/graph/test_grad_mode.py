@@ -127,6 +127,32 @@ def test_a_thread_leaves_the_mode_of_others_alone():
     assert enabled
 
 
+@pytest.mark.parametrize(("mode", "inside"), [(mg.no_grad, False), (mg.enable_grad, True)])
+def test_calls_of_a_decorated_function_may_overlap_in_threads(mode, inside):
+    entered, may_leave = ([threading.Event() for _ in range(2)] for _ in range(2))
+    modes = [[], []]
+
+    @mode()
+    def wait(i):
+        modes[i].append(mg.is_grad_enabled())
+        entered[i].set()
+        may_leave[i].wait()
+        modes[i].append(mg.is_grad_enabled())
+
+    def call(i):
+        wait(i)
+        modes[i].append(mg.is_grad_enabled())
+
+    threads = [threading.Thread(target=call, args=(i,)) for i in range(2)]
+    for i, thread in enumerate(threads):
+        thread.start()
+        entered[i].wait()
+    for i, thread in enumerate(threads):  # the first to enter is the first to leave
+        may_leave[i].set()
+        thread.join()
+    assert modes == [[inside, inside, True]] * 2
+
+
 def test_a_context_has_a_mode_of_its_own():
     context, off = contextvars.copy_context(), mg.no_grad()
     context.run(off.__enter__)

@@ -49,6 +49,22 @@ def test_a_confident_row_keeps_its_digits():
     assert np.all(logits.grad != 0)
 
 
+@pytest.mark.parametrize(("dtype", "gap"), [(np.float32, 35), (np.float64, 40), (np.float64, 700)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_logsumexp_beside_a_logit_of_0_is_the_small_rest(dtype, gap, sign):
+    """ln(1 + e⁻⁴⁰), which a sum 1 + e⁻⁴⁰ = 1 would lose."""
+    z = np.array([0, -gap], dtype)[::sign]
+    true = dtype(mpmath.log1p(mpmath.exp(-gap)))
+    for x in (z, z[None], np.stack([z, z]), z[:, None], np.repeat(z[None], 300, 0)):
+        axis = 0 if x.shape == (2, 1) else -1
+        for result in (
+            mg.logsumexp(x, axis),
+            mg.logsumexp(mg.Tensor(x, requires_grad=True), axis).data,
+            mg.logaddexp(x.take(0, axis), x.take(1, axis)),
+        ):
+            np.testing.assert_allclose(result, true, rtol=4 * np.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_confident_one_hot_rows_of_probabilities_keep_their_digits(dtype):
     logits = mg.Tensor([[30.0, 0.0, 1.0], [0.0, 25.0, 0.0]], dtype=dtype, requires_grad=True)
