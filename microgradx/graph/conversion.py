@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 
 from microgradx.arrays.types import NO_MASKED_ARRAYS, Array, ArrayHolder
-from microgradx.common.messages import describe
-from microgradx.graph.grad_mode import transforming
+from microgradx.common.messages import describe, warn_caller
+from microgradx.graph.grad_mode import grad_enabled, transforming
 
 __all__ = ["Conversion"]
+
+_STAY = (
+    "use NumPy's functions or microgradx's (mg.exp(t) for math.exp(t)), and build arrays by "
+    "np.stack([...]) or by array = mg.as_tensor(array).at[i].set(t) for array[i] = t"
+)
 
 
 class Conversion(ArrayHolder):
@@ -39,19 +44,34 @@ class Conversion(ArrayHolder):
         raise TypeError(NO_MASKED_ARRAYS)
 
     def __float__(self) -> float:
-        self._refuse_to_leave("float")
+        self._leave_graph("float")
         return float(self.array)
 
     def __int__(self) -> int:
-        self._refuse_to_leave("int")
+        self._leave_graph("int")
         return int(self.array)
 
-    def _refuse_to_leave(self, kind: str) -> None:
-        """Raise in a function that is being differentiated: its gradient would be wrong."""
-        if self.requires_grad and transforming.get():
+    def __round__(self, ndigits: int | None = None) -> Any:
+        raise TypeError(
+            f"round() of {describe(self)} gives no plain number; write np.round(t), whose "
+            "gradient is 0, or round(t.item())"
+        )
+
+    def _leave_graph(self, kind: str) -> None:
+        """Warn that a number remembers nothing; raise where a function is differentiated.
+
+        The text is the same for every Tensor, so that each line warns once.
+        """
+        if not self.requires_grad:
+            return
+        if transforming.get():
             raise TypeError(
                 f"{describe(self)} was to become a plain {kind}, by {kind}(t), by a function of "
-                "math's, or by an assignment array[i] = t, and would drop out of the gradient "
-                "unnoticed; use NumPy's functions, and build arrays by np.stack([...]) or by "
-                "array = mg.as_tensor(array).at[i].set(t); t.item() gives the number as a constant"
+                f"math's, or by an assignment array[i] = t, and would drop out of the gradient "
+                f"unnoticed; {_STAY}; t.item() gives the number as a constant"
+            )
+        if grad_enabled.get():
+            warn_caller(
+                f"a Tensor that requires gradients becomes a plain {kind} here, through which no "
+                f"gradient flows; if that is meant, write t.item() or t.detach(); if not, {_STAY}"
             )

@@ -411,11 +411,11 @@ def test_the_truth_of_several_numbers_or_of_none_is_ambiguous():
 
 def test_conversions_work_for_tensors_that_require_gradients():
     loss = leaf(2.5) * 1.0
-    assert float(loss) == loss.item() == 2.5
     assert type(loss.item()) is float
-    assert int(loss) == 2
+    assert loss.item() == 2.5
     assert leaf([[1.0, 2.0]]).tolist() == [[1.0, 2.0]]
-    assert math.sqrt(leaf(4.0)) == 2.0
+    with pytest.warns(UserWarning, match="plain (float|int)"):  # see tests/graph/test_conversion.py
+        assert (float(loss), int(loss), math.sqrt(leaf(4.0))) == (2.5, 2, 2.0)
 
 
 def test_an_integer_tensor_is_an_index():

@@ -61,7 +61,7 @@ def test_no_op_keeps_what_it_saved_when_the_graph_is_freed():
         names_of_saving.update(op.name for op in saving)
         total.backward(retain_graph=False)
         assert all(op.saved is None for op in saving), name
-    assert {"cross_entropy", "normalise", "conv2d"} <= names_of_saving
+    assert {"softmax_cross_entropy", "normalise", "conv2d"} <= names_of_saving
 
 
 def plain_graph(x):
