@@ -1,4 +1,4 @@
-"""Softmax, log-softmax and the losses of classifiers, composed of ops.
+"""Softmax, log-softmax, and the losses of classifiers and of regressions, composed of ops.
 
 Each takes arrays or Tensors. Arrays in, arrays out; a Tensor anywhere in, a Tensor out.
 """
@@ -26,6 +26,7 @@ from microgradx.engine import Tensor, as_tensor
 from microgradx.graph.scopes import scope
 from microgradx.ops import softmax as textbook
 from microgradx.ops.activations import softplus
+from microgradx.ops.elementwise import clip
 from microgradx.ops.reductions import sum
 from microgradx.ops.softmax import LogSoftmax, LogSumExp, Softmax, SoftmaxCrossEntropy, weigh_labels
 
@@ -36,6 +37,10 @@ __all__ = [
     "cross_entropy",
     "nll_loss",
     "binary_cross_entropy_with_logits",
+    "mse_loss",
+    "l1_loss",
+    "huber_loss",
+    "smooth_l1_loss",
 ]
 
 LossReduction = Literal["mean", "sum", "none"]
@@ -225,6 +230,97 @@ def binary_cross_entropy_with_logits(
     if weight is not None:
         losses = losses * _as_weight(weight, logits)
     return _reduce_losses(losses, losses.size, reduction)
+
+
+@scope
+def mse_loss(
+    input: Any, target: Any, *, weight: Any = None, reduction: LossReduction = "mean"
+) -> Any:
+    """The squared error, (x - y)².
+
+    `input` x and `target` y have one shape; both receive gradients. `weight` scales the losses, and
+    the mean is then divided by the sum of the weights. The result has the dtype of `input`. Raises
+    ValueError for shapes that differ, negative weights and an unknown reduction.
+
+    >>> mse_loss([1.0, 2.0], [1.0, 4.0])
+    np.float64(2.0)
+    """
+    error = _error(input, target)
+    return _reduce_errors(error * error, weight, reduction)
+
+
+@scope
+def l1_loss(
+    input: Any, target: Any, *, weight: Any = None, reduction: LossReduction = "mean"
+) -> Any:
+    """The absolute error, |x - y|, with the derivative 0 at 0; see `mse_loss`.
+
+    >>> l1_loss([1.0, 2.0], [1.0, 4.0])
+    np.float64(1.0)
+    """
+    return _reduce_errors(np.abs(_error(input, target)), weight, reduction)
+
+
+@scope
+def huber_loss(
+    input: Any,
+    target: Any,
+    *,
+    delta: float = 1.0,
+    weight: Any = None,
+    reduction: LossReduction = "mean",
+) -> Any:
+    """Half the squared error up to `delta`, and a line beyond: δ (|x - y| - δ / 2); see `mse_loss`.
+
+    Raises ValueError for a `delta` that is not positive. Source: P. J. Huber, 1964.
+
+    >>> huber_loss([1.0, 2.0], [1.5, 4.0], reduction="none")
+    array([0.125, 1.5  ])
+    """
+    if not delta > 0:
+        raise ValueError(f"delta must be positive, not {delta}")
+    error = _error(input, target)
+    limited = clip(error, -delta, delta)
+    return _reduce_errors(limited * (error - limited / 2), weight, reduction)
+
+
+@scope
+def smooth_l1_loss(
+    input: Any,
+    target: Any,
+    *,
+    beta: float = 1.0,
+    weight: Any = None,
+    reduction: LossReduction = "mean",
+) -> Any:
+    """`huber_loss` divided by `delta`, here `beta`, and `l1_loss` for 0. Source: R. Girshick, 2015.
+
+    >>> smooth_l1_loss([1.0, 2.0], [1.5, 4.0], beta=0.5, reduction="none")
+    array([0.25, 1.75])
+    """
+    if beta == 0:
+        return l1_loss(input, target, weight=weight, reduction=reduction)
+    return huber_loss(input, target, delta=beta, weight=weight, reduction=reduction) / beta
+
+
+def _error(input: Any, target: Any) -> Any:
+    """x - y, in the dtype of x; shapes that broadcast would compare each x with each y."""
+    x, y = as_floats(input), as_floats(target)
+    if x.shape != y.shape:
+        raise ValueError(
+            f"input of shape {x.shape} and target of shape {y.shape}; they must be the same: "
+            "reshape one of them, or write target[:, None]"
+        )
+    return x - (y if y.dtype == x.dtype else y.astype(x.dtype))
+
+
+def _reduce_errors(losses: Any, weight: Any, reduction: str) -> Any:
+    _check_reduction(reduction)
+    if weight is None:
+        return _reduce_losses(losses, losses.size, reduction)
+    weight = np.broadcast_to(_as_weight(weight, losses), losses.shape)
+    divisor = as_number(np.sum(weight, dtype=np.float64))
+    return _reduce_losses(losses * weight, divisor, reduction)
 
 
 def _negative_log_likelihood(

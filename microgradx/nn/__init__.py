@@ -5,7 +5,15 @@ from microgradx.nn.activations import LogSoftmax, ReLU, Sigmoid, Softmax, Softpl
 from microgradx.nn.containers import MLP, Sequential
 from microgradx.nn.initialisation import glorot_normal, glorot_uniform, he_normal, he_uniform
 from microgradx.nn.layers import Dropout, Flatten, Linear
-from microgradx.nn.losses import CrossEntropyLoss
+from microgradx.nn.losses import (
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
 from microgradx.nn.module import Module
 
 __all__ = [
@@ -23,6 +31,12 @@ __all__ = [
     "Dropout",
     "Flatten",
     "CrossEntropyLoss",
+    "SmoothL1Loss",
+    "NLLLoss",
+    "MSELoss",
+    "L1Loss",
+    "HuberLoss",
+    "BCEWithLogitsLoss",
     "he_normal",
     "he_uniform",
     "glorot_normal",

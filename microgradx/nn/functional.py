@@ -22,8 +22,12 @@ from microgradx.engine import Tensor
 from microgradx.functional import (
     binary_cross_entropy_with_logits,
     cross_entropy,
+    huber_loss,
+    l1_loss,
     log_softmax,
+    mse_loss,
     nll_loss,
+    smooth_l1_loss,
     softmax,
 )
 from microgradx.graph.scopes import scope
@@ -84,6 +88,10 @@ __all__ = [
     "cross_entropy",
     "nll_loss",
     "binary_cross_entropy_with_logits",
+    "mse_loss",
+    "l1_loss",
+    "huber_loss",
+    "smooth_l1_loss",
 ]
 
 #: One number, or one for each spatial axis.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from microgradx.arrays.dispatch import implements, nondifferentiable
+from microgradx.arrays.summation import widen
 from microgradx.arrays.types import ArrayHolder, Axis, as_array, as_floats, is_known_true, unwrap
 from microgradx.common.messages import warn_caller
 from microgradx.ops.elementwise import astype, clip, sqrt, where
@@ -224,7 +225,7 @@ def nanvar(
     np.float64(1.0)
     """
     deviation, freedom = _nan_deviation(a, axis, choose_ddof(ddof, correction), keepdims)
-    return sum(deviation * deviation, axis, keepdims=keepdims) / freedom
+    return _narrow(sum(deviation * deviation, axis, keepdims=keepdims) / freedom, a)
 
 
 @implements(np.nanstd)
@@ -242,16 +243,22 @@ def nanstd(
     np.float64(1.0)
     """
     deviation, freedom = _nan_deviation(a, axis, choose_ddof(ddof, correction), keepdims)
-    return vector_norm(deviation, axis=axis, keepdims=keepdims) / np.sqrt(freedom)
+    return _narrow(vector_norm(deviation, axis=axis, keepdims=keepdims) / np.sqrt(freedom), a)
 
 
 def _nan_deviation(a, axis: Axis, ddof: float, keepdims: bool):
     """The deviations from the mean, 0 for NaNs, and the degrees of freedom, NaN for none."""
-    a = as_floats(a)
+    a = widen(as_floats(a))
     missing = np.isnan(unwrap(a))
     deviation = where(missing, 0, a - nanmean(a, axis, keepdims=True))
     freedom = np.sum(~missing, axis=axis, keepdims=keepdims) - ddof
     return deviation, np.where(freedom > 0, freedom, np.nan).astype(a.dtype)
+
+
+def _narrow(result, a):
+    """A result that was computed in a wider type in that of `a`."""
+    dtype = as_floats(a).dtype
+    return result if result.dtype == dtype else astype(result, dtype)
 
 
 # ---------------------------------------------------------------------------- covariance

@@ -52,6 +52,25 @@ ROWS = {
             for reduction_ in ("mean", "sum", "none")
         ],
     ),
+    **{
+        name: calls(
+            getattr(mg, name),
+            *[
+                (((2, 3), (2, 3)), {"reduction": reduction_, **settings, **weight})
+                for reduction_ in ("mean", "sum", "none")
+                for settings in ({}, {parameter: 0.4} if parameter else {})
+                for weight in ({}, {"weight": np.array([0.5, 2, 0])})
+            ],
+            *[((shape, shape), {}) for shape in [(), (3,), (2, 0)]],
+            inputs=(anywhere, positive),
+        )
+        for name, parameter in [
+            ("mse_loss", None),
+            ("l1_loss", None),
+            ("huber_loss", "delta"),
+            ("smooth_l1_loss", "beta"),
+        ]
+    },
     "binary_cross_entropy_with_logits": calls(
         mg.binary_cross_entropy_with_logits,
         (((2, 3), (2, 3)), {}),
