@@ -66,7 +66,7 @@ def explain(
     max_steps: of more steps, the page shows the ones nearest to the output, and says so.
 
     There are forward steps only, and the page says why, if the Tensor is not a single number, if a
-    leaf was changed after use, or if the graph was released.
+    leaf was changed after use, if the graph was released, or if the rule of an op fails.
 
     Raises TypeError for anything but a Tensor; ValueError for a Tensor that was not computed from
     anything, a name that does not end in .html, and `max_steps` below 1; FileNotFoundError if the

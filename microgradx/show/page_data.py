@@ -51,8 +51,8 @@ class Arrays:
 
     def references(self, value: Any) -> Any:
         """A value with references instead of arrays, as JSON can hold it."""
-        if isinstance(value, np.ndarray):
-            return self.reference(value)
+        if isinstance(value, (np.ndarray, np.generic)):  # NumPy returns 0-d results as scalars
+            return self.reference(np.asarray(value))
         if isinstance(value, dict):
             return {key: self.references(item) for key, item in value.items()}
         if isinstance(value, (tuple, list)):

@@ -50,7 +50,8 @@ def steps(tensor: Tensor, *, max_steps: int = 400) -> StepText:
     `print(t.steps())` prints plain text; `t.steps().show()` prints in colours on a terminal if rich
     is installed. The result is also a sequence of steps. Of more than `max_steps`, it has the ones
     nearest to the output. It has no backward steps, and the text says why, if the Tensor is not a
-    single number, if a leaf was changed after use, or if the graph was released.
+    single number, if a leaf was changed after use, if the graph was released, or if the rule of an
+    op fails.
 
     Raises TypeError for anything but a Tensor; ValueError for a Tensor that was not computed from
     anything that requires gradients, and for `max_steps` below 1.

@@ -903,3 +903,52 @@ def test_what_cannot_be_explained():
         explain(scalar(), max_steps=0)
     with pytest.raises(ValueError, match="max_nodes must be at least 1, not 0"):
         explain(scalar(), max_nodes=0)
+
+
+# ---------------------------------------------------------------------------- frames
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "display: none",
+        "width: 0; height: 0; overflow: hidden",
+        "content-visibility: hidden",
+        "visibility: hidden",
+        "position: absolute; left: -5000px; width: 10px",
+        "height: 9000px; content-visibility: auto",
+    ],
+)
+def test_a_frame_that_has_no_size_at_first_shows_the_same_once_it_has(open_page, hidden):
+    shown = explain(shared())._repr_html_()
+    tab = open_page(f'<!doctype html><div style="{hidden}">{shown}</div>', reduced_motion="reduce")
+    other = open_page(f"<!doctype html><div>{shown}</div>", reduced_motion="reduce")
+    places = """() => Array.from(document.querySelectorAll("#sentence, .heat td, .now"), (part) => {
+        const { x, y, width, height } = part.getBoundingClientRect();
+        return [x, y, width, height];
+    }).flat()"""
+    expected = other.frames[1].evaluate(places)
+    assert len(expected) > 40
+    tab.frame_locator("iframe").locator("#announcement").wait_for(state="attached")
+    tab.evaluate("document.querySelector('div').removeAttribute('style')")
+    tab.frames[1].wait_for_function(
+        f"expected => ({places})().every((place, i) => Math.abs(place - expected[i]) < 0.5)",
+        arg=expected,
+    )
+
+
+def test_captions_write_names_as_they_are(open_page):
+    """The browser shows the very text, whose first word may be a name."""
+    x, bias = leaf(np.ones((2, 3)), "x"), leaf(np.ones(3), "éa")
+    hidden = x + bias
+    tab = open_page(explain(mg.sum(hidden * hidden)).html)
+    shown = tab.evaluate(
+        """() => steps.map((_, position) => {
+            show(position);
+            return ["where", "title", "sentence", "contribution"].flatMap((id) =>
+                [byId(id).textContent.trim(), byId(id).innerText.trim()]);
+        })"""
+    )
+    for texts in shown:
+        assert texts[::2] == texts[1::2]
+    assert any(texts[-1] == "éa was broadcast: a sum follows" for texts in shown)

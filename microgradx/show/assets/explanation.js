@@ -326,9 +326,18 @@ const forward = steps.filter(({ kind }) => kind === "forward").length;
 root.style.setProperty("--forward-share", forward / steps.length);
 byId("backward").hidden = forward === steps.length;
 addEventListener("hashchange", showLinked);
-addEventListener("resize", () => {
+
+// The frame of a notebook may get its size later. The controls are as wide as the page, and not
+// changed by what is drawn.
+let laidOutFor = "";
+function layOut() {
+  const size = `${innerWidth} × ${innerHeight}`;
+  if (size === laidOutFor) return;
+  laidOutFor = size;
   reserveLines();
   draw();
-});
+}
+addEventListener("resize", layOut);
+new ResizeObserver(layOut).observe(document.querySelector(".transport"));
 reserveLines();
 showLinked();

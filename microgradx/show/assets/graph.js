@@ -4,8 +4,9 @@
 
 // Lets the <svg> inside `container` fill it, and be moved. Returns `fit()`, which shows everything,
 // and `reveal(elements)`, which moves the picture until they are visible. The viewBox is moved, so
-// the picture is sharp at any size.
-function zoomable(container) {
+// the picture is sharp at any size. What is revealed has at least the scale `least`, in pixels per
+// unit, until the reader chooses one.
+function zoomable(container, least = 0) {
   const svg = container.querySelector("svg");
   const { x, y, width, height } = svg.viewBox.baseVal;
   const whole = { left: x, top: y, right: x + width, bottom: y + height };
@@ -13,8 +14,13 @@ function zoomable(container) {
   const margin = 12; // in pixels, around what is fitted or revealed
 
   let view = { x: 0, y: 0, scale: natural }; // the centre, and pixels per unit
-  let fitted = true; // until the reader moves it, the picture follows the size of its container
+  let fitted = true; // whether everything is shown
+  let revealed = []; // the elements that were revealed last
+  let chosen = false; // whether the reader has chosen the scale
   let frame = 0;
+
+  // The frame of a notebook may have no size at first.
+  const hasSize = () => container.clientWidth > 0 && container.clientHeight > 0;
 
   // ---------------------------------------------------------------------- showing a view
 
@@ -40,7 +46,7 @@ function zoomable(container) {
 
   function jump(target) {
     cancelAnimationFrame(frame);
-    fitted = false;
+    [fitted, chosen] = [false, true];
     paint(target);
   }
 
@@ -56,15 +62,26 @@ function zoomable(container) {
     return { x, y, scale: scaleFor(part, most) };
   }
 
+  const viewOfAll = () => viewOf(whole, 1.5 * natural);
+
   function fit() {
-    fitted = true;
-    glide(viewOf(whole, 1.5 * natural));
+    [fitted, chosen] = [true, true];
+    glide(viewOfAll());
   }
 
-  function reveal(elements, least = 0) {
+  function reveal(elements) {
+    revealed = elements;
+    if (!elements.length || !hasSize()) return;
+    const target = viewRevealing(elements);
+    if (["x", "y", "scale"].every((key) => Math.abs(target[key] - view[key]) < 1e-6)) return;
+    fitted = false;
+    glide(target);
+  }
+
+  // The view that is nearest to this one and shows all of some elements.
+  function viewRevealing(elements) {
     const bounds = container.getBoundingClientRect();
     const boxes = Array.from(elements, (element) => element.getBoundingClientRect());
-    if (!boxes.length) return;
     const middle = { x: bounds.left + bounds.width / 2, y: bounds.top + bounds.height / 2 };
     const part = {
       left: view.x + (Math.min(...boxes.map((box) => box.left)) - middle.x) / view.scale,
@@ -72,20 +89,25 @@ function zoomable(container) {
       right: view.x + (Math.max(...boxes.map((box) => box.right)) - middle.x) / view.scale,
       bottom: view.y + (Math.max(...boxes.map((box) => box.bottom)) - middle.y) / view.scale,
     };
-    const scale = scaleFor(part, Math.max(view.scale, least));
+    const scale = scaleFor(part, chosen ? view.scale : Math.max(view.scale, least));
     // The smallest move that brings the part inside.
     const nearest = (centre, low, high, length) => {
       const reach = (length / 2 - margin) / scale;
       return Math.min(low + reach, Math.max(high - reach, centre));
     };
-    const target = {
+    return {
       x: nearest(view.x, part.left, part.right, container.clientWidth),
       y: nearest(view.y, part.top, part.bottom, container.clientHeight),
       scale,
     };
-    if (["x", "y", "scale"].every((key) => Math.abs(target[key] - view[key]) < 1e-6)) return;
-    fitted = false;
-    glide(target);
+  }
+
+  // Shows for the size of the container what was shown, once it has one and when it changes.
+  function layOut() {
+    if (!hasSize()) return;
+    cancelAnimationFrame(frame);
+    paint(fitted || !chosen ? viewOfAll() : view);
+    if (!chosen && revealed.length) paint(viewRevealing(revealed));
   }
 
   // ---------------------------------------------------------------------- moving it
@@ -104,7 +126,7 @@ function zoomable(container) {
 
   function zoomAtCentre(factor) {
     const bounds = container.getBoundingClientRect();
-    fitted = false;
+    [fitted, chosen] = [false, true];
     glide(zoomAt(factor, bounds.left + bounds.width / 2, bounds.top + bounds.height / 2));
   }
 
@@ -217,10 +239,10 @@ function zoomable(container) {
   svg.removeAttribute("width");
   svg.removeAttribute("height");
 
-  new ResizeObserver(() => paint(fitted ? viewOf(whole, 1.5 * natural) : view)).observe(container);
+  new ResizeObserver(layOut).observe(container);
   addEventListener("beforeprint", () => svg.setAttribute("viewBox", `${x} ${y} ${width} ${height}`));
   addEventListener("afterprint", () => paint(view));
-  paint(viewOf(whole, 1.5 * natural));
+  layOut();
 
   return { fit, reveal };
 }

@@ -4,8 +4,7 @@
 
 // Returns a function that marks a path, and shows in the boxes what is known so far.
 function trackPath(graph, boxes) {
-  const view = zoomable(graph);
-  let least = 0.9; // pixels per unit at the start, so that a large graph is readable
+  const view = zoomable(graph, 0.9);
   const known = Object.entries(boxes)
     .map(([id, since]) => ({ box: document.getElementById(id), ...since }))
     .filter(({ box }) => box);
@@ -17,8 +16,7 @@ function trackPath(graph, boxes) {
     for (const part of graph.querySelectorAll(".now")) part.classList.remove("now");
     const path = ids.map((id) => document.getElementById(id)).filter(Boolean);
     for (const part of path) part.classList.add("now");
-    view.reveal(path, least);
-    least = 0; // from now on, the reader chooses the scale
+    view.reveal(path);
     for (const { box, value = 0, gradient = 0 } of known) {
       box.classList.toggle("before-value", position < value);
       box.classList.toggle("before-gradient", position < gradient + (position === gradient && isHidden));

@@ -42,8 +42,8 @@ def draw(
     colours), and likewise the gradient of the drawn Tensor with respect to them. The gradients are
     computed for the drawing only: no `grad` is read or written. There are none, and the drawing
     says why, if the drawn Tensor is not a single number, if a leaf was changed after use (its box
-    says so), or if the graph was released. Boxes with NaN or infinities are red. Ellipses are ops;
-    if the order of operands matters, x, y, z mark it.
+    says so), if the graph was released, or if the rule of an op fails. Boxes with NaN or infinities
+    are red. Ellipses are ops; if the order of operands matters, x, y, z mark it.
 
     Frames are calls of modules and composed functions. Calls nested in more than `depth` others are
     closed, that is, drawn as one node (0: all are), except those named in `expand`. Equal closed

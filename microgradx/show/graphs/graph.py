@@ -224,7 +224,10 @@ def build_graph(
         if not note:
             note = f"gradients of {name}"
             swept = sweep({output: np.ones_like(output.data)})
-            arrived = {tensor: g for tensor, g in swept if tensor in shown}
+            try:
+                arrived = {tensor: g for tensor, g in swept if tensor in shown}
+            except Exception as error:  # of a rule; the rest can be shown
+                note = f"no gradients: {error}"
 
     boxes: dict[Tensor, Box] = {}
 

@@ -19,7 +19,8 @@ class Summary(NamedTuple):
     """A snapshot of an array."""
 
     shape: tuple[int, ...]
-    dtype: Any
+    #: The name of its dtype, "float64" in either byte order.
+    dtype: str
     #: The rows of a small array; empty for a large one.
     lines: list[list[Any]]
     #: The minimum, mean and maximum of the finite elements of a large array, if it has any.
@@ -56,7 +57,7 @@ def summarize(array: Array) -> Summary:
         # A column is written as a row.
         length = array.shape[-1] if array.shape[-1:] > (1,) else array.size
         lines = [_to_python(line) for line in array.reshape(-1, length)]
-    return Summary(array.shape, array.dtype, lines, spread, strip, nans, infinities)
+    return Summary(array.shape, array.dtype.name, lines, spread, strip, nans, infinities)
 
 
 def _to_python(values: Array) -> list[Any]:

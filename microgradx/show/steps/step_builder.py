@@ -60,8 +60,11 @@ def steps_of(output: Tensor, limit: int = 400) -> Steps:
     note = why_no_gradients(output, name, results, changed)
     with np.errstate(all="ignore"):  # the steps show what overflows
         log = SweepLog(results, limit)
-        if not note:
-            log.sweep_from(output)
+        try:
+            if not note:
+                log.sweep_from(output)
+        except Exception as error:  # of a rule; the rest can be shown
+            note, log = f"no gradients: {error}", SweepLog(results, limit)
         newest = min(len(results), max(limit - log.steps, limit // 2))
         oldest = len(results) - newest
         builder = StepBuilder(output)
