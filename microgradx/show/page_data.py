@@ -14,6 +14,7 @@ from microgradx.engine import Tensor
 from microgradx.show.captions import SIGNS, Captions, MathLabel, op_name
 from microgradx.show.formulas.derivations import Einsum, Formula, LinearCombination, input_letters
 from microgradx.show.graphs.graph import Graph
+from microgradx.show.graphs.palette import KINDS
 from microgradx.show.steps.steps import Bars, Step, axes_in_words
 
 #: An array with more elements, or a longer axis beside others, is cropped.
@@ -245,13 +246,22 @@ class PageData:
             for tensor, position in sorted(first.items(), key=lambda item: item[1])
         ]
 
-    def boxes(self, steps: Sequence[Step]) -> dict[str, dict[str, int]]:
-        """The steps from which on the values and gradients of boxes are known."""
+    def boxes(self, steps: Sequence[Step]) -> dict[str, dict[str, Any]]:
+        """The steps from which on the values and gradients of boxes are known.
+
+        Of a box that is red, also which of them are not finite, and its colours until then.
+        """
         boxes = self.graph.boxes
-        known: dict[str, dict[str, int]] = {box.id: {} for box in boxes.values()}
+        known: dict[str, dict[str, Any]] = {box.id: {} for box in boxes.values()}
         for box in boxes.values():
             if box.gradient is not None:  # at the end, if no step computes it
                 known[box.id]["gradient"] = len(steps) - 1
+            if not box.is_finite:
+                parts = {"value": box.value, "gradient": box.gradient}
+                known[box.id]["notFinite"] = [
+                    name for name, part in parts.items() if part is not None and not part.is_finite
+                ]
+                known[box.id]["colours"] = KINDS[box.kind]
         for position, step in enumerate(steps):
             if step.receiver in boxes:
                 if step.kind == "forward":

@@ -952,3 +952,74 @@ def test_captions_write_names_as_they_are(open_page):
     for texts in shown:
         assert texts[::2] == texts[1::2]
     assert any(texts[-1] == "éa was broadcast: a sum follows" for texts in shown)
+
+
+# ---------------------------------------------------------------------------- NaN and infinity
+
+
+@np.errstate(all="ignore")
+def test_boxes_are_red_from_the_step_on_that_computes_what_is_not_finite(open_page):
+    x, two = leaf([0.0, 1.0], "x"), leaf(2.0, "two")
+    y = mg.log(x)
+    y.name = "y"
+    total = mg.sum(y) * two  # -inf, and so is the gradient at two; at x, 2 / 0 is inf
+    total.name = "total"
+    tab = open_page(explain(total).html)
+    red, hidden = tab.evaluate(
+        """() => {
+            const names = (boxes) => [...boxes].map((box) => box.querySelector("text").textContent);
+            const graph = document.querySelector(".graph");
+            const red = `.node:has(> :is(path, polygon)[fill="#fdeaea"])`;
+            const seen = steps.map((_, position) => {
+                show(position);
+                const hidden = graph.querySelectorAll(".node.before-value");
+                return [names(graph.querySelectorAll(red)), names(hidden)];
+            });
+            return [seen.map(([red]) => red), seen.map(([_, hidden]) => hidden)];
+        }"""
+    )
+    kinds = [step.kind for step in steps_of(total)]
+    assert kinds == ["forward"] * 3 + ["seed"] + ["backward"] * 4
+    assert red[0] == ["y"]
+    assert red[1] == ["y", "v1"]
+    assert red[2] == red[3] == ["y", "v1", "total"]
+    receivers = [id(step.receiver) for step in steps_of(total)]
+    at_two, at_x = receivers.index(id(two)), receivers.index(id(x))
+    for position, names in enumerate(red):
+        assert ("two" in names) == (position >= at_two)
+        assert ("x" in names) == (position >= at_x)
+        assert not {*names} & {*hidden[position]}
+
+
+@np.errstate(all="ignore")
+def test_boxes_that_are_not_finite_have_the_colours_of_their_kind_before(open_page):
+    """As those of the same computation of finite numbers."""
+    colours = """() => {
+        show(0);
+        return [...document.querySelectorAll(".graph .node > :is(path, polygon)")].map((shape) =>
+            ["fill", "stroke"].map((name) => getComputedStyle(shape)[name]));
+    }"""
+
+    def log_of(number):
+        total = mg.sum(mg.log(leaf([1.0, 1.0], "x") + leaf(number, "y")))
+        return open_page(explain(total).html, color_scheme="dark").evaluate(colours)
+
+    assert log_of(-1.0) == log_of(1.0)
+
+
+@np.errstate(all="ignore")
+def test_numbers_that_are_not_finite_are_marked(open_page):
+    x = leaf(0.0, "x")
+    total = mg.log(x) * leaf([1.0], "one")
+    tab = open_page(explain(mg.sum(total)).html)
+    for position, answer in ((0, "-inf"), (1, "-inf"), (2, "-inf")):
+        tab.evaluate("show", position)
+        assert tab.inner_text("#answer") == answer
+        colour = tab.eval_on_selector("#answer", "answer => getComputedStyle(answer).color")
+        assert colour == "rgb(193, 18, 31)"
+        cell = tab.locator("#arrays .array:last-child td")
+        assert cell.evaluate("cell => getComputedStyle(cell).color") == "rgb(193, 18, 31)"
+    one = open_page(explain(mg.sum(leaf(1.0) * leaf([1.0]))).html)
+    assert one.eval_on_selector("#answer", "answer => getComputedStyle(answer).color") == (
+        "rgb(0, 121, 90)"
+    )

@@ -35,7 +35,11 @@ function barChart(bars, row, isHidden) {
     const made = line(body, `class ${i}`, cells);
     made.classList.toggle("labelled", Boolean(y) && y[i] === Math.max(...y));
   }
-  const cell = ({ total }) => element("td", "", total === undefined ? "" : formatNumber(total));
+  const cell = ({ total }) => {
+    const made = element("td", "", total === undefined ? "" : formatNumber(total));
+    markAlarm(made);
+    return made;
+  };
   line(table.createTFoot(), "sum", columns.map(cell));
   const all = logits.shape[1];
   if (shown.length < all) {
@@ -51,7 +55,9 @@ function barCell({ values, signed, hollow }, i) {
   bar.classList.toggle("signed", Boolean(signed));
   bar.classList.toggle("negative", values[i] < 0);
   bar.classList.toggle("hollow", Boolean(hollow));
-  return element("td", "", element("span", "value", formatNumber(values[i], 3)), bar);
+  const number = element("span", "value", formatNumber(values[i], 3));
+  markAlarm(number);
+  return element("td", "", number, bar);
 }
 
 // A sum; 0 up to rounding.

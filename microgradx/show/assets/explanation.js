@@ -76,6 +76,7 @@ function drawNumbers() {
   if (!chosen.length) byId("element").textContent = "in numbers";
   byId("numbers").textContent = numbers && numbers !== result ? `${numbers} = ` : "";
   byId("answer").textContent = isHidden() ? "" : result;
+  markAlarm(byId("answer"));
   byId("question").hidden = !isHidden();
   byId("local-label").hidden = !local;
   byId("local").textContent = "";

@@ -9,6 +9,7 @@ function trackPath(graph, boxes) {
     .map(([id, since]) => ({ box: document.getElementById(id), ...since }))
     .filter(({ box }) => box);
   for (const { box } of known) splitBox(box);
+  for (const each of known) each.shapes = shapesOf(each.box);
   for (const edge of graph.querySelectorAll(".edge")) addReverseArrow(edge);
 
   // `ids` are the nodes and arrows of the path at the step `position`, whose result may be hidden.
@@ -17,9 +18,14 @@ function trackPath(graph, boxes) {
     const path = ids.map((id) => document.getElementById(id)).filter(Boolean);
     for (const part of path) part.classList.add("now");
     view.reveal(path);
-    for (const { box, value = 0, gradient = 0 } of known) {
-      box.classList.toggle("before-value", position < value);
-      box.classList.toggle("before-gradient", position < gradient + (position === gradient && isHidden));
+    for (const { box, shapes, value = 0, gradient = 0, notFinite = [], colours } of known) {
+      const isBefore = {
+        value: position < value,
+        gradient: position < gradient + (position === gradient && isHidden),
+      };
+      box.classList.toggle("before-value", isBefore.value);
+      box.classList.toggle("before-gradient", isBefore.gradient);
+      if (colours) paintBox(shapes, notFinite.every((part) => isBefore[part]) && colours);
     }
   };
 }
@@ -38,6 +44,22 @@ function splitBox(box) {
     const height = heightOf(part);
     if (height > gradient - spacing) part.classList.add("gradient");
     else if (height > title + spacing) part.classList.add("value");
+  }
+}
+
+// The shapes of a box, with the colours in which they are drawn.
+function shapesOf(box) {
+  return [...box.querySelectorAll(":scope > :is(path, polygon):not(text ~ *)")].map((shape) => {
+    const [fill, stroke] = ["fill", "stroke"].map((name) => shape.getAttribute(name));
+    return { shape, fill, stroke };
+  });
+}
+
+// Paints a box in other colours if there are any, as one is red only once its NaN is known.
+function paintBox(shapes, others) {
+  for (const { shape, fill, stroke } of shapes) {
+    if (fill !== "none") shape.setAttribute("fill", others ? others[0] : fill);
+    shape.setAttribute("stroke", others ? others[1] : stroke);
   }
 }
 

@@ -85,9 +85,11 @@ function heatMap(array, { size, largest, hidden }) {
       cell.classList.toggle("below", r > 0 && r % height === 0);
       if (hidden) continue;
       if (isSingle || size.hasNumbers) cell.textContent = write(value);
+      if (isSingle) markAlarm(cell);
       if (isSingle) continue; // a single value would always have the strongest colour
       cell.style.background = heatColour(value, largest);
-      cell.classList.toggle("strong", Math.abs(value) > 0.65 * largest);
+      const isStrong = Math.abs(value) > 0.65 * largest || !Number.isFinite(value);
+      cell.classList.toggle("strong", isStrong);
     }
   }
   return table;

@@ -17,6 +17,11 @@ function formatNumber(value, digits = 4) {
   return trimmed(Number(`${mantissa}e${exponent}`).toFixed(digits - 1 - power));
 }
 
+// Marks an element whose text is a number that is not finite.
+function markAlarm(element) {
+  element.classList.toggle("alarm", /^(NaN|-?inf)$/.test(element.textContent.trim()));
+}
+
 // As Python's format(value, ".4f"), for values of at least 0.0001 that are not huge.
 function formatFixed(value, decimals) {
   const power = Number(value.toExponential().split("e")[1]);

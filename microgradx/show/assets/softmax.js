@@ -172,7 +172,7 @@ function fillTexts(element, { texts, variables }) {
     const text = texts[target.dataset.text];
     target.textContent = target.matches(".number:not(.static)") ? padWhole(text) : text;
     if (target.matches(".name")) target.title = text;
-    else target.classList.toggle("alarm", text === "NaN" || text === "inf");
+    else markAlarm(target);
   }
   for (const [key, value] of Object.entries(variables)) {
     element.style.setProperty(`--${key}`, Math.min(value, 1e9)); // CSS has no infinity

@@ -13,7 +13,8 @@ def test_few_elements_lie_as_in_the_array(dtype):
         [float(dtype(i) / dtype(3)) for i in line] for line in ([0, 1, 2], [3, 4, 5])
     ]
     assert all(type(value) is float for line in shown.lines for value in line)
-    assert (shown.shape, shown.dtype, shown.spread, shown.strip) == ((1, 2, 3), np.dtype(dtype).name, [], [])
+    assert (shown.shape, shown.spread, shown.strip) == ((1, 2, 3), [], [])
+    assert shown.dtype == np.dtype(dtype).name
 
 
 def test_a_column_is_shown_as_a_line():
