@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from textwrap import wrap
@@ -84,6 +85,13 @@ class GradcheckReport:
 
     def __bool__(self) -> bool:
         return self.passed
+
+    def __repr__(self) -> str:
+        return self.message
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: the message, in lines and columns as they are."""
+        return f"<pre>{html.escape(self.message)}</pre>"
 
 
 def report_agreement(checked: int, largest_error: float, inconclusive: int) -> GradcheckReport:

@@ -1,11 +1,14 @@
 """gradcheck: it must pass right rules, catch wrong ones, and say what it saw."""
 
+import html
+
 import numpy as np
 import pytest
 
 import microgradx as mg
 from microgradx.checking.gradients import GradcheckError, GradcheckReport
 from tests.checking.wrong_rules import wrong
+from tests.helpers import op_with
 
 WRONG_RULES = {
     "factor 2": (np.square, lambda g, out, x: 4 * g * x),
@@ -185,3 +188,10 @@ def test_a_function_that_writes_into_its_input_is_named_for_it():
     x = mg.Tensor([1.0, 2.0], requires_grad=True)
     with pytest.raises(ValueError, match=r"wrote into its input 0, .*x = x \* 2, not x \*= 2"):
         mg.gradcheck(wrong(double, lambda g, out, x: 2 * g), x)
+
+
+def test_a_report_shows_itself_as_it_reads():
+    doubled = op_with(lambda self, g, out, x: 2 * g, name="a<b>")
+    report = mg.gradcheck(doubled, np.array([[1.0, 2.0]]), raise_exception=False)
+    assert repr(report) == str(report) == report.message
+    assert report._repr_html_() == f"<pre>{html.escape(report.message)}</pre>"

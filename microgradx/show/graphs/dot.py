@@ -48,9 +48,9 @@ FRAMES = {"style": "rounded", "color": FRAME, "fontcolor": QUIET, "labeljust": "
 
 def digraph(graph: Graph, rankdir: str = "TB") -> Any:
     """The `graphviz.Digraph` of a graph; the same computation gives the same source."""
-    import graphviz
+    from microgradx.show.graphs.digraph import Digraph  # imports graphviz, which takes a while
 
-    whole = graphviz.Digraph(
+    whole = Digraph(
         "computation graph",
         graph_attr={**GRAPH, "label": _caption(graph), "rankdir": rankdir},
         node_attr=NODE,

@@ -217,3 +217,39 @@ def test_without_graphviz_one_line_says_how_to_install_it(drawing, tmp_path):
     assert os.listdir(tmp_path) == []
     assert drawing._repr_mimebundle_() == {"text/plain": message}
     assert drawing._repr_html_() is None
+    dot = mg.draw_dot(drawing.graph.output)
+    assert dot._repr_mimebundle_() == {"text/plain": message}
+    with pytest.raises(RenderingError, match="needs Graphviz"):
+        dot.pipe()
+
+
+# ---------------------------------------------------------------------------- draw_dot
+
+
+@pytest.mark.usefixtures("without_dot")
+def test_draw_dot_needs_no_program(drawing, tmp_path):
+    """All that micrograd's users do with it, by pygraphviz alone."""
+    pytest.importorskip("pygraphviz")
+    dot = mg.draw_dot(drawing.graph.output)
+    (shown,) = dot._repr_mimebundle_().items()
+    assert shown[0] == "image/svg+xml"
+    assert shown[1].lstrip().startswith("<?xml")
+    assert dot.pipe(format="png").startswith(b"\x89PNG")
+    assert "</svg>" in dot.pipe(encoding="utf-8")
+    assert list(dot._repr_mimebundle_(include=["image/png"])) == ["image/png"]
+
+    path = dot.render(tmp_path / "gout")
+    assert path == str(tmp_path / "gout.svg")
+    assert "</svg>" in (tmp_path / "gout.svg").read_text(encoding="utf-8")
+    assert (tmp_path / "gout").read_text(encoding="utf-8") == dot.source
+    assert dot.render("gout", tmp_path, cleanup=True, format="png") == str(tmp_path / "gout.png")
+    assert sorted(os.listdir(tmp_path)) == ["gout.png", "gout.svg"]
+    dot.render(outfile=tmp_path / "other.pdf")
+    assert (tmp_path / "other.pdf").read_bytes().startswith(b"%PDF")
+    assert sorted(os.listdir(tmp_path)) == ["gout.png", "gout.svg", "other.gv", "other.pdf"]
+
+
+def test_draw_dot_uses_the_program_if_there_is_one(drawing, without_dot, tmp_path):
+    script(without_dot, 'while IFS= read -r line; do :; done; echo "$*"')
+    dot = mg.draw_dot(drawing.graph.output)
+    assert dot.pipe(encoding="utf-8").split() == ["-Kdot", "-Tsvg"]
