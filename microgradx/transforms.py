@@ -50,7 +50,7 @@ def grad(
     has_aux: `f` returns a pair (number, aux); the result is then a pair (gradient, aux).
 
     The gradient has the structure, shapes and dtypes of the argument, with zeros for what `f` does
-    not use. Raises TypeError if `f` does not return a number, or if an argument to differentiate
+    not use. Raises TypeError if `f` does not return a float, or if an argument to differentiate
     by contains anything but floats; ValueError if `f` returns an array of several elements.
 
     >>> grad(lambda x: np.sum(np.sin(x)))(np.array([0.0, 1.0]))
@@ -89,6 +89,7 @@ def value_and_grad(
                 raise TypeError("with has_aux=True the function must return a pair: (value, aux)")
             value = value[0]
         out = _as_output(value)
+        _as_outputs(out)
         if out.size != 1:
             raise ValueError(
                 f"the function returned shape {out.shape}, but a gradient needs a single number; "
@@ -107,7 +108,8 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., tuple[
     """The value of `f` at the primals, and the function v ↦ vᵀJ, where J is the Jacobian of `f`.
 
     That function takes weights v in the structure and shapes of the value, and returns a tuple: for
-    each argument the gradient of Σ v f. Raises ValueError for weights of another shape.
+    each argument the gradient of Σ v f. Raises ValueError for weights of another shape, and
+    TypeError, as do `jvp` and `jacobian`, for a value without any float.
 
     >>> y, f_vjp = vjp(lambda x, w: x @ w, np.array([1.0, 2.0]), np.eye(2))
     >>> f_vjp(np.array([1.0, 0.0]))[0]
@@ -115,7 +117,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., tuple[
     """
     _check_function(f)
     call = _DifferentiableCall(f, primals, {}, tuple(range(len(primals))))
-    outs = [_as_output(leaf) for leaf in leaves_of(call.result)]
+    outs = _as_outputs(call.result)
 
     def f_vjp(v: Any) -> Any:
         weights = _match_leaves(v, call.result, "a weight for the result")
@@ -140,7 +142,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     primals, tangents = _as_arguments(primals), _as_arguments(tangents)
     call = _DifferentiableCall(f, primals, {}, tuple(range(len(primals))))
     directions = _match_leaves(tangents, primals, "a tangent for the argument")
-    outs = [_as_output(leaf) for leaf in leaves_of(call.result)]
+    outs = _as_outputs(call.result)
     nested = call.is_nested(*outs, *directions)
     with enable_grad():
         weights = [_Variable(np.zeros(out.shape, _float_dtype(out))) for out in outs]
@@ -198,7 +200,8 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     @functools.wraps(f)
     def matrix(*args: Any, **kwargs: Any) -> Any:
         call = _DifferentiableCall(f, args, kwargs, argnums)
-        return map_nested(lambda y: _output_jacobian(_as_output(y), call), call.result)
+        outputs = iter(_as_outputs(call.result))
+        return map_nested(lambda _: _output_jacobian(next(outputs), call), call.result)
 
     return matrix
 
@@ -357,6 +360,18 @@ def _find_arguments(
 def _is_single(argnums: Any) -> bool:
     """Whether it is one position or name, not several; NumPy integers are positions too."""
     return isinstance(argnums, str) or hasattr(argnums, "__index__")
+
+
+def _as_outputs(result: Any) -> list[Tensor]:
+    """The leaves of a result as Tensors; raises TypeError if none of them has a derivative."""
+    outputs = [_as_output(leaf) for leaf in leaves_of(result)]
+    if outputs and all(out.dtype.kind != "f" for out in outputs):
+        dtypes = " and ".join(sorted({str(out.dtype) for out in outputs}))
+        raise TypeError(
+            f"the function returned {result!r}, of {dtypes}, which has no derivative; return "
+            "floats: in place of a comparison the difference, or a smooth step such as sigmoid"
+        )
+    return outputs
 
 
 def _as_output(value: Any) -> Tensor:

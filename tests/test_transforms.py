@@ -491,13 +491,24 @@ def test_one_gradient_array_for_two_inputs_is_not_added_twice():
     np.testing.assert_array_equal(jvp(np.multiply, (x, x), (np.ones(2), np.zeros(2)))[1], x)
 
 
-def test_results_of_integers_have_no_derivative_but_are_allowed():
+def test_results_of_integers_are_allowed_beside_others():
     value, tangent = jvp(lambda x: (x, np.array([1, 2])), 2.0, 3.0)
     assert tangent[0] == 3
     np.testing.assert_array_equal(tangent[1], [0, 0])
     assert value[1].dtype == int
     assert vjp(lambda x: {"y": 2 * x, "n": 3}, 2.0)[1]({"y": 1.0, "n": 7}) == (2,)
-    np.testing.assert_array_equal(jacobian(lambda x: np.array([1, 2]))(2.0), [0, 0])
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x: x > 1, lambda x: np.argmax(x), lambda x: x.astype(int), lambda x: 3]
+)
+def test_a_result_without_any_float_has_no_derivative(f):
+    for transform in (grad, value_and_grad, jacobian, hessian):
+        with pytest.raises(TypeError, match=r"returned .*, of (bool|int64), which has no deriv"):
+            transform(f)(2.0)
+    for call in (lambda: vjp(f, 2.0), lambda: jvp(f, 2.0, 1.0), lambda: hvp(f, 2.0, 1.0)):
+        with pytest.raises(TypeError, match="return floats: in place of a comparison"):
+            call()
 
 
 def test_a_vjp_function_can_be_called_again():

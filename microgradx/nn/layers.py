@@ -114,11 +114,16 @@ class Flatten(Module):
     >>> Flatten()(np.zeros((5, 8, 8))).shape
     (5, 64)
 
-    Raises ValueError for a single number, which has no first axis.
+    Raises ValueError for a single number or axis: there is nothing to merge.
     """
 
     def forward(self, x: Any) -> Any:
         shape = np.shape(x)
         if not shape:
             raise ValueError("Flatten keeps the first axis, and its input is a single number")
+        if len(shape) == 1:
+            raise ValueError(
+                f"Flatten merges all axes but the first, and an input of shape {shape} has no "
+                "other; if it is one sample, pass x[None], a batch of one"
+            )
         return reshape(x, (shape[0], math.prod(shape[1:])))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from microgradx.arrays.dispatch import implements
-from microgradx.arrays.types import ZERO, as_floats
+from microgradx.arrays.types import ZERO, as_floats, is_known_true, unwrap
 from microgradx.graph.scopes import scope
 from microgradx.ops.elementwise import (
     Elementwise,
@@ -85,7 +85,7 @@ softplus = Elementwise(
     lambda x: np.logaddexp(x, 0), "ln(1 + eˣ)", lambda g, out, x: g * sigmoid(x), name="softplus")
 relu = Elementwise(
     lambda x: np.maximum(x, ZERO[x.dtype] if type(x) is np.ndarray else 0), "max(x, 0)",
-    lambda g, out, x: mask_gradient(g, np.greater(out, ZERO[out.dtype])), name="relu")
+    lambda g, out, x: mask_gradient(g, np.not_equal(out, ZERO[out.dtype])), name="relu")
 _leaky_relu = Elementwise(
     lambda x, y: np.where(np.greater(x, 0), x, np.multiply(x, y)), "x if x > 0 else y · x",
     lambda g, out, x, y: np.where(x > 0, g, g * y),
@@ -97,7 +97,7 @@ _elu = Elementwise(
     lambda g, out, x, y: np.where(x > 0, 0, g * np.expm1(_negative_part(x))), name="elu")
 _hardtanh = Elementwise(
     np.clip, "min(max(x, y), z)",
-    lambda g, out, x, y, z: mask_gradient(g, (x > y) & (x < z)),
+    lambda g, out, x, y, z: mask_gradient(g, ~((x <= y) | (x >= z))),
     lambda g, out, x, y, z: mask_gradient(g, x <= y),
     lambda g, out, x, y, z: mask_gradient(g, x >= z), name="hardtanh")
 silu = Elementwise(
@@ -159,9 +159,16 @@ def selu(x: Any) -> Any:
 def hardtanh(x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
     """`x` limited to the range from `min_val` to `max_val`; at both, unlike `clip`, derivative 0.
 
+    Raises ValueError for a `min_val` above `max_val`.
+
     >>> hardtanh([-3.0, 0.5, 3.0])
     array([-1. ,  0.5,  1. ])
     """
+    if is_known_true(np.any(np.greater(unwrap(min_val), unwrap(max_val)))):
+        raise ValueError(
+            f"hardtanh needs a min_val that is not above max_val, not {min_val!r} and {max_val!r}; "
+            "exchange them"
+        )
     return _hardtanh(x, min_val, max_val)
 
 
@@ -173,7 +180,7 @@ def relu6(x: Any) -> Any:
     >>> relu6([-1.0, 2.0, 9.0])
     array([0., 2., 6.])
     """
-    return hardtanh(x, 0.0, 6.0)
+    return _hardtanh(x, 0.0, 6.0)
 
 
 @implements("gelu")

@@ -127,8 +127,9 @@ class Elementwise(TableRow):
 
 
 def _power_by_base(g, out, x, y):
-    # y xʸ⁻¹; at 0⁰ it is 0 · 0⁻¹, whose limit along the constant y = 0 is 0.
-    return g * y * x ** np.where((x == 0) & (y == 0), 1, y - 1.0)
+    # y xʸ⁻¹; x⁰ is constantly 1, of 0 and NaN too.
+    base = np.where((y == 0) & ((x == 0) | np.isnan(x)), 1, x)
+    return g * y * base ** (y - 1.0)
 
 
 def _power_by_exponent(g, out, x, y):
@@ -235,6 +236,18 @@ def mask_gradient(g, mask):
     return np.multiply(g.view(integer), mask.astype(integer)).view(g.dtype)
 
 
+def _choose(g, x, y, is_better):
+    """The gradient at x of a choice between x and y, which takes a NaN if there is one."""
+    is_tie = (x == y) | (np.isnan(x) & np.isnan(y))
+    return np.where(is_tie, g / 2, mask_gradient(g, is_better | np.isnan(x)))
+
+
+def _choose_number(g, x, y, is_better):
+    """The gradient at x of a choice between x and y, which passes over a NaN."""
+    is_tie = (x == y) | (np.isnan(x) & np.isnan(y))
+    return np.where(is_tie, g / 2, mask_gradient(g, is_better | np.isnan(y)))
+
+
 # ---------------------------------------------------------------------------- the table
 # fmt: off
 
@@ -315,26 +328,25 @@ copysign = Elementwise(
     np.copysign, "|x| if y ≥ 0 else -|x|",
     lambda g, out, x, y: g * np.sign(x) * np.sign(out), lambda g, out, x, y: np.zeros_like(y))
 
-# choices: ties share the gradient equally; at a bound, clip passes it on to x
+# choices: the gradient goes to what was chosen, a NaN too, and ties share it equally; at a bound,
+# clip passes it on to x
 maximum = Elementwise(
     np.maximum, "max(x, y)",
-    lambda g, out, x, y: np.where(x == y, g / 2, mask_gradient(g, x > y)),
-    lambda g, out, x, y: np.where(x == y, g / 2, mask_gradient(g, x < y)))
+    lambda g, out, x, y: _choose(g, x, y, x > y), lambda g, out, x, y: _choose(g, y, x, y > x))
 minimum = Elementwise(
     np.minimum, "min(x, y)",
-    lambda g, out, x, y: np.where(x == y, g / 2, mask_gradient(g, x < y)),
-    lambda g, out, x, y: np.where(x == y, g / 2, mask_gradient(g, x > y)))
+    lambda g, out, x, y: _choose(g, x, y, x < y), lambda g, out, x, y: _choose(g, y, x, y < x))
 fmax = Elementwise(  # of a number and NaN, the number
     np.fmax, "max(x, y)",
-    lambda g, out, x, y: np.where(x == y, g / 2, mask_gradient(g, (x > y) | np.isnan(y))),
-    lambda g, out, x, y: np.where(x == y, g / 2, mask_gradient(g, (x < y) | np.isnan(x))))
+    lambda g, out, x, y: _choose_number(g, x, y, x > y),
+    lambda g, out, x, y: _choose_number(g, y, x, y > x))
 fmin = Elementwise(
     np.fmin, "min(x, y)",
-    lambda g, out, x, y: np.where(x == y, g / 2, mask_gradient(g, (x < y) | np.isnan(y))),
-    lambda g, out, x, y: np.where(x == y, g / 2, mask_gradient(g, (x > y) | np.isnan(x))))
+    lambda g, out, x, y: _choose_number(g, x, y, x < y),
+    lambda g, out, x, y: _choose_number(g, y, x, y < x))
 _clip = Elementwise(
     np.clip, "min(max(x, y), z)",
-    lambda g, out, x, y, z: mask_gradient(g, (x >= y) & (x <= z)),
+    lambda g, out, x, y, z: mask_gradient(g, ~((x < y) | (x > z))),
     lambda g, out, x, y, z: mask_gradient(g, (x < y) & (y <= z)),
     lambda g, out, x, y, z: mask_gradient(g, (z < x) | (z < y)))
 _where = Elementwise(

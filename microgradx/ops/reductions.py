@@ -496,7 +496,8 @@ def median(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     ordered = sort(rows)
     middle = mean(ordered[..., (n - 1) // 2 : n // 2 + 1], axis=-1)
     if a.dtype.kind == "f":  # NaN is sorted to the end
-        middle = where(np.isnan(ordered[..., -1]), np.nan, middle)
+        last = ordered[..., -1]
+        middle = where(np.isnan(last), last, middle)
     if not keepdims:
         return middle
     return expand_dims(middle, tuple(range(a.ndim)) if axis is None else axis)

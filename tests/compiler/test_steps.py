@@ -764,11 +764,11 @@ def test_the_source_reads_as_if_written_by_hand(generator):
     body = step.source.partition("def step(X, y, lr):")[2].partition("return float")[0]
     lines = [line.strip() for line in body.splitlines() if line.strip()]
     assert lines[:9] == [
-        "# h1 = X W1ᵀ + b1",
-        "dot(X, W1_T, out=h1)",
-        "add(h1, b1, out=h1)",
-        "# h1 = tanh h1",
-        "tanh(h1, out=h1)",
+        "# z1 = X W1ᵀ + b1",
+        "dot(X, W1_T, out=z1)",
+        "add(z1, b1, out=z1)",
+        "# h1 = tanh z1",
+        "tanh(z1, out=h1)",
         "# logits = h1 W2ᵀ + b2",
         "dot(h1, W2_T, out=logits)",
         "add(logits, b2, out=logits)",

@@ -248,7 +248,8 @@ def test_a_probability_outside_0_to_1_is_refused(p):
 
 def test_flatten_keeps_the_first_axis():
     assert nn.Flatten()(np.zeros((0, 8, 8))).shape == (0, 64)
-    assert nn.Flatten()(np.zeros(3)).shape == (3, 1)
+    with pytest.raises(ValueError, match=r"shape \(3,\) has no other; .* pass x\[None\]"):
+        nn.Flatten()(np.zeros(3))
     x = np.arange(24.0).reshape(2, 3, 4)
     assert np.array_equal(nn.Flatten()(x), x.reshape(2, 12))
     with pytest.raises(ValueError, match="single number"):

@@ -176,6 +176,24 @@ def test_fmax_and_fmin_pass_over_nan():
         assert gradient(f, [np.nan, 1.0], [2.0, np.nan]) == [[0, 1], [1, 0]]
 
 
+def test_two_nans_share_and_a_power_of_0_is_constant():
+    nan = np.nan
+    for f in (np.fmax, np.fmin, np.maximum, np.minimum):
+        assert gradient(f, [nan, nan], [nan, nan]) == [[0.5, 0.5], [0.5, 0.5]]
+    for f in (np.maximum, np.minimum):
+        assert gradient(f, [nan, 1.0], [2.0, nan]) == [[1, 0], [0, 1]]
+    assert gradient(lambda x: x**0, [nan, np.inf, 0.0]) == [0, 0, 0]
+    assert gradient(lambda x: np.power(x, [0.0, 0.0]), [nan, 0.0]) == [0, 0]
+
+
+def test_hardtanh_refuses_bounds_that_cross():
+    with pytest.raises(ValueError, match=r"not 0\.5 and -0\.5; exchange them"):
+        mg.hardtanh(mg.Tensor([0.0]), 0.5, -0.5)
+    with pytest.raises(ValueError, match="min_val that is not above max_val"):
+        mg.nn.functional.hardtanh([0.0], max_val=-2.0)
+    assert mg.hardtanh(3.0, 1.0, 1.0) == 1
+
+
 def test_a_nan_that_is_the_extreme_receives_the_gradient():
     assert gradient(np.max, [1.0, np.nan, 2.0]) == [0, 1, 0]
     assert gradient(np.min, [np.nan, np.nan]) == [0.5, 0.5]

@@ -55,6 +55,15 @@ class LocalDerivative(NamedTuple):
 
 #: Derivatives from textbooks, for ops whose rules are written for extreme numbers.
 DERIVATIVES = {
+    "clip": (
+        "1 if x ≥ y and x ≤ z else 0",
+        "1 if x < y and y ≤ z else 0",
+        "1 if z < x or z < y else 0",
+    ),
+    "hardtanh": ("1 if x > y and x < z else 0", "1 if x ≤ y else 0", "1 if x ≥ z else 0"),
+    "maximum": ("1 if x > y else 0", "1 if y > x else 0"),
+    "minimum": ("1 if x < y else 0", "1 if y < x else 0"),
+    "relu": ("1 if out > 0 else 0",),
     "log2": ("1 / (x · ln(2))",),
     "log10": ("1 / (x · ln(10))",),
     "cbrt": ("1 / (3 · out²)",),

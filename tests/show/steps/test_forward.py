@@ -150,6 +150,8 @@ def test_formulas_of_single_derivatives_are_known_for_all_elementwise_ops():
 @pytest.mark.parametrize(
     ("op", "formulas"),
     [
+        (mg.relu, ["1 if out > 0 else 0"]),
+        (lambda x: mg.maximum(x, [2.0, 1.0, 4.0]), ["1 if x > y else 0"]),
         (mg.tanh, ["1 - out²"]),
         (mg.sigmoid, ["out · (1 - out)"]),
         (mg.log10, ["1 / (x · ln(10))"]),
