@@ -197,6 +197,12 @@ class ArrayMethods(ArrayHolder):
     def __rmod__(self, other: Operand) -> Self:
         return implementations[np.remainder](other, self)
 
+    def __divmod__(self, other: Self | Operand) -> tuple[Self, Self]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Operand) -> tuple[Self, Self]:
+        return other // self, other % self
+
     def __pow__(self, other: Self | Operand) -> Self:
         return implementations[np.power](self, other)
 
@@ -327,6 +333,11 @@ class ArrayMethods(ArrayHolder):
 
     def take(self, indices: Any, axis: int | None = None) -> Self:
         return implementations[np.take](self, indices, axis)
+
+    def conj(self) -> Self:
+        return implementations[np.conjugate](self)
+
+    conjugate = conj
 
     def compress(self, condition: Any, axis: int | None = None) -> Self:
         return implementations[np.compress](condition, self, axis)  # type: ignore[no-any-return]

@@ -14,6 +14,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from microgradx.arrays import types
 from microgradx.arrays.dispatch import implements
 from microgradx.arrays.types import Axis, as_array, as_floats, is_known_true
+from microgradx.common.messages import warn_caller
 from microgradx.engine import Op
 from microgradx.ops.decompositions import svdvals
 from microgradx.ops.elementwise import astype, floor, power, remainder, where
@@ -72,8 +73,7 @@ def linspace(
     """
     if num < 0:
         raise ValueError(f"num, how many numbers there are, must be 0 or more, not {num}")
-    # Lists and integers are floats; Python's numbers take part in no promotion.
-    start, stop = (x if isinstance(x, float) else as_floats(x) for x in (start, stop))
+    start, stop = _as_ends(start, stop)
     steps = num - 1 if endpoint else num
     delta = np.subtract(stop, start)
     t = np.arange(num, dtype=delta.dtype) / max(steps, 1)
@@ -82,6 +82,11 @@ def linspace(
     if dtype is not None:
         out = astype(floor(out) if np.dtype(dtype).kind in "iu" else out, dtype)
     return (out, delta / (steps if steps > 0 else np.nan)) if retstep else out
+
+
+def _as_ends(*ends: Any) -> list[Any]:
+    """As floats; Python's numbers take part in no promotion."""
+    return [float(x) if isinstance(x, (int, float)) else as_floats(x) for x in ends]
 
 
 @implements(np.logspace)
@@ -122,12 +127,12 @@ def geomspace(
 
     Raises ValueError for zeros.
     """
-    start, stop = as_floats(start), as_floats(stop)
+    start, stop = _as_ends(start, stop)
     if is_known_true(np.any(types.unwrap(start) == 0) | np.any(types.unwrap(stop) == 0)):
         raise ValueError("a geometric sequence includes no 0")
     # start · (stop / start)ᵗ, which is exact at both ends.
     t = linspace(0.0, 1.0, num, endpoint)
-    ratio = stop / start
+    ratio = np.divide(stop, start)
     t = t.astype(ratio.dtype).reshape(-1, *(1,) * ratio.ndim)
     out = moveaxis(where(t == 1, stop, start * ratio**t), 0, axis)
     return out if dtype is None else astype(out, dtype)
@@ -151,7 +156,8 @@ def interp(
 
     Raises ValueError for points that are not vectors of one length, or not in order.
     """
-    x, xp, fp = as_floats(x), as_floats(xp), as_floats(fp)
+    xp, fp = as_floats(xp), as_floats(fp)
+    x = np.asarray(x, xp.dtype) if isinstance(x, (int, float)) else as_floats(x)
     if xp.ndim != 1 or xp.shape != fp.shape or xp.size == 0:
         raise ValueError(
             f"interp through points xp of shape {xp.shape} and fp of shape {fp.shape}; both must "
@@ -446,6 +452,11 @@ def polyfit(
     coefficients = (solution.T / scale).T
     if full:
         return coefficients, *rest, rcond
+    if rest[1] <= deg:
+        warn_caller(
+            f"a polynomial of degree {deg} is not determined by these points, of rank {rest[1]}: "
+            "this is the one with the smallest coefficients; choose a lower degree"
+        )
     if not cov:
         return coefficients
     covariance = inv(powers.T @ powers) / outer(scale, scale)

@@ -307,7 +307,7 @@ def cov(
         freedom = total - ddof * (1 if aweights is None else sum(w * aweights) / total)
     if is_known_true(unwrap(freedom) <= 0):
         warn_caller("a covariance of too few samples has no degrees of freedom")
-        freedom = np.zeros((), x.dtype)
+        freedom = np.full((), np.nan, x.dtype)
     return squeeze(matmul(weighted, deviation.T) / freedom)
 
 

@@ -206,6 +206,8 @@ METHODS = {
     "repeat": (X, lambda t: t.repeat(2, axis=0), X.repeat(2, axis=0)),
     "take": (X, lambda t: t.take([0, 2], axis=1), X.take([0, 2], axis=1)),
     "compress": (X, lambda t: t.compress([False, True], axis=0), X[1:]),
+    "conj": (X, lambda t: t.conj(), X),
+    "conjugate": (X, lambda t: t.conjugate(), X),
     "diagonal": (X, lambda t: t.diagonal(1), X.diagonal(1)),
     "trace": (X, lambda t: t.trace(1), X.trace(1)),
     "at": (X, lambda t: t.at[0].set(1.0), np.array([[1.0, 1.0, 1.0], X[1]])),
