@@ -55,6 +55,17 @@ def cumulate(function):
     return lambda x, axis=None: function(x.ravel() if axis is None else x, axis or 0)
 
 
+def behind_initial(function, make):
+    """A cumulation, with the sum or product of no elements before it."""
+
+    def cumulate(x, axis=0, include_initial=False):
+        out = function(x, axis)
+        first = make(*[1 if i == axis % x.ndim else n for i, n in enumerate(x.shape)]).to(x)
+        return torch.cat([first, out], axis) if include_initial else out
+
+    return cumulate
+
+
 def clamp(x, a_min=None, a_max=None, min=None):
     lowest = a_min if min is None else min
     return x.clone() if lowest is None and a_max is None else torch.clamp(x, lowest, a_max)
@@ -177,7 +188,7 @@ NAMESAKES = (
     "add subtract multiply divide remainder square reciprocal negative positive "
     "exp exp2 expm1 log log2 log10 log1p sqrt logaddexp hypot "
     "sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh sinc "
-    "deg2rad rad2deg "
+    "deg2rad rad2deg copysign fmod float_power logaddexp2 fix "
     "absolute abs maximum minimum fmax fmin sign floor ceil trunc round nan_to_num "
     "sigmoid erf erfc "
     "sum mean nansum nanmean ravel flatten moveaxis squeeze "
@@ -197,6 +208,11 @@ PYTORCH = {
     "copy": torch.clone,
     "stop_gradient": torch.detach,
     "fabs": torch.abs,
+    "radians": torch.deg2rad,
+    "degrees": torch.rad2deg,
+    "divmod": lambda x, y: (torch.div(x, y, rounding_mode="floor"), torch.remainder(x, y)),
+    "modf": lambda x: (torch.frac(x), torch.trunc(x)),
+    "ldexp": lambda x, y: torch.ldexp(x, torch.as_tensor(y, dtype=x.dtype)),
     "astype": lambda x: x.to(torch.float64, copy=True),
     # activations
     **{name: getattr(F, name) for name in ("relu", "relu6", "selu", "hardtanh", "silu", "mish")},
@@ -216,6 +232,14 @@ PYTORCH = {
     "average": weighted_mean,
     "cumsum": cumulate(torch.cumsum),
     "cumprod": cumulate(torch.cumprod),
+    "cumulative_sum": behind_initial(torch.cumsum, torch.zeros),
+    "cumulative_prod": behind_initial(torch.cumprod, torch.ones),
+    # where there are no NaNs
+    "nanprod": over_rows(lambda x: x.prod(-1)),
+    "nanmax": torch.amax,
+    "nanmin": torch.amin,
+    "nancumsum": cumulate(torch.cumsum),
+    "nancumprod": cumulate(torch.cumprod),
     # shapes
     "reshape": lambda x, shape: x.reshape(shape),
     "transpose": lambda x, axes=None: x.permute(axes or tuple(reversed(range(x.ndim)))),
@@ -254,6 +278,7 @@ PYTORCH = {
     "take": take,
     "take_along_axis": take_along,
     "compress": compress,
+    "extract": lambda x, condition: x[torch.as_tensor(condition, dtype=torch.bool)],
     "diff": lambda x, n=1, axis=-1: torch.diff(x, n, axis),
     "sort": sort,
     "embedding": lambda weight, indices: F.embedding(torch.as_tensor(indices), weight),
@@ -267,6 +292,7 @@ PYTORCH = {
     "tile": lambda x, reps: torch.tile(x, reps if isinstance(reps, tuple) else (reps,)),
     "pad": pad,
     "diag": lambda x, k: torch.diag(x, k),
+    "diagflat": lambda x, k: torch.diagflat(x, k),
     "diagonal": lambda x, offset=0, axis1=0, axis2=1: torch.diagonal(x, offset, axis1, axis2),
     "trace": lambda x, offset=0, axis1=0, axis2=1: (
         torch.trace(x) if x.ndim == 2 else torch.diagonal(x, offset, axis1, axis2).sum(-1)
@@ -276,8 +302,13 @@ PYTORCH = {
 }
 
 # Names without a row above, and why. Those that return plain arrays have a test of their own.
+NO_SUCH = "PyTorch has no such function"
 EXCEPTIONS = {
-    "cbrt": "PyTorch has no such function",
+    **dict.fromkeys(("cbrt", "rollaxis", "block", "resize", "insert", "delete"), NO_SUCH),
+    **dict.fromkeys(("apply_along_axis", "apply_over_axes", "choose", "piecewise"), NO_SUCH),
+    "ediff1d": NO_SUCH,
+    **dict.fromkeys(("heaviside", "bincount"), "PyTorch's has no derivative"),
+    **dict.fromkeys(("nanargmax", "nanargmin"), "no gradient"),
     "partition": "PyTorch has no such function; see the test against torch.kthvalue",
     **dict.fromkeys(("argmax", "argmin", "any", "all", "count_nonzero"), "no gradient"),
     **dict.fromkeys(("one_hot", "zeros_like", "ones_like"), "no gradient"),
