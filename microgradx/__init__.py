@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from microgradx.arrays.pytorch_habits import hint_at_attribute
 from microgradx.common.memory import release_memory
 from microgradx.common.threads import get_num_threads, set_num_threads
 from microgradx.engine import Op, Tensor, as_tensor
@@ -74,7 +75,7 @@ def __getattr__(name: str) -> Any:
     elif name in _LAZY_MODULES:
         value = importlib.import_module(f"microgradx.{name}")
     else:
-        raise AttributeError(f"module 'microgradx' has no attribute {name!r}")
+        raise AttributeError(hint_at_attribute("module 'microgradx'", name))
     globals()[name] = value
     return value
 

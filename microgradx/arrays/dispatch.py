@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from microgradx.arrays.pytorch_habits import hint_at_arguments, takes_axis
 from microgradx.arrays.types import Operand, unwrap
 
 __all__ = [
@@ -46,7 +47,8 @@ def implements(*functions: Any) -> Callable[[F], F]:
     def enter(implementation: F) -> F:
         for function in functions:
             implementations[function] = implementation
-        return implementation
+        # The hint is for those who call it by its own name.
+        return hint_at_arguments(implementation) if takes_axis(implementation) else implementation
 
     return enter
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microgradx.arrays.dispatch import INSTEAD_OF_METHOD, dispatch, implementations
+from microgradx.arrays.pytorch_habits import hint_at_arguments, hint_at_attribute, takes_axis
 from microgradx.arrays.types import ArrayHolder, Axis, Operand, unwrap
 
 if TYPE_CHECKING:
@@ -103,6 +104,12 @@ class ArrayMethods(ArrayHolder):
         if self.ndim == 0:
             raise TypeError("iteration over a 0-d Tensor; use t.item() for its number")
         return (self[i] for i in range(len(self)))
+
+    if not TYPE_CHECKING:  # which would take any name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            owner = f"{type(self).__name__!r} object"
+            raise AttributeError(hint_at_attribute(owner, name), name=name, obj=self)
 
     def __getitem__(self, index: Any) -> Self:
         return implementations["getitem"](self, index)
@@ -387,6 +394,8 @@ class ArrayMethods(ArrayHolder):
 
 
 # Python's own errors, about a wrong argument say, shall speak of the class that users know.
-for _member in vars(ArrayMethods).values():
+for _name, _member in list(vars(ArrayMethods).items()):
     if inspect.isfunction(_member):
         _member.__qualname__ = f"Tensor.{_member.__name__}"
+        if takes_axis(_member):
+            setattr(ArrayMethods, _name, hint_at_arguments(_member))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from microgradx.functional import log_softmax, softmax
+from microgradx.nn.functional_activations import softplus
 from microgradx.nn.module import Module
-from microgradx.ops.activations import relu, sigmoid, softplus
+from microgradx.ops.activations import relu, sigmoid
 from microgradx.ops.elementwise import tanh
 
 __all__ = ["LogSoftmax", "ReLU", "Sigmoid", "Softmax", "Softplus", "Tanh"]
@@ -46,14 +48,21 @@ class Sigmoid(Module):
 
 
 class Softplus(Module):
-    """ln(1 + eˣ), elementwise, a smooth relu: `microgradx.softplus`.
+    """ln(1 + e^(βx)) / β, elementwise, a smooth relu: `nn.functional.softplus`.
 
     >>> Softplus()([-1000.0, 1000.0])
     array([   0., 1000.])
     """
 
+    def __init__(self, beta: float = 1.0, threshold: float = math.inf) -> None:
+        self.beta = beta
+        self.threshold = threshold
+
     def forward(self, x: Any) -> Any:
-        return softplus(x)
+        return softplus(x, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        return "" if self.beta == 1 else f"beta={self.beta}"
 
 
 class Softmax(Module):

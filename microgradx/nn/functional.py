@@ -4,8 +4,9 @@
 >>> F.relu(np.array([-1.0, 2.0]))
 array([0., 2.])
 
-Arrays in, arrays out; a Tensor anywhere in, a Tensor out. A function that `microgradx` has too is
-the same one here, so classes are along the last axis unless `axis` says otherwise.
+Arrays in, arrays out; a Tensor anywhere in, a Tensor out. Activation functions take PyTorch's
+arguments. Any other function that `microgradx` has too is the same one here, so classes are along
+the last axis unless `axis` says otherwise.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from microgradx.functional import (
     softmax,
 )
 from microgradx.graph.scopes import scope
-from microgradx.ops.activations import (
+from microgradx.nn.functional_activations import (
     elu,
     gelu,
     hardtanh,
@@ -44,6 +45,7 @@ from microgradx.ops.activations import (
     sigmoid,
     silu,
     softplus,
+    tanh,
 )
 from microgradx.ops.convolution import (
     AveragePool,
@@ -53,7 +55,6 @@ from microgradx.ops.convolution import (
     Sizes,
     SlidingWindow,
 )
-from microgradx.ops.elementwise import tanh
 from microgradx.ops.indexing import embedding, one_hot
 from microgradx.ops.normalisation import Normalise
 from microgradx.ops.products import linear as linear_with_bias

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microgradx.arrays.pytorch_habits import refuse_arguments
 from microgradx.arrays.types import Array, as_array, unwrap
 from microgradx.engine import Tensor
 from microgradx.graph.creation_order import creation_counter
@@ -48,6 +49,13 @@ class Module:
 
     #: True in training, False after `eval()`; `Dropout`, for example, is active only in training.
     training: bool = True
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        refuse_arguments(cls.__name__, cls.__init__, kwargs)
+        return super().__new__(cls)
+
+    def __init__(self) -> None:  # takes nothing, where a subclass has none
+        pass
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(

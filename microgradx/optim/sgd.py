@@ -41,7 +41,7 @@ class SGD(Optimizer):
     or with dampening, and for parameters that `Optimizer` refuses.
     """
 
-    hyperparameters = ("lr", "momentum", "dampening", "nesterov", "weight_decay")
+    hyperparameters = ("lr", "momentum", "dampening", "weight_decay", "nesterov")
     buffers = ("velocity",)
     elementwise = True
 
@@ -51,8 +51,8 @@ class SGD(Optimizer):
         lr: float,
         momentum: float = 0.0,
         dampening: float = 0.0,
-        nesterov: bool = False,
         weight_decay: float = 0.0,
+        nesterov: bool = False,
     ) -> None:
         super().__init__(params, lr)
         self.momentum = check_setting("momentum", momentum)

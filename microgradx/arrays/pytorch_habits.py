@@ -1,0 +1,151 @@
+"""What those who come from PyTorch write out of habit, and what is written here instead.
+
+Array functions have NumPy's names and arguments. These tables only serve error messages.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+__all__ = ["hint_at_arguments", "hint_at_attribute", "refuse_arguments", "takes_axis"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NO_DEVICE = "leave it out: arrays are NumPy's, in the computer's own memory"
+
+#: In place of an argument of PyTorch's.
+INSTEAD_OF_ARGUMENT = {
+    "dim": "it is called axis=, as in NumPy",
+    "dims": "it is called axis=, as in NumPy",
+    "keepdim": "it is called keepdims=, as in NumPy",
+    "inplace": "leave it out: nothing is changed in place; write x = f(x)",
+    "unbiased": "write ddof=1 for unbiased=True, ddof=0 for unbiased=False",
+    "correction": "it is called ddof=, as in NumPy",
+    "device": _NO_DEVICE,
+    "descending": "write np.sort(-t), with another sign",
+    "size_average": "it is called reduction=",
+    "reduce": "it is called reduction=",
+}
+
+#: In place of a method or attribute of PyTorch's Tensors, or of a function of its root.
+INSTEAD_OF_ATTRIBUTE = {
+    "view": "t.reshape(shape)",
+    "view_as": "t.reshape(other.shape)",
+    "reshape_as": "t.reshape(other.shape)",
+    "permute": "t.transpose(axes), or np.transpose(t, axes)",
+    "unsqueeze": "np.expand_dims(t, axis), or t[:, None]",
+    "expand": "np.broadcast_to(t, shape)",
+    "expand_as": "np.broadcast_to(t, other.shape)",
+    "t": "t.T",
+    "mm": "a @ b",
+    "bmm": "a @ b",
+    "matmul": "a @ b",
+    "mv": "a @ b",
+    "ger": "np.outer(a, b)",
+    "pow": "t ** p",
+    "neg": "-t",
+    "add": "a + b",
+    "sub": "a - b",
+    "mul": "a * b",
+    "div": "a / b",
+    "rsqrt": "1 / np.sqrt(t)",
+    "clamp": "np.clip(t, min, max)",
+    "norm": "np.linalg.norm(t, axis=axis)",
+    "cat": "np.concatenate(tensors, axis)",
+    "chunk": "np.split(t, sections, axis)",
+    "unbind": "list(t)",
+    "masked_fill": "np.where(mask, value, t)",
+    "masked_select": "t[mask]",
+    "index_select": "np.take(t, indices, axis)",
+    "gather": "np.take_along_axis(t, indices, axis)",
+    "scatter": "t.at[index].set(values)",
+    "scatter_add": "t.at[index].add(values)",
+    "topk": "np.sort(t)[..., -k:]",
+    "eq": "a == b",
+    "ne": "a != b",
+    "lt": "a < b",
+    "gt": "a > b",
+    "le": "a <= b",
+    "ge": "a >= b",
+    "numel": "t.size",
+    "nelement": "t.size",
+    "dim": "t.ndim",
+    "clone": "t.copy()",
+    "contiguous": "t itself: arrays of any layout are taken",
+    "to": "t.astype(dtype); there are no devices",
+    "type": "t.astype(dtype)",
+    "type_as": "t.astype(other.dtype)",
+    "float": "t.astype(np.float32)",
+    "double": "t.astype(np.float64)",
+    "half": "t.astype(np.float16)",
+    "int": "t.astype(np.int32)",
+    "long": "t.astype(np.int64)",
+    "bool": "t.astype(bool)",
+    "cpu": "t itself: there are no devices",
+    "cuda": "t itself: there are no devices",
+    "device": "t itself: there are no devices",
+    "is_cuda": "t itself: there are no devices",
+    "grad_fn": "t.op",
+    "detach_": "t.detach()",
+    "zero_": "t.data = 0 * t.data (of a leaf)",
+    "fill_": "t.data = np.full(t.shape, value) (of a leaf)",
+    "copy_": "t.data = values (of a leaf)",
+    "add_": "t.data = t.data + other (of a leaf)",
+    "sub_": "t.data = t.data - other (of a leaf)",
+    "mul_": "t.data = t.data * other (of a leaf)",
+    "div_": "t.data = t.data / other (of a leaf)",
+    # Of its root alone:
+    "tensor": "mg.Tensor(data, requires_grad=True)",
+    "from_numpy": "mg.as_tensor(array)",
+    "zeros": "mg.Tensor(np.zeros(shape))",
+    "ones": "mg.Tensor(np.ones(shape))",
+    "empty": "mg.Tensor(np.empty(shape))",
+    "full": "mg.Tensor(np.full(shape, value))",
+    "eye": "mg.Tensor(np.eye(n))",
+    "arange": "mg.Tensor(np.arange(n, dtype=float))",
+    "rand": "mg.Tensor(np.random.default_rng(0).random(shape))",
+    "randn": "mg.Tensor(np.random.default_rng(0).normal(size=shape))",
+    "save": "np.savez(path, **model.state_dict())",
+    "load": "model.load_state_dict(np.load(path))",
+}
+
+
+def hint_at_attribute(owner: str, name: str) -> str:
+    """The message of an AttributeError: that `owner` has no such attribute, and what to write."""
+    instead = INSTEAD_OF_ATTRIBUTE.get(name)
+    return f"{owner} has no attribute {name!r}" + (f"; write {instead}" if instead else "")
+
+
+def refuse_arguments(name: str, function: Callable[..., Any], given: Iterable[str]) -> None:
+    """Raise TypeError for arguments by name that only PyTorch's function has."""
+    parameters = inspect.signature(function).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for argument in given:
+        if argument not in parameters and argument in INSTEAD_OF_ARGUMENT:
+            raise TypeError(f"{name} has no argument {argument}=; {INSTEAD_OF_ARGUMENT[argument]}")
+
+
+def takes_axis(function: Any) -> bool:
+    """Whether a function has an argument `axis`, which PyTorch calls `dim`."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return (
+        code is not None and "axis" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    )
+
+
+def hint_at_arguments(function: F) -> F:
+    """Let a function that is given an argument of PyTorch's say what it is called here."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except TypeError:
+            refuse_arguments(function.__qualname__, function, kwargs)
+            raise
+
+    return call  # type: ignore[return-value]

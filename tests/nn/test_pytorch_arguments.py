@@ -1,0 +1,254 @@
+"""Where PyTorch takes arguments by position, the same order or none; its habits get a hint."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import microgradx as mg
+from microgradx import nn, optim
+from microgradx.arrays.pytorch_habits import INSTEAD_OF_ATTRIBUTE
+from microgradx.nn import functional as F
+from microgradx.ops import activations
+from tests.helpers import leaf
+
+# The arguments that PyTorch takes by position; those that `import torch` says are compared below.
+PYTORCH = {
+    "optim": {
+        "SGD": "params lr momentum dampening weight_decay nesterov",
+        "Adam": "params lr betas eps weight_decay amsgrad",
+        "AdamW": "params lr betas eps weight_decay amsgrad",
+        "RMSprop": "params lr alpha eps weight_decay momentum centered",
+        "Adagrad": "params lr lr_decay weight_decay initial_accumulator_value eps",
+    },
+    "nn": {
+        "Linear": "in_features out_features bias device dtype",
+        "Dropout": "p inplace",
+        "Flatten": "start_dim end_dim",
+        "ReLU": "inplace",
+        "Tanh": "",
+        "Sigmoid": "",
+        "Softplus": "beta threshold",
+        "Softmax": "dim",
+        "LogSoftmax": "dim",
+        "CrossEntropyLoss": "weight size_average ignore_index reduce reduction label_smoothing",
+        "MSELoss": "size_average reduce reduction",
+        "L1Loss": "size_average reduce reduction",
+        "BCEWithLogitsLoss": "weight size_average reduce reduction pos_weight",
+    },
+    "nn.functional": {
+        "linear": "input weight bias",
+        "conv1d": "input weight bias stride padding dilation groups",
+        "conv2d": "input weight bias stride padding dilation groups",
+        "max_pool2d": "input kernel_size stride padding dilation ceil_mode return_indices",
+        "avg_pool2d": "input kernel_size stride padding ceil_mode count_include_pad"
+        " divisor_override",
+        "batch_norm": "input running_mean running_var weight bias training momentum eps",
+        "layer_norm": "input normalized_shape weight bias eps",
+        "embedding": "input weight padding_idx max_norm norm_type scale_grad_by_freq sparse",
+        "one_hot": "input num_classes",
+        "relu": "input inplace",
+        "relu6": "input inplace",
+        "leaky_relu": "input negative_slope inplace",
+        "elu": "input alpha inplace",
+        "selu": "input inplace",
+        "silu": "input inplace",
+        "mish": "input inplace",
+        "hardtanh": "input min_val max_val inplace",
+        "gelu": "input approximate",
+        "softplus": "input beta threshold",
+        "sigmoid": "input",
+        "logsigmoid": "input",
+        "tanh": "input",
+        "softmax": "input dim _stacklevel dtype",
+        "log_softmax": "input dim _stacklevel dtype",
+        "cross_entropy": "input target weight size_average ignore_index reduce reduction"
+        " label_smoothing",
+        "nll_loss": "input target weight size_average ignore_index reduce reduction",
+        "binary_cross_entropy_with_logits": "input target weight size_average reduce reduction"
+        " pos_weight",
+        "mse_loss": "input target size_average reduce reduction weight",
+        "l1_loss": "input target size_average reduce reduction weight",
+        "binary_cross_entropy": "input target weight size_average reduce reduction",
+    },
+}
+OWN = {"Optimizer", "Module", "Sequential", "MLP", "functional"}  # of no or of any arguments
+OWN |= {"he_normal", "he_uniform", "glorot_normal", "glorot_uniform"}  # PyTorch's fill a tensor
+
+# In PyTorch's words, and where another one cannot be taken for it.
+SYNONYMS = {"axis": "dim", "x": "input", "logits": "input", "log_probabilities": "input"}
+SYNONYMS |= {"labels": "input"}
+HARMLESS = {
+    ("Dropout", "generator"),  # True, for inplace, is refused, as it is no generator
+    ("softmax", "temperature"),  # nobody passes _stacklevel
+    ("log_softmax", "temperature"),
+    ("Softmax", "temperature"),  # PyTorch's has no second one
+    ("LogSoftmax", "temperature"),
+}
+ACTIVATIONS = [name for name in activations.__all__ if name in F.__all__] + ["tanh"]
+PUBLIC = [
+    *[("optim", name) for name in optim.__all__ if name not in OWN],
+    *[("nn", name) for name in nn.__all__ if name not in OWN],
+    *[("nn.functional", name) for name in F.__all__],
+]
+
+
+def positional_names(function):
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+
+
+@pytest.mark.parametrize(("room", "name"), PUBLIC)
+def test_arguments_by_position_are_in_pytorchs_order(room, name):
+    assert name in PYTORCH[room], "say what PyTorch takes by position"
+    module = {"optim": optim, "nn": nn, "nn.functional": F}[room]
+    theirs = PYTORCH[room][name].split()
+    for i, argument in enumerate(positional_names(getattr(module, name))):
+        if (name, argument) not in HARMLESS:
+            assert theirs[i : i + 1] == [SYNONYMS.get(argument, argument)]
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(("room", "name"), [(r, n) for r, names in PYTORCH.items() for n in names])
+def test_the_table_is_pytorchs(room, name):
+    torch = pytest.importorskip("torch")
+    module = {"optim": torch.optim, "nn": torch.nn, "nn.functional": torch.nn.functional}[room]
+    try:
+        theirs = positional_names(getattr(module, name))
+    except ValueError:  # written in C, without a signature
+        return
+    written = PYTORCH[room][name].split()
+    assert not theirs or theirs[: len(written)] == written  # some take *args, and pass them on
+
+
+def test_sgd_by_position():
+    """Weight decay, which was once taken for nesterov."""
+    optimizer = optim.SGD([leaf([1.0])], 0.1, 0.9, 0, 1e-4)
+    assert (optimizer.weight_decay, optimizer.nesterov) == (1e-4, False)
+    assert optim.SGD([leaf([1.0])], 0.1, 0.9, 0, 1e-4, True).nesterov
+
+
+# ---------------------------------------------------------------------------- activations
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_take_pytorchs_names(name):
+    x = np.linspace(-3, 3, 13)
+    ours, theirs = getattr(mg, name), getattr(F, name)
+    w, v = leaf(x), leaf(x)
+    ours(w).sum().backward()
+    theirs(input=v).sum().backward()
+    np.testing.assert_array_equal(v.grad, w.grad)
+    np.testing.assert_array_equal(theirs(x), ours(x))
+    if "inplace" in PYTORCH["nn.functional"][name]:
+        np.testing.assert_array_equal(theirs(x, inplace=False), ours(x))
+        with pytest.raises(TypeError, match=r"has no inplace=True; .* write x = f\(x\)"):
+            theirs(x, inplace=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("leaky_relu", {"negative_slope": 0.5}, lambda x: np.where(x > 0, x, 0.5 * x)),
+        ("elu", {"alpha": 2.0}, lambda x: np.where(x > 0, x, 2 * np.expm1(x))),
+        ("hardtanh", {"min_val": -2.0, "max_val": 0.5}, lambda x: np.clip(x, -2, 0.5)),
+        ("softplus", {"beta": 2.0}, lambda x: np.log1p(np.exp(2 * x)) / 2),
+        ("softplus", {"beta": 2}, lambda x: np.log1p(np.exp(2 * x)) / 2),
+        ("softplus", {"threshold": 1}, lambda x: np.where(x > 1, x, np.log1p(np.exp(x)))),
+        (
+            "softplus",
+            {"beta": 0.5, "threshold": 1},
+            lambda x: np.where(x / 2 > 1, x, 2 * np.log1p(np.exp(x / 2))),
+        ),
+        ("gelu", {"approximate": "tanh"}, lambda x: mg.gelu(x, "tanh")),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_settings_of_activations(name, settings, expected, dtype):
+    x = np.linspace(-3, 3, 14).astype(dtype)
+    function = getattr(F, name)
+    out = function(mg.Tensor(x), **settings)
+    assert out.dtype == dtype
+    np.testing.assert_allclose(out.data, expected(x), rtol=1e-6)
+    assert mg.gradcheck(lambda t: function(t, **settings), x.astype(float))
+
+
+def test_softplus_as_a_module():
+    x = np.linspace(-3, 3, 14)
+    np.testing.assert_array_equal(nn.Softplus(2.0, 1.0)(x), F.softplus(x, 2.0, 1.0))
+    assert (repr(nn.Softplus()), repr(nn.Softplus(2.0))) == ("Softplus()", "Softplus(beta=2.0)")
+
+
+# ---------------------------------------------------------------------------- hints
+
+x = mg.Tensor(np.ones((2, 3)), requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "hint"),
+    [
+        (lambda: x.sum(dim=1), "Tensor.sum has no argument dim=; it is called axis="),
+        (lambda: x.mean(1, keepdim=True), "Tensor.mean has no argument keepdim=.*keepdims="),
+        (lambda: x.argmax(dim=0), "Tensor.argmax .* axis="),
+        (lambda: x.squeeze(dim=0), "Tensor.squeeze .* axis="),
+        (lambda: x.softmax(dim=1), "Tensor.softmax .* axis="),
+        (lambda: x.var(unbiased=False), "ddof=0 for unbiased=False"),
+        (lambda: mg.sum(x, dim=1), "sum .* axis="),
+        (lambda: mg.argmax(x, dim=1), "argmax .* axis="),
+        (lambda: mg.stack([x, x], dim=0), "stack .* axis="),
+        (lambda: mg.concatenate([x, x], dim=0), "concatenate .* axis="),
+        (lambda: mg.logsumexp(x, dim=1), "logsumexp .* axis="),
+        (lambda: mg.softmax(x, dim=1), "softmax .* axis="),
+        (lambda: F.softmax(x, dim=1), "softmax .* axis="),
+        (lambda: F.log_softmax(x.data, dim=1), "log_softmax .* axis="),
+        (lambda: nn.Softmax(dim=1), "Softmax .* axis="),
+        (lambda: nn.ReLU(inplace=True), r"ReLU has no argument inplace=.*x = f\(x\)"),
+        (lambda: nn.Dropout(0.5, inplace=True), "Dropout has no argument inplace="),
+        (lambda: nn.Linear(2, 3, device="cuda"), "Linear has no argument device="),
+    ],
+)
+def test_an_argument_of_pytorchs_gets_a_hint(call, hint):
+    with pytest.raises(TypeError, match=hint):
+        call()
+
+
+def test_any_other_argument_gets_pythons_message():
+    for call in (lambda: x.sum(axes=1), lambda: mg.sum(x, axes=1), lambda: nn.Linear(2, 3, size=1)):
+        with pytest.raises(TypeError, match="got an unexpected keyword argument"):
+            call()
+    with pytest.raises(TypeError, match="takes 1 positional argument"):
+        nn.ReLU(True)
+
+
+@pytest.mark.parametrize(
+    "name", ["view", "permute", "unsqueeze", "cuda", "to", "numel", "clone", "t"]
+)
+def test_a_method_of_pytorchs_gets_a_hint(name):
+    with pytest.raises(AttributeError, match=f"'Tensor' object has no attribute '{name}'; write "):
+        getattr(x, name)
+    assert not hasattr(x, name)
+
+
+def test_no_hint_is_about_what_exists():
+    for name in INSTEAD_OF_ATTRIBUTE:
+        assert not hasattr(mg.Tensor, name), name
+
+
+def test_functions_of_torch_get_a_hint():
+    with pytest.raises(AttributeError, match=r"has no attribute 'cat'; write np\.concatenate"):
+        mg.cat  # noqa: B018
+    with pytest.raises(AttributeError, match=r"has no attribute 'catt'$"):
+        mg.catt  # noqa: B018
+    with pytest.raises(AttributeError, match=r"'Tensor' object has no attribute 'smu'$"):
+        x.smu  # noqa: B018
+
+
+def test_hints_do_not_hide_what_a_subclass_takes():
+    class Pool(nn.Module):
+        def __init__(self, dim, **settings):
+            self.dim, self.settings = dim, settings
+
+        def forward(self, x):
+            return x.sum(self.dim)
+
+    assert Pool(dim=1, inplace=True)(x).shape == (2,)
