@@ -34,6 +34,9 @@ PYTORCH = {
         "CrossEntropyLoss": "weight size_average ignore_index reduce reduction label_smoothing",
         "MSELoss": "size_average reduce reduction",
         "L1Loss": "size_average reduce reduction",
+        "SmoothL1Loss": "size_average reduce reduction beta",
+        "HuberLoss": "reduction delta",
+        "NLLLoss": "weight size_average ignore_index reduce reduction",
         "BCEWithLogitsLoss": "weight size_average reduce reduction pos_weight",
     },
     "nn.functional": {
@@ -69,6 +72,8 @@ PYTORCH = {
         " pos_weight",
         "mse_loss": "input target size_average reduce reduction weight",
         "l1_loss": "input target size_average reduce reduction weight",
+        "huber_loss": "input target reduction delta weight",
+        "smooth_l1_loss": "input target size_average reduce reduction beta",
         "binary_cross_entropy": "input target weight size_average reduce reduction",
     },
 }
