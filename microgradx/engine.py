@@ -22,10 +22,10 @@ from microgradx.arrays.methods import ArrayMethods
 from microgradx.arrays.types import (
     Array,
     as_array,
+    as_input,
     as_operand,
     as_read_only,
     as_result,
-    refuse_subclasses,
     unwrap,
 )
 from microgradx.common.messages import describe, format_call, with_context, wrong_gradient_count
@@ -132,10 +132,7 @@ class Op:
         for x in inputs:
             if not isinstance(x, Tensor):
                 if not any(isinstance(y, Tensor) for y in inputs):
-                    for y in inputs:
-                        if type(y) is not ndarray:
-                            refuse_subclasses(y)
-                    return self.forward(*inputs)
+                    return self.forward(*[y if type(y) is ndarray else as_input(y) for y in inputs])
                 return self(
                     *[y if isinstance(y, Tensor) else _make(as_operand(y, inputs)) for y in inputs]
                 )

@@ -240,3 +240,37 @@ def test_products_and_linear_algebra_on_other_arrays(convert, f, generator):
         else:
             assert type(tensor.grad) is type(convert(arrays[0]))
             assert_allclose(values(tensor.grad), reference.grad, rtol=1e-11, atol=1e-13)
+
+
+# ---------------------------------------------------------------------------- tables
+
+
+class Column:
+    """As pandas does, it leaves an operator to what is of a higher priority."""
+
+    __pandas_priority__ = 4000
+
+    def __sub__(self, other):
+        if getattr(other, "__pandas_priority__", 0) > self.__pandas_priority__:
+            return NotImplemented
+        raise AssertionError("it would make a column of Tensors")
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([1.0, 2.0])
+
+
+def pandas_tables():
+    pandas = pytest.importorskip("pandas")
+    yield pandas.Series([1.0, 2.0])
+    yield pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+
+
+@pytest.mark.parametrize("tables", [lambda: [Column()], pandas_tables], ids=["stub", "pandas"])
+def test_a_table_on_the_left_is_an_operand(tables):
+    for table in tables():
+        t = Tensor([3.0, 5.0], requires_grad=True)
+        difference = table - t
+        assert isinstance(difference, Tensor)
+        assert_array_equal(difference.data, np.asarray(table) - t.data)
+        difference.sum().backward()
+        assert_array_equal(t.grad, -np.ones(np.shape(table)).reshape(-1, 2).sum(0))

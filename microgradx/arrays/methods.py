@@ -40,6 +40,9 @@ class ArrayMethods(ArrayHolder):
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return dispatch(function, args, kwargs)
 
+    #: pandas leaves operators to what is above its own (DataFrames, 4000).
+    __pandas_priority__ = 5000
+
     # ------------------------------------------------------------------ what NumPy reads off it
 
     @property

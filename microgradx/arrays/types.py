@@ -20,6 +20,7 @@ __all__ = [
     "ZERO",
     "as_array",
     "as_floats",
+    "as_input",
     "as_number",
     "as_operand",
     "as_read_only",
@@ -125,6 +126,12 @@ def as_result(data: Any) -> Array:
     if isinstance(data, ArrayHolder):
         raise TypeError("forward returned a Tensor; what it computes with must be an input")
     return as_array(data)
+
+
+def as_input(x: Any) -> Any:
+    """An input of an op of plain arrays: a list as an array, and a number as it is."""
+    refuse_subclasses(x)
+    return np.asarray(x) if isinstance(x, (list, tuple)) else x
 
 
 def as_operand(x: Any, operands: Sequence[Any]) -> Array:

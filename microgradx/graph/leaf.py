@@ -57,6 +57,11 @@ class Leaf(ArrayHolder):
             )
         if not self._requires_grad:
             self.array = self.array.copy()
+        elif isinstance(self.array, np.ndarray) and not self.array.flags.writeable:
+            raise ValueError(
+                f"the array of {describe(self)} is read-only; make the Tensor from a copy, which "
+                "mg.Tensor(array, requires_grad=True) takes"
+            )
         np.copyto(self.array, value, casting="same_kind")
         self.mark_changed()
 

@@ -59,6 +59,7 @@ from microgradx.ops.indexing import embedding, one_hot
 from microgradx.ops.normalisation import Normalise
 from microgradx.ops.products import linear as linear_with_bias
 from microgradx.ops.products import matmul
+from microgradx.ops.shape_errors import linear_error
 from microgradx.ops.shapes import expand_dims, reshape, transpose
 
 __all__ = [
@@ -111,7 +112,10 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """
     if bias is not None:
         return linear_with_bias(input, weight, bias)
-    return matmul(input, transpose(weight))
+    try:
+        return matmul(input, transpose(weight))
+    except ValueError as error:  # of the transposed weight
+        raise linear_error(error, input, weight) from None
 
 
 # ---------------------------------------------------------------------------- convolution

@@ -49,13 +49,16 @@ def vecdot_error(error: ValueError, *operands) -> ValueError:
 
 
 def linear_error(error: ValueError, *operands) -> ValueError:
-    x, w, b = map(np.shape, operands)
+    """Of an input and a weight, with a bias or without."""
+    x, w, *rest = map(np.shape, operands)
+    b = rest[0] if rest else w[:1]
     if not x or len(w) != 2:
         reason = "an input (…, in), a weight (out, in) and a bias (out,) are needed"
     elif x[-1] != w[1]:
         reason = _unequal_lengths((0, x, len(x) - 1), (1, w, 1))
         reason += ", since a weight has shape (out, in)"
-        reason += _suggest("linear({}, {}, {{2}})", x, w, lambda x, w: x[-1] == w[1] and b == w[:1])
+        call = "linear({}, {}, {{2}})" if rest else "linear({}, {})"
+        reason += _suggest(call, x, w, lambda x, w: x[-1] == w[1] and b == w[:1])
     elif not _broadcast((*x[:-1], w[0]), b):
         reason = f"the bias {{2}} must have shape ({w[0]},), one number for each output"
     else:

@@ -17,6 +17,12 @@ from microgradx.optim.flat_parameters import flatten
 __all__ = ["Optimizer", "check_setting"]
 
 
+_READ_ONLY = (
+    "has an array that is read-only, and an optimiser changes it in place; make the parameter from "
+    "a copy, which mg.Tensor(array, requires_grad=True) takes"
+)
+
+
 class Optimizer:
     """The base of optimisers: a subclass writes `update`, the rule for one parameter.
 
@@ -181,10 +187,12 @@ def _is_elementwise(kind: type[Optimizer]) -> bool:
 def _read_gradient(parameter: Tensor) -> Array | None:
     """The gradient of a parameter as an array of its dtype, if there is one.
 
-    Raises ValueError if it has another shape.
+    Raises ValueError if it has another shape, or the parameter cannot be written to.
     """
     if parameter.grad is None:
         return None
+    if not parameter.array.flags.writeable:
+        raise ValueError(f"{describe(parameter)} {_READ_ONLY}")
     gradient = np.asarray(unwrap(parameter.grad), parameter.dtype)
     if gradient.shape != parameter.shape:
         raise ValueError(
@@ -230,6 +238,8 @@ def _check_parameters(params: Any) -> list[Tensor]:
                 f"{at} holds {type(parameter.data).__name__}; an optimiser changes "
                 "NumPy arrays in place, so make the parameter from one"
             )
+        if not parameter.data.flags.writeable:
+            raise ValueError(f"{at} {_READ_ONLY}")
         positions[parameter] = position
         names.append(name)
     if not positions:

@@ -453,3 +453,17 @@ def test_linear_with_and_without_a_bias():
     assert mg.gradcheck(F.linear, [x, w])
     np.testing.assert_allclose(F.linear(x, w), x @ w.T)
     np.testing.assert_allclose(F.linear(x, w, b), x @ w.T + b)
+
+
+@pytest.mark.parametrize(
+    ("weight", "reason"),
+    [
+        (np.ones((4, 2)), r"x \(2, 3\) and y \(4, 2\): .*\(out, in\); linear\(x\.T, y\) would"),
+        (np.ones((3, 4)), r"x \(2, 3\) and y \(3, 4\): .*a weight has shape \(out, in\)$"),
+        (2.0, r"a weight \(out, in\) .* are needed"),
+    ],
+)
+def test_linear_without_a_bias_speaks_of_the_weight_that_was_given(weight, reason):
+    for x in (np.ones((2, 3)), mg.Tensor(np.ones((2, 3)), requires_grad=True)):
+        with pytest.raises(ValueError, match=f"linear of .*{reason}"):
+            F.linear(x, weight)

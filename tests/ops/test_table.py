@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -146,6 +148,29 @@ def test_values_are_numpys_and_arrays_stay_arrays(row, arrays, settings):
             assert isinstance(tensor, mg.Tensor)
             assert tensor.op is None or type(tensor.op) is type(ours.op)
             np.testing.assert_array_equal(tensor.data, array)
+
+
+ARRAYS_ONLY = {"astype"}  # NumPy's takes no list either
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, row in TABLE.items() if row.function is getattr(mg, n, None)]
+)
+def test_any_input_may_be_a_list(name):
+    """Beside arrays too: no input is asked for what only an array has."""
+    if name in ARRAYS_ONLY:
+        return
+    row = TABLE[name]
+    for arrays, settings in row.samples(name):
+        if len(arrays) > 3 or not all(array.size for array in arrays):
+            continue  # an empty list has no shape
+        expected = as_list(row.function(*arrays, **settings))
+        for are_lists in itertools.product([False, True], repeat=len(arrays)):
+            inputs = [a.tolist() if yes else a for a, yes in zip(arrays, are_lists, strict=True)]
+            for out, array in zip(
+                as_list(row.function(*inputs, **settings)), expected, strict=True
+            ):
+                np.testing.assert_array_equal(out, array)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8])

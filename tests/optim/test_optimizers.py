@@ -470,3 +470,26 @@ def test_spirals_are_learnt_and_the_same_seed_gives_the_same_bits():
     assert accuracy > 0.9
     _, again = train_on_spirals()
     assert all(np.array_equal(state[name], again[name]) for name in state)
+
+
+def test_a_parameter_that_cannot_be_written_to_is_refused_at_once():
+    frozen = np.ones(3)
+    frozen.flags.writeable = False
+    for array in (frozen, np.broadcast_to(1.0, (3,))):
+        w = mg.as_tensor(array).requires_grad_()
+        for make in (optim.SGD, optim.Adam, optim.AdamW):
+            with pytest.raises(ValueError, match=r"parameter 0, .* read-only.* mg\.Tensor\(array"):
+                make([w], lr=0.1)
+        with pytest.raises(ValueError, match=r"read-only; .* mg\.Tensor\(array"):
+            w.data = np.zeros(3)
+
+
+def test_a_step_changes_nothing_if_one_parameter_became_read_only():
+    v, w = (mg.Tensor(np.ones(3), requires_grad=True) for _ in range(2))
+    arrays = [t.data for t in (v, w)]  # referred to, so that they are not made views of one
+    optimizer = optim.SGD([v, w], lr=0.1)
+    v.grad, w.grad = np.ones(3), np.ones(3)
+    arrays[1].flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        optimizer.step()
+    np.testing.assert_array_equal(v.data, np.ones(3))
