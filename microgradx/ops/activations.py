@@ -65,7 +65,7 @@ def _negative_part(x):
 
 def _exp_of_minus_square(x, divisor=1):
     """exp(-x² / divisor), also where x² is large, and its rounding error would be magnified."""
-    x = np.clip(x, -64, 64)  # beyond which all of it underflows
+    x = np.clip(x, -40, 40)  # beyond which it underflows
     # n has so few digits that n² is exact; x² = n² + (x - n)(x + n).
     scale = {10: 4, 23: 2**8}.get(np.finfo(x.dtype).nmant, 2**18)
     n = np.rint(x * scale) / scale

@@ -186,8 +186,10 @@ def _sinc_by_x(g, out, x):
         series = (-1) ** k * (2 * k / math.factorial(2 * k + 1)) + squared * series
     divisor = np.where(is_small, 1, x)
     n = np.rint(divisor)
-    sign, angle = 1 - 2 * np.mod(n, 2), math.pi * (divisor - n)
-    quotient = sign * (np.cos(angle) - np.sin(angle) / (math.pi * divisor)) / divisor
+    sign, r = 1 - 2 * np.mod(n, 2), divisor - n
+    near_0 = np.sin(math.pi * (0.5 - np.sign(r) * r))  # the cosine, where it is small
+    cosine = np.where(np.abs(r) < 0.25, np.cos(math.pi * r), near_0)
+    quotient = sign * (cosine - np.sin(math.pi * r) / (math.pi * divisor)) / divisor
     return g * np.where(is_small, math.pi**2 * x * series, quotient)
 
 
@@ -199,8 +201,8 @@ class Cosine(Op):
 
     formula = "x / √(x² + y²)"
     derivatives = (
-        lambda g, out, x, y: g * _cosine(y, x) ** 2 / _hypot_or(np.nan, x, y),
-        lambda g, out, x, y: -g * out * _cosine(y, x) / _hypot_or(np.nan, x, y),
+        lambda g, out, x, y: _divide_by_hypot(g * _cosine(y, x) ** 2, x, y, np.nan),
+        lambda g, out, x, y: _divide_by_hypot(-g * out * _cosine(y, x), x, y, np.nan),
     )
 
     def forward(self, x, y):
@@ -214,10 +216,13 @@ class Cosine(Op):
 _cosine: Op = Cosine()
 
 
-def _hypot_or(value_at_0, x, y):
-    """√(x² + y²), and at (0, 0) a value to divide by there."""
-    r = np.hypot(x, y)
-    return np.where(r == 0, value_at_0, r)
+def _divide_by_hypot(g, x, y, at_0):
+    """g / √(x² + y²), where neither overflows; and g divided by `at_0` at (0, 0)."""
+    largest = unwrap(np.maximum(np.abs(x), np.abs(y)))
+    is_0 = largest == 0
+    scale = np.where(is_0, 1, largest)
+    norm = np.where(is_0, at_0, np.hypot(x / scale, y / scale))
+    return g / norm / scale
 
 
 #: The dtype of the integers that are as large as floats of a dtype.
@@ -302,8 +307,8 @@ arctan = Elementwise(
     np.arctan, "arctan x", lambda g, out, x: g / np.hypot(1, x) / np.hypot(1, x))
 arctan2 = Elementwise(  # y / (x² + y²) and -x / (x² + y²)
     np.arctan2, "the angle of (y, x)",
-    lambda g, out, x, y: g * _cosine(y, x) / _hypot_or(np.inf, x, y),
-    lambda g, out, x, y: -g * _cosine(x, y) / _hypot_or(np.inf, x, y))
+    lambda g, out, x, y: _divide_by_hypot(g * _cosine(y, x), x, y, np.inf),
+    lambda g, out, x, y: _divide_by_hypot(-g * _cosine(x, y), x, y, np.inf))
 sinh = Elementwise(np.sinh, "sinh x", lambda g, out, x: g * np.cosh(x))
 cosh = Elementwise(np.cosh, "cosh x", lambda g, out, x: g * np.sinh(x))
 tanh = Elementwise(  # its slope is 1 - out², which cancels at large x
