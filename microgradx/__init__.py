@@ -10,6 +10,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from microgradx.common import keyboard_interrupt  # first, as Ctrl-C may come during the others
+
+# isort: split
 from microgradx.arrays.pytorch_habits import hint_at_attribute
 from microgradx.common.memory import release_memory
 from microgradx.common.threads import get_num_threads, set_num_threads
@@ -81,7 +84,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    private = {"Any", "TYPE_CHECKING", "annotations", "importlib"}
+    private = {"Any", "TYPE_CHECKING", "annotations", "importlib", "keyboard_interrupt"}
     return sorted({*globals(), *_LAZY, *_LAZY_MODULES} - private)
 
 

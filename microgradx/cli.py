@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from microgradx.commands import draw, explain, info, predict, softmax, train
 from microgradx.commands.arguments import Parser
 from microgradx.commands.expressions import ExpressionError
+from microgradx.commands.output import printable_lines, tolerant_streams
+from microgradx.common.files import ReplacedFiles
 from microgradx.common.messages import InputError
 
 __all__ = ["main"]
@@ -20,35 +23,53 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status.
 
-    0: done. 1: a gradient was wrong. 2: an input cannot be used, or a package is not installed;
-    stderr says why, in one line, or with a caret below an expression. 130: interrupted by Ctrl-C.
+    0: done, also if nobody read all of the output. 1: a gradient was wrong, or this package has a
+    mistake. 2: an input cannot be used, the output cannot be written, or a package is not
+    installed; stderr says why, in one line, or with a caret below an expression. 130: interrupted
+    by Ctrl-C; stderr says which files are new.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # for terminals that cannot show arrows
+    replaced = ReplacedFiles()
+    try:
+        with tolerant_streams() as stdout, replaced:
+            status = _run_command(argv)
+            stdout.flush()
+            if not isinstance(stdout.failure, BrokenPipeError | None):
+                return _report_error(stdout.failure, 2)
+            return status
+    except KeyboardInterrupt:
+        new = ", ".join(replaced.names())
+        files = f"new: {new}; other files are as before" if new else "no file was changed"
+        with tolerant_streams():
+            print(f"\nmicrogradx: interrupted; {printable_lines(files)}", file=sys.stderr)
+        return 130
+
+
+def _run_command(argv: Sequence[str] | None) -> int:
     try:
         arguments = make_parser().parse_args(argv)
         status: int = arguments.run(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader, such as `head`, has closed the pipe. Without this Python would fail again at
-        # exit, when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (InputError, ExpressionError, FloatingPointError, OSError) as error:
+        return status
+    except ExpressionError as error:
         return _report_error(error, 2)
-    except (ArithmeticError, AssertionError) as error:  # from verify_gradients
+    except (InputError, FloatingPointError, OSError) as error:
+        return _report_error(f"{error}".replace("\n", " "), 2)
+    except train.WrongGradientError as error:
         return _report_error(error, 1)
     except MemoryError as error:
-        return _report_error(MemoryError(f"not enough memory: {error}; try fewer rows or units"), 2)
-    except KeyboardInterrupt:
-        print("\nmicrogradx: interrupted", file=sys.stderr)
-        return 130
-    return status
+        return _report_error(f"not enough memory: {error}; try fewer rows or units", 2)
+    except Exception as error:
+        # Nothing that a user gave may end here; if it does, the line says where to look.
+        *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+        place = f"{os.path.basename(frame.f_code.co_filename)}, line {line}"
+        return _report_error(
+            f"this is a mistake in microgradx itself, in {place}: {type(error).__name__}: {error}; "
+            "please report it, with this command",
+            1,
+        )
 
 
-def _report_error(error: Exception, status: int) -> int:
-    print(f"microgradx: error: {error}", file=sys.stderr)
+def _report_error(error: object, status: int) -> int:
+    print(f"microgradx: error: {printable_lines(str(error))}", file=sys.stderr)
     return status
 
 

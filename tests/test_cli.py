@@ -33,7 +33,12 @@ from microgradx.cli import main
         ("train --batch-size many", "argument --batch-size"),
         ("train --lr -1", "argument --lr: must be a positive number"),
         ("train --lr nan", "argument --lr"),
-        ("train --temperature 0", "argument --temperature: must be a positive number, not '0'"),
+        ("train --temperature 0", "must be a number from 1e-30 to 1e30, not '0'"),
+        ("predict model.npz few.csv --temperature 1e-320", "argument --temperature: must be a number"),
+        ("softmax 1 2 --target 0 --temperature 1e-320", "from 1e-30 to 1e30, not '1e-320'"),
+        (f"softmax 1 2 --target {'9' * 5000}", "there is no class '9999"),
+        (f"train --seed {'9' * 5000}", "argument --seed: must be a whole number"),
+        (f"train --epochs {'9' * 5000}", "argument --epochs: must be a whole number"),
         ("train --label-smoothing 1.5", "argument --label-smoothing: must be a number from 0 to 1"),
         ("train --seed -1", "argument --seed: must be a whole number from 0 up"),
         ("train --activation sine", "invalid choice: 'sine'"),
@@ -134,7 +139,7 @@ def test_ctrl_c_has_no_traceback(capsys, monkeypatch, arguments):
 
     monkeypatch.setattr(Tensor, "__new__", interrupt)
     assert main(arguments) == 130
-    assert capsys.readouterr().err == "\nmicrogradx: interrupted\n"
+    assert capsys.readouterr().err == "\nmicrogradx: interrupted; no file was changed\n"
 
 
 def test_output_that_cannot_be_written_is_an_error():

@@ -17,6 +17,7 @@ __all__ = [
     "nonnegative_int",
     "positive_float",
     "positive_int",
+    "temperature",
 ]
 
 
@@ -61,6 +62,8 @@ def argument_type(
 positive_int = argument_type("a whole number from 1 up", int, lambda n: n >= 1)
 nonnegative_int = argument_type("a whole number from 0 up", int, lambda n: n >= 0)
 positive_float = argument_type("a positive number", float, lambda x: 0 < x < math.inf)
+#: Smaller ones would be 0 in float32.
+temperature = argument_type("a number from 1e-30 to 1e30", float, lambda x: 1e-30 <= x <= 1e30)
 fraction = argument_type("a number from 0 to 1", float, lambda x: 0 <= x <= 1)
 layer_sizes = argument_type(
     "sizes from 1 up, separated by commas, such as 64,32",

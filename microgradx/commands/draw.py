@@ -9,10 +9,11 @@ from microgradx.commands.arguments import nonnegative_int, positive_int
 from microgradx.commands.expression_arguments import (
     NOTES,
     add_expression,
+    check_gradients,
     compute_result,
     print_warnings,
 )
-from microgradx.common.messages import InputError
+from microgradx.common.messages import InputError, printable
 
 __all__ = ["add_parser", "run"]
 
@@ -63,8 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
     from microgradx.show.graphs.rendering import RenderingError
 
     with print_warnings():
+        result = compute_result(arguments)
+        if not arguments.no_gradients:
+            check_gradients(result, "; --no-gradients draws the values alone")
         drawing = draw(
-            compute_result(arguments),
+            result,
             gradients=not arguments.no_gradients,
             depth=arguments.depth,
             max_nodes=arguments.max_nodes,
@@ -76,5 +80,5 @@ def run(arguments: argparse.Namespace) -> int:
             drawing.save(arguments.out)
         except (ValueError, RenderingError) as error:
             raise InputError(str(error)) from error
-    print(f"Written: {arguments.out}")
+    print(f"Written: {printable(arguments.out)}")
     return 0

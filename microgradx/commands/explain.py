@@ -8,10 +8,11 @@ from typing import Any
 from microgradx.commands.expression_arguments import (
     NOTES,
     add_expression,
+    check_gradients,
     compute_result,
     print_warnings,
 )
-from microgradx.common.messages import InputError
+from microgradx.common.messages import InputError, printable
 
 __all__ = ["add_parser", "run"]
 
@@ -54,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
                 f"{tensor.name} alone has no steps; compute something from it, such as "
                 f"2*{tensor.name}"
             )
+        check_gradients(tensor)
         if arguments.out is None:
             steps(tensor).show()
             return 0
@@ -61,5 +63,5 @@ def run(arguments: argparse.Namespace) -> int:
             explain(tensor, arguments.out)
         except (ValueError, RenderingError) as error:
             raise InputError(str(error)) from error
-    print(f"Written: {arguments.out}; open it in a browser")
+    print(f"Written: {printable(arguments.out)}; open it in a browser")
     return 0

@@ -20,7 +20,7 @@ from microgradx.common.messages import InputError, quote
 if TYPE_CHECKING:
     from microgradx.engine import Tensor
 
-__all__ = ["NOTES", "add_expression", "compute_result", "print_warnings"]
+__all__ = ["NOTES", "add_expression", "check_gradients", "compute_result", "print_warnings"]
 
 NOTES = """\
 An expression can use numbers, variables, + - * / // % ** @, comparisons, the
@@ -81,6 +81,17 @@ def _parse_numbers(text: str) -> Any:
     # JSON has neither 1. nor .5 nor inf.
     text = re.sub(r"[^\[\],\s]+", lambda number: json.dumps(float(number[0])), text)
     return np.array(json.loads(text if text.startswith("[") else f"[{text}]"), float)
+
+
+def check_gradients(result: Tensor, remedy: str = "") -> None:
+    """Raise InputError if a rule cannot differentiate the result at the given values."""
+    from microgradx.engine import sweep
+
+    try:
+        for _ in sweep({result: np.ones_like(result.data)}):
+            pass
+    except (ValueError, TypeError, IndexError, ArithmeticError) as error:
+        raise InputError(f"there are no gradients here: {error}{remedy}") from error
 
 
 @contextmanager

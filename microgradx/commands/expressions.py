@@ -207,6 +207,8 @@ class _Source:
                     reason = f"{character} is not an operator here; write {LOOK_ALIKES[character]}"
                     raise self.error(reason, (number, column))
         self.tree = self._parse(text)
+        if not self.tree.body:
+            raise ExpressionError("the expression is only a comment; write one, such as a*b")
         self._check_depth()
 
     def _parse(self, text: str) -> ast.Module:
@@ -350,7 +352,8 @@ class _Interpreter:
             case ast.Attribute(value=x, attr=name):
                 if name not in PROPERTIES:
                     raise self._no_attribute(node)
-                return getattr(self._tensor(x), name)
+                position = self.source.attribute(node)
+                return self._apply(position, getattr, self._tensor(x), name)
             case ast.Subscript(value=x, slice=index):
                 position = self.source.start(index)
                 return self._apply(position, operator.getitem, self._value(x), self._index(index))

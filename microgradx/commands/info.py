@@ -16,6 +16,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+from microgradx.common.messages import printable
+
 __all__ = ["add_parser", "run"]
 
 
@@ -76,9 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _try(ask: Callable[..., str], *arguments: Any) -> str:
     try:
-        return ask(*arguments)
+        return printable(ask(*arguments))
     except Exception as error:
-        return f"unknown ({type(error).__name__}: {error})"
+        return printable(f"unknown ({type(error).__name__}: {error})")
 
 
 def _version(name: str) -> str:

@@ -6,8 +6,9 @@ import argparse
 import sys
 from typing import Any
 
-from microgradx.commands.arguments import positive_float
-from microgradx.common.messages import shorten
+from microgradx.commands.arguments import temperature
+from microgradx.commands.output import csv_cell
+from microgradx.common.messages import printable, shorten
 
 __all__ = ["add_parser", "run"]
 
@@ -26,7 +27,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--temperature",
-        type=positive_float,
+        type=temperature,
         metavar="T",
         help="divides the logits (default: the temperature given to train)",
     )
@@ -47,20 +48,21 @@ def run(arguments: argparse.Namespace) -> int:
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(("label", "probability"))
     for label, probability in zip(predicted, np.max(probabilities, axis=1), strict=True):
-        rows.writerow((label, f"{probability:.4f}"))
+        rows.writerow((csv_cell(label), f"{probability:.4f}"))
     if labels is not None:
+        file = printable(arguments.file)
         known = [(a, b) for a, b in zip(labels, predicted, strict=True) if a]
         right = sum(a == b for a, b in known)
         if known and not {label for label, _ in known} & set(classifier.label_names):
             print(
-                f"microgradx: none of the labels in {arguments.file} is known to the model, whose "
+                f"microgradx: none of the labels in {file} is known to the model, whose "
                 f"classes are {shorten(classifier.label_names)}",
                 file=sys.stderr,
             )
         elif known:
             print(
                 f"microgradx: {right / len(known):.2%} of the {len(known)} rows that have a label "
-                f"in {arguments.file} were predicted right",
+                f"in {file} were predicted right",
                 file=sys.stderr,
             )
     return 0

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from microgradx.commands.arguments import fraction, positive_float
-from microgradx.common.messages import InputError, quote
+from microgradx.commands.arguments import fraction, temperature
+from microgradx.common.messages import InputError, printable, quote
 
 __all__ = ["add_parser", "format_report", "run"]
 
@@ -35,7 +35,7 @@ def add_parser(commands: Any) -> None:
     add("--target", required=True, metavar="CLASS", help="the right class: its name, or 0, 1, …")
     add(
         "--temperature",
-        type=positive_float,
+        type=temperature,
         default=1.0,
         metavar="T",
         help="divides the logits: above 1 less confident, below 1 more (default: %(default)s)",
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
         except ValueError as error:
             raise InputError(str(error)) from error
-        print(f"\nWritten: {arguments.out}; open it in a browser")
+        print(f"\nWritten: {printable(arguments.out)}; open it in a browser")
     return 0
 
 
@@ -118,7 +118,6 @@ def format_report(
 ) -> str:
     import numpy as np
 
-    from microgradx.common.messages import printable
     from microgradx.engine import Tensor
     from microgradx.functional import cross_entropy, softmax
 

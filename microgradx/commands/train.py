@@ -16,19 +16,24 @@ from microgradx.commands.arguments import (
     nonnegative_int,
     positive_float,
     positive_int,
+    temperature,
 )
-from microgradx.common.messages import InputError
+from microgradx.common.messages import InputError, printable
 
 if TYPE_CHECKING:
     from microgradx.training.experiment import Experiment
     from microgradx.training.loop import Epoch
 
-__all__ = ["add_parser", "run"]
+__all__ = ["WrongGradientError", "add_parser", "run"]
 
 # Like the other defaults, chosen by cross-validation on training rows of the digits.
 LEARNING_RATES = {"sgd": 0.2, "momentum": 0.05, "adam": 0.003}
 EPOCHS = 40
 STEPS = 1500
+
+
+class WrongGradientError(Exception):
+    """The gradients of the model are not those of its loss."""
 
 
 def add_parser(commands: Any) -> None:
@@ -103,7 +108,7 @@ def add_parser(commands: Any) -> None:
     )
     add(
         "--temperature",
-        type=positive_float,
+        type=temperature,
         default=1.0,
         metavar="T",
         help="divides the logits when probabilities are shown: above 1 less confident, below 1 "
@@ -155,23 +160,26 @@ def run(arguments: argparse.Namespace) -> int:
 
     steps = experiment.steps_per_epoch
     epochs = arguments.epochs or max(EPOCHS, math.ceil(STEPS / steps))
-    with show_progress(sys.stdout, epochs, steps) as progress, defer_interrupt() as is_interrupted:
-        history = experiment.train(
-            arguments.optimizer,
-            lr=LEARNING_RATES[arguments.optimizer] if arguments.lr is None else arguments.lr,
-            epochs=epochs,
-            compiled=arguments.compile,
-            on_batch=progress.batch,
-            on_epoch=progress.epoch,
-            should_stop=is_interrupted,
-        )
-    if history.interrupted:
-        print(
-            f"Stopped by Ctrl-C in epoch {len(history.epochs)} of {epochs}; what was "
-            "learnt until then is kept. Ctrl-C again quits at once."
-        )
     model_file = out / "model.npz"
-    save_classifier(experiment.classifier, model_file)
+    with defer_interrupt() as is_interrupted:
+        with show_progress(sys.stdout, epochs, steps) as progress:
+            history = experiment.train(
+                arguments.optimizer,
+                lr=LEARNING_RATES[arguments.optimizer] if arguments.lr is None else arguments.lr,
+                epochs=epochs,
+                compiled=arguments.compile,
+                on_batch=progress.batch,
+                on_epoch=progress.epoch,
+                should_stop=is_interrupted,
+            )
+        if history.interrupted:
+            print(
+                f"Stopped by Ctrl-C in epoch {len(history.epochs)} of {epochs}; what was "
+                "learnt until then is kept. Ctrl-C again quits at once."
+            )
+        save_classifier(experiment.classifier, model_file)
+    if is_interrupted() and not history.interrupted:  # after the last step
+        raise KeyboardInterrupt
 
     loss, accuracy = experiment.evaluate()
     rows = len(experiment.y_held_out)
@@ -192,10 +200,11 @@ def run(arguments: argparse.Namespace) -> int:
         files.append((out / "step.py", "a training step as NumPy source; run it to train"))
     files += _save_pictures(out, experiment, history.epochs)
     print("\nWritten:")
-    width = max(len(str(path)) for path, _ in files)
+    width = max(len(printable(str(path))) for path, _ in files)
     for path, content in files:
-        print(f"  {path!s:{width}}  {content}")
-    print(f'\nUse it on new rows: python -m microgradx predict "{model_file}" FILE.csv')
+        print(f"  {printable(str(path)):{width}}  {content}")
+    shown = printable(str(model_file))
+    print(f'\nUse it on new rows: python -m microgradx predict "{shown}" FILE.csv')
     return 130 if history.interrupted else 0
 
 
@@ -215,7 +224,7 @@ def _print_introduction(data: str, experiment: Experiment) -> None:
     layers = " → ".join(map(str, (columns, *classifier.hidden_sizes, classes)))
     parameters = sum(parameter.size for parameter in classifier.model.parameters())
     print(
-        f"Data       {data}: {rows:,} rows of {columns:,} features, {classes} classes; "
+        f"Data       {printable(data)}: {rows:,} rows of {columns:,} features, {classes} classes; "
         f"{len(experiment.y):,} rows to learn from, {len(experiment.y_held_out):,} held out\n"
         f"Network    {layers}, "
         f"{classifier.activation if classifier.hidden_sizes else 'no hidden layer'}; "
@@ -224,7 +233,10 @@ def _print_introduction(data: str, experiment: Experiment) -> None:
 
 
 def _print_verification(experiment: Experiment) -> None:
-    found = experiment.verify_gradients()
+    try:
+        found = experiment.verify_gradients()
+    except (ArithmeticError, AssertionError) as error:
+        raise WrongGradientError(str(error)) from error
     print(
         f"Gradients  of the fused loss, on {found.rows} rows: those at the logits are (p - y)/"
         f"{found.rows}, to within {found.logits_error:.1e};\n"

@@ -8,6 +8,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ try:
 except ImportError:  # Windows has no such locks
     fcntl = None
 
-__all__ = ["check_directory", "check_file", "replacing", "require_file"]
+__all__ = ["ReplacedFiles", "check_directory", "check_file", "replacing", "require_file"]
 
 #: What is neither a file nor nothing.
 KINDS = {
@@ -102,6 +103,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
                 with suppress(OSError, AttributeError):  # only the superuser gives files away
                     os.chown(temporary, old.st_uid, old.st_gid)
                 temporary.chmod(stat.S_IMODE(old.st_mode))
+            for log in _logs.get():
+                log.append((os.fspath(path), temporary.stat()))
             os.replace(temporary, target)
     except OSError as error:
         if error.errno is None or error.filename not in (None, temporary, str(temporary)):
@@ -109,6 +112,40 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+class ReplacedFiles:
+    """The files that were written while this was in use: whatever happened, their names are true.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory, ReplacedFiles() as files:
+    ...     with replacing(os.path.join(directory, "numbers.txt")) as temporary:
+    ...         written = temporary.write_text("1 2 3")
+    ...     [os.path.basename(name) for name in files.names()]
+    ['numbers.txt']
+    """
+
+    def __init__(self) -> None:
+        self._log: list[tuple[str, os.stat_result]] = []
+
+    def __enter__(self) -> ReplacedFiles:
+        self._token = _logs.set((*_logs.get(), self._log))
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        _logs.reset(self._token)
+
+    def names(self) -> list[str]:
+        """Those that are in place: one may have been interrupted before it was, or right after."""
+        names: dict[str, None] = {}
+        for name, state in self._log:
+            with suppress(OSError):
+                if os.path.samestat(os.stat(name), state):
+                    names[name] = None
+        return list(names)
+
+
+_logs: ContextVar[tuple[list[tuple[str, os.stat_result]], ...]] = ContextVar("logs", default=())
 
 
 @contextmanager

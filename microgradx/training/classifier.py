@@ -102,7 +102,7 @@ class Classifier:
         self.model.eval()
         with no_grad(), np.errstate(over="ignore", invalid="ignore"):
             logits: Array = self.model(self.standardise(features)).data
-        return logits
+        return logits.astype(np.result_type(logits, np.float32), copy=False)
 
     def predict_proba(self, features: Any, temperature: float | None = None) -> Array:
         """Probabilities (rows, classes): softmax of the logits, at the classifier's temperature.

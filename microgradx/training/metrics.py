@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from microgradx.arrays.types import Array, unwrap
+from microgradx.common.messages import printable
 
 __all__ = ["accuracy", "confusion_matrix", "format_confusion_matrix"]
 
@@ -64,6 +65,7 @@ def format_confusion_matrix(labels: Any, predicted: Any, names: Sequence[str]) -
     With more than 26 classes it lists the most frequent mistakes instead.
     """
     counts = confusion_matrix(labels, predicted, len(names))
+    names = [printable(name) for name in names]
     # Long names are shortened in the middle, as they often differ at their ends.
     names = [name if len(name) <= 16 else f"{name[:7]}…{name[-8:]}" for name in names]
     first = max(map(len, names))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import reprlib
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from itertools import zip_longest
@@ -30,6 +29,9 @@ FORMAT = "microgradx classifier"
 VERSION = 1
 
 WEIGHTS = "weights/"
+
+#: Others are 0 or infinite in float32.
+MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-30, 1e30
 
 
 class VersionError(ValueError):
@@ -63,7 +65,9 @@ class ModelDescription:
         activations = get_args(Activation)
         is_known = self.activation in activations
         _require("activation", self.activation, is_known, " or ".join(activations))
-        _require("temperature", self.temperature, _is_positive(self.temperature), "positive")
+        T = self.temperature
+        is_positive = type(T) in (int, float) and MIN_TEMPERATURE <= T <= MAX_TEMPERATURE
+        _require("temperature", T, is_positive, f"from {MIN_TEMPERATURE} to {MAX_TEMPERATURE}")
         labels = self.label_names
         _require("label_names", labels, _are_names(labels), "texts that differ, at least one")
         _require("columns", columns, _are_sizes((columns,)), "a whole number from 1 up")
@@ -236,7 +240,3 @@ def _are_names(names: Any) -> bool:
         and all(type(name) is str for name in names)
         and 0 < len(set(names)) == len(names)
     )
-
-
-def _is_positive(number: Any) -> bool:
-    return type(number) in (int, float) and 0 < number <= sys.float_info.max

@@ -233,7 +233,7 @@ def test_ctrl_c_keeps_what_was_learnt(tmp_path):
 def test_ctrl_c_twice_quits_at_once(tmp_path):
     run = run_interrupted(tmp_path, times=2)
     assert run.returncode == 130
-    assert run.stderr == "\nmicrogradx: interrupted\n"
+    assert run.stderr == "\nmicrogradx: interrupted; no file was changed\n"
     assert list((tmp_path / "run").iterdir()) == []
 
 
@@ -243,7 +243,7 @@ def test_ctrl_c_before_and_after_the_training_has_no_traceback(train, monkeypatc
 
     monkeypatch.setattr(command, "_print_verification", interrupt)
     status, _, err = train("--data", "moons", "--out", "run")
-    assert (status, err) == (130, "\nmicrogradx: interrupted\n")
+    assert (status, err) == (130, "\nmicrogradx: interrupted; no file was changed\n")
 
 
 def test_outside_the_main_thread_signals_are_left_alone(train, without_pictures):

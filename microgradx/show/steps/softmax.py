@@ -24,9 +24,11 @@ FAMILY = (Softmax, LogSoftmax, LogSumExp, SoftmaxCrossEntropy)
 def softmax_bars(probe: OpProbe) -> Bars | None:
     """The bars of each row of logits, divided by the temperature; None for another op."""
     op, inputs = probe.op, probe.inputs
-    if not (isinstance(op, FAMILY) and inputs and probe.is_small and probe.out.size):
+    if not (isinstance(op, FAMILY) and inputs and probe.is_small):
         return None
     logits, *others = inputs
+    if not logits.size:
+        return None
     axes = tuple(range(logits.ndim)) if op.axis is None else op.axis
     axes = normalize_axis_tuple(axes, logits.ndim)
     rows = as_rows(logits, axes)
