@@ -34,7 +34,7 @@ from microgradx.cli import main
         ("train --lr -1", "argument --lr: must be a positive number"),
         ("train --lr nan", "argument --lr"),
         ("train --temperature 0", "must be a number from 1e-30 to 1e30, not '0'"),
-        ("predict model.npz few.csv --temperature 1e-320", "argument --temperature: must be a number"),
+        ("predict a.npz few.csv --temperature 1e-320", "argument --temperature: must be a number"),
         ("softmax 1 2 --target 0 --temperature 1e-320", "from 1e-30 to 1e30, not '1e-320'"),
         (f"softmax 1 2 --target {'9' * 5000}", "there is no class '9999"),
         (f"train --seed {'9' * 5000}", "argument --seed: must be a whole number"),

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from microgradx.common.messages import InputError
+from microgradx.common.messages import InputError, quote
 
 __all__ = [
     "Parser",
@@ -54,7 +54,7 @@ def argument_type(
                 return value
         except ValueError:
             pass
-        raise argparse.ArgumentTypeError(f"must be {kind}, not {text.strip()!r}")
+        raise argparse.ArgumentTypeError(f"must be {kind}, not {quote(text.strip())}")
 
     return parse
 
@@ -66,7 +66,7 @@ positive_float = argument_type("a positive number", float, lambda x: 0 < x < mat
 temperature = argument_type("a number from 1e-30 to 1e30", float, lambda x: 1e-30 <= x <= 1e30)
 fraction = argument_type("a number from 0 to 1", float, lambda x: 0 <= x <= 1)
 layer_sizes = argument_type(
-    "sizes from 1 up, separated by commas, such as 64,32",
+    "sizes from 1 up, of less than 10 digits, separated by commas, such as 64,32",
     lambda text: tuple(int(size) for size in text.split(",")) if text.strip() else (),
-    lambda sizes: all(size >= 1 for size in sizes),
+    lambda sizes: all(1 <= size < 2**31 for size in sizes),
 )

@@ -249,6 +249,7 @@ class _Source:
         after += "…" if start + 72 < len(printable) else ""
         width = sum(1 + (unicodedata.east_asian_width(character) in "FW") for character in before)
         at = f"column {column}" if len(self.lines) == 1 else f"line {line}, column {column}"
+        reason = " ".join(reason.split())  # the values in it can have several lines
         return ExpressionError(
             f"in the expression, at {at}:\n  {before}{after}\n  {' ' * width}^\n{reason}", position
         )

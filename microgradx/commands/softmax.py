@@ -98,7 +98,7 @@ def _find_class(text: str, names: Sequence[str]) -> int:
     """The index of a class that is given by name or by index."""
     if text in names:
         return names.index(text)
-    if text.isdecimal() and int(text) < len(names):
+    if text.isdecimal() and len(text) < 10 and int(text) < len(names):
         return int(text)
     raise InputError(
         f"there is no class {quote(text.strip())}; --target takes a number from 0 to "

@@ -5,7 +5,6 @@ The package imports this first. Once the command runs, `cli.main` sees to it.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from contextlib import suppress
@@ -23,7 +22,7 @@ def _exit_on_interrupt(
     with suppress(OSError, AttributeError, ValueError):  # streams that are closed
         sys.stdout.flush()
         print("\nmicrogradx: interrupted", file=sys.stderr, flush=True)
-    os._exit(130)  # where Python would end itself by the signal
+    raise SystemExit(130)  # where Python would end itself by the signal
 
 
 # Python's own command line, as nothing else can tell yet.
