@@ -52,7 +52,16 @@ UNBOUNDED = {
     *("array_split", "split", "hsplit", "vsplit", "dsplit", "multi_dot", "einsum", "meshgrid"),
     *("broadcast_to", "repeat", "tile", "pad", "diag", "diff", "one_hot", "astype"),
     *("full_like", "ones_like", "zeros_like", "linear", "linspace", "logspace", "geomspace"),
-    *("vander", "polyfit", "polyint", "resize", "insert", "diagflat", "block"),
+    *(
+        "vander",
+        "polyfit",
+        "polyint",
+        "resize",
+        "insert",
+        "diagflat",
+        "block",
+        "sliding_window_view",
+    ),
     *("apply_along_axis", "apply_over_axes", "piecewise", "choose", "bincount"),
 }
 

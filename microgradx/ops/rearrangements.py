@@ -28,6 +28,7 @@ __all__ = [
     "repeat",
     "tile",
     "resize",
+    "sliding_window_view",
     "pad",
     "insert",
     "delete",
@@ -144,6 +145,18 @@ def resize(a: Any, new_shape: Any) -> Any:
            [3, 1]])
     """
     return Rearrangement(np.resize, new_shape=unwrap(new_shape))(a)
+
+
+@implements(np.lib.stride_tricks.sliding_window_view)
+def sliding_window_view(x: Any, window_shape: Any, axis: Any = None) -> Any:
+    """All windows of a shape along axes, by default all; they lie along new axes at the end.
+
+    >>> sliding_window_view(np.array([1, 2, 3, 4]), 3)
+    array([[1, 2, 3],
+           [2, 3, 4]])
+    """
+    function = np.lib.stride_tricks.sliding_window_view
+    return Rearrangement(function, window_shape=window_shape, axis=axis)(x)
 
 
 @implements(np.pad)

@@ -305,6 +305,7 @@ PYTORCH = {
 NO_SUCH = "PyTorch has no such function"
 EXCEPTIONS = {
     **dict.fromkeys(("cbrt", "rollaxis", "block", "resize", "insert", "delete"), NO_SUCH),
+    "sliding_window_view": NO_SUCH,
     **dict.fromkeys(("apply_along_axis", "apply_over_axes", "choose", "piecewise"), NO_SUCH),
     "ediff1d": NO_SUCH,
     **dict.fromkeys(("heaviside", "bincount"), "PyTorch's has no derivative"),

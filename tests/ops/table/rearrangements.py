@@ -52,6 +52,14 @@ ROWS = {
         ((2, 3), {"new_shape": 5}),
         numpy=np.resize,
     ),
+    "sliding_window_view": calls(
+        mg.sliding_window_view,
+        *[((5,), {"window_shape": n}) for n in (1, 2, 5)],
+        ((3, 4), {"window_shape": (2, 3)}),
+        ((3, 4), {"window_shape": 2, "axis": 0}),
+        ((2, 4), {"window_shape": (2, 2), "axis": (1, 1)}),
+        numpy=np.lib.stride_tricks.sliding_window_view,
+    ),
     "delete": calls(
         mg.delete,
         *[((3, 4), {"obj": obj, "axis": axis}) for obj in OBJECTS for axis in (0, -1)],
