@@ -76,8 +76,7 @@ def linspace(
     start, stop = _as_ends(start, stop)
     steps = num - 1 if endpoint else num
     delta = np.subtract(stop, start)
-    t = np.arange(num, dtype=delta.dtype) / max(steps, 1)
-    t = t.reshape(-1, *(1,) * delta.ndim)
+    t = (np.arange(num) / max(steps, 1)).astype(delta.dtype).reshape(-1, *(1,) * delta.ndim)
     out = moveaxis((1 - t) * start + t * stop, 0, axis)
     if dtype is not None:
         out = astype(floor(out) if np.dtype(dtype).kind in "iu" else out, dtype)

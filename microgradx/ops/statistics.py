@@ -285,9 +285,7 @@ def cov(
     array([[ 1., -1.],
            [-1.,  1.]])
     """
-    x = _as_rows(m, rowvar)
-    if y is not None and x.shape[0]:
-        x = concatenate([x, _as_rows(y, rowvar)])
+    x = _as_rows(m, y, rowvar)
     if ddof is None:
         ddof = 0 if bias else 1
     if ddof != int(ddof):
@@ -297,26 +295,31 @@ def cov(
         raise TypeError("fweights, how often each sample counts, must be integers")
     aweights = _check_weights("aweights", aweights, x)
     if counts is None and aweights is None:
-        deviation = x - np.mean(x, axis=1, keepdims=True)
+        deviation = widen(x) - np.mean(widen(x), axis=1, keepdims=True)
         weighted, freedom = deviation, x.shape[1] - ddof
     else:
         w = counts if aweights is None else aweights if counts is None else counts * aweights
+        w = widen(w)
         total = sum(w)
-        deviation = x - np.expand_dims(matmul(x, w) / total, 1)
+        deviation = widen(x) - np.expand_dims(matmul(widen(x), w) / total, 1)
         weighted = deviation * w
         freedom = total - ddof * (1 if aweights is None else sum(w * aweights) / total)
     if is_known_true(unwrap(freedom) <= 0):
         warn_caller("a covariance of too few samples has no degrees of freedom")
         freedom = np.full((), np.nan, x.dtype)
-    return squeeze(matmul(weighted, deviation.T) / freedom)
+    return _narrow(squeeze(matmul(weighted, deviation.T) / freedom), x)
 
 
-def _as_rows(m, rowvar: bool):
-    m = as_floats(m)
-    if m.ndim > 2:
-        raise ValueError(f"cov of shape {m.shape}; it takes a vector or a matrix of samples")
-    rows = np.atleast_2d(m)
-    return rows if rowvar or m.ndim < 2 else rows.T
+def _as_rows(m, y, rowvar: bool):
+    """The variables of both as rows."""
+    parts = []
+    for part in (m,) if y is None else (m, y):
+        part = as_floats(part)
+        if part.ndim > 2:
+            raise ValueError(f"cov of shape {part.shape}; it takes a vector or a matrix of samples")
+        rows = np.atleast_2d(part)
+        parts.append(rows if rowvar or part.ndim < 2 else rows.T)
+    return concatenate(parts) if len(parts) > 1 and parts[0].shape[0] else parts[0]
 
 
 def _check_weights(name: str, weights, x):
@@ -338,11 +341,12 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Any:
     array([[ 1., -1.],
            [-1.,  1.]])
     """
-    covariance = cov(x, y, rowvar)
+    rows = _as_rows(x, y, rowvar)
+    covariance = cov(widen(rows))
     if covariance.ndim == 0:
-        return covariance / covariance
+        return _narrow(covariance / covariance, rows)
     deviation = sqrt(np.diagonal(covariance))
-    return clip(covariance / deviation[:, None] / deviation, -1, 1)
+    return _narrow(clip(covariance / deviation[:, None] / deviation, -1, 1), rows)
 
 
 # ---------------------------------------------------------------------------- without a gradient

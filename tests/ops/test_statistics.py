@@ -110,3 +110,7 @@ def test_variances_of_small_floats_do_not_overflow():
     assert mg.nanvar(x[:2].astype(np.float16) / 10) == 900
     assert mg.nanstd(x) == 300
     assert mg.nanmean(x) == 300
+    rows = np.stack([x, 600 - x]) / np.float16(100)
+    np.testing.assert_array_equal(mg.cov(rows), np.float16([[9, -9], [-9, 9]]))
+    np.testing.assert_array_equal(mg.corrcoef(np.stack([x, -x])), [[1, -1], [-1, 1]])
+    assert mg.cov(rows).dtype == mg.corrcoef(rows).dtype == np.float16
