@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from microgradx.arrays.dispatch import implements
+from microgradx.arrays.summation import sum_along, widen
 from microgradx.arrays.types import (
     Array,
     Axis,
@@ -338,13 +339,14 @@ def _negative_log_likelihood(
 def _reduce_losses(losses: Any, divisor: Any, reduction: str) -> Any:
     if reduction == "none":
         return losses
-    total = sum(losses)
+    total = sum(widen(losses))  # which float16 could not hold, nor the divisor
     if reduction == "sum":
-        return total
-    if not isinstance(divisor, (int, float)):
-        return total / np.where(divisor == 0, np.nan, divisor).astype(total.dtype)
-    # If all rows are ignored the mean is NaN, but its gradients are 0.
-    return total / divisor if divisor else total + np.nan
+        reduced = total
+    elif not isinstance(divisor, (int, float)):
+        reduced = total / np.where(divisor == 0, np.nan, divisor).astype(total.dtype)
+    else:  # if all rows are ignored the mean is NaN, but its gradients are 0
+        reduced = total / divisor if divisor else total + np.nan
+    return reduced if reduced.dtype == losses.dtype else reduced.astype(losses.dtype)
 
 
 def _check_arguments(
@@ -432,7 +434,7 @@ def _check_labels(labels: Array, classes: int, ignore_index: int | None) -> None
 
 
 def _check_probabilities(values: Array, axis: int) -> None:
-    totals = np.sum(values, axis)
+    totals = sum_along(values, axis)
     # Rows of zeros are allowed: they are ignored.
     wrong = np.any(values < 0, axis) | ((np.abs(totals - 1) > 1e-2) & (totals != 0))
     if is_known_true(np.any(wrong)):

@@ -19,18 +19,28 @@ from microgradx.arrays.types import Array, ArrayHolder, Axis, as_array, filled_v
 
 __all__ = [
     "FEW",
+    "SHORT",
     "accumulation_dtype",
+    "compute_wide",
     "cumsum_along",
     "mean_along",
+    "multiply_matrices",
     "sum_along",
     "sum_rows",
     "widen",
 ]
 
-DOUBLE = np.dtype(np.float64)
+HALF, DOUBLE = np.dtype(np.float16), np.dtype(np.float64)
 
 #: So many numbers of float32 are added one after the other with an error below 10⁻⁶ of Σ |x|.
 FEW = 64
+
+#: So many products of float32 are left to BLAS: of vectors it adds up one after the other, of
+#: matrices a few hundred.
+SHORT, LONG = 512, 1 << 14
+
+#: So many products are added up at a time.
+PIECE = 2048
 
 #: How many numbers of a type may be added up in it, by the type's character.
 LIMITS = {"e": 0, "f": FEW}
@@ -106,9 +116,50 @@ def cumsum_along(x: Any, axis: int) -> Any:
     return np.cumsum(x, axis=axis, dtype=wide).astype(x.dtype)
 
 
+def compute_wide(function: Any, count: int, *arrays: Any, **settings: Any) -> Any:
+    """What a function makes of arrays in the type in which it can add up `count` numbers.
+
+    The result is rounded to the type of the arrays. Of Tensors, the op does so.
+
+    >>> compute_wide(np.vdot, 70_000, np.ones(70_000, np.float16), np.full(70_000, 0.5, np.float16))
+    np.float16(3.5e+04)
+    """
+    dtypes = {x.dtype for x in arrays}
+    dtype = dtypes.pop() if len(dtypes) == 1 else np.result_type(*dtypes)
+    wide = accumulation_dtype(dtype, count)
+    if wide is dtype or any(isinstance(x, ArrayHolder) for x in arrays):
+        return function(*arrays, **settings)
+    return function(*(x.astype(wide) for x in arrays), **settings).astype(dtype)
+
+
+def multiply_matrices(x: Any, y: Any) -> Any:
+    """np.matmul, with long sums in float64; float16 is right to its rounding.
+
+    A piece of a long sum is multiplied at a time, which takes little memory.
+    """
+    if x.size <= SHORT and x.dtype is not HALF and x.ndim == 2 == y.ndim:
+        return np.dot(x, y)  # the same, and faster
+    count = x.shape[-1] if x.shape else 0
+    is_vector = x.ndim == 1 or y.ndim == 1 or 1 in (x.shape[-2], y.shape[-1])
+    limit = SHORT if is_vector else LONG
+    if count <= limit and x.dtype.char != "e" != y.dtype.char:
+        return np.matmul(x, y)
+    if type(x) is not np.ndarray or type(y) is not np.ndarray or y.shape[-2:][:1] != (count,):
+        return compute_wide(np.matmul, 1 if count <= limit else count, x, y)
+    dtype = np.result_type(x, y)
+    if dtype.char not in LIMITS:
+        return np.matmul(x, y)
+    total = np.matmul(x[..., :0], y[..., :0, :] if y.ndim > 1 else y[:0], dtype=DOUBLE)
+    for start in range(0, count, PIECE):
+        piece = slice(start, start + PIECE)
+        of_y = y[..., piece, :] if y.ndim > 1 else y[piece]
+        total = total + np.matmul(x[..., piece].astype(DOUBLE), of_y.astype(DOUBLE))
+    return total.astype(dtype)
+
+
 def sum_rows(x: Array) -> Array:
     """Σᵢ xᵢⱼ of a matrix; of few rows by a product with ones, in a third of the time of np.sum."""
-    if len(x) > 2 * FEW or x.dtype.char == "e":
+    if len(x) > 2 * FEW or x.dtype is HALF:
         return sum_along(x, 0)
     return np.dot(filled_vector(1.0, len(x), x.dtype), x)
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from microgradx.arrays.summation import widen
 from microgradx.arrays.types import as_floats, unwrap
 from microgradx.engine import Tensor
 from microgradx.functional import (
@@ -365,11 +366,14 @@ def batch_norm(
     running = _check_running(x, running_mean, running_var, training)
     if not training:
         # Copies, as training may update the running statistics before this graph's backward.
-        mean, variance = (_align_channels(unwrap(each).astype(x.dtype), x) for each in running)
-        out = (x - mean) / np.sqrt(variance + eps)
+        wide = widen(x)
+        mean, variance = (_align_channels(unwrap(each).astype(wide.dtype), x) for each in running)
+        out = (wide - mean) / np.sqrt(variance + eps)
         if weight is not None:
             out = out * _align_channels(weight, x)
-        return out if bias is None else out + _align_channels(bias, x)
+        if bias is not None:
+            out = out + _align_channels(bias, x)
+        return out.astype(x.dtype) if wide is not x else out
     axes = (0, *range(2, x.ndim))
     n = math.prod(x.shape[axis] for axis in axes)
     if n < 2:

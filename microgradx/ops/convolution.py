@@ -28,6 +28,12 @@ from typing import Any
 
 import numpy as np
 
+from microgradx.arrays.summation import (
+    compute_wide,
+    multiply_matrices,
+    sum_along,
+    widen,
+)
 from microgradx.engine import Op
 from microgradx.ops.elementwise import mask_gradient
 from microgradx.ops.indexing import AddAt
@@ -225,6 +231,9 @@ class Convolution(SlidingWindow):
         return self.by_input, self.by_weight, self.by_bias
 
     def forward(self, x, w, b=None):
+        if x.dtype == np.float16:
+            inputs = [x, w] if b is None else [x, w, b]
+            return self.forward(*map(widen, inputs)).astype(np.result_type(*inputs))
         weights = self.group_weights(w)
         weights = np.reshape(weights, (*weights.shape[:2], -1))
         out = matmul_in_pieces(weights, self.im2col(x))
@@ -237,7 +246,7 @@ class Convolution(SlidingWindow):
         return np.reshape(to_nchw(out), (batch, channels, height, *widths))
 
     def forward_saving(self, x, w, b=None):
-        self.saved = self.im2col(x)
+        self.saved = self.im2col(widen(x))
         return self.forward(x, w, b)
 
     def by_input(self, g, out, x, w, b=None):
@@ -245,6 +254,7 @@ class Convolution(SlidingWindow):
         # does that: of the kernel in reverse, and g with zeros around and, by stride, between rows.
         (kernel, stride, dilation), (above, below) = self.height_axis, self.height_padding
         height, channels, *sizes, _ = to_hcwn(x).shape
+        g, w = widen(g), widen(w)
         reach = dilation * (kernel - 1)
         g = as_contiguous(to_hcwn(g))
         rows = (slice(reach, reach + stride * (g.shape[0] - 1) + 1, stride),)
@@ -263,15 +273,14 @@ class Convolution(SlidingWindow):
 
     def by_weight(self, g, out, x, w, b=None):
         # x gᵀ and not g xᵀ, its transpose: BLAS is faster at it.
-        products = np.matmul(self.im2col(x), np.swapaxes(self.gradient_as_matrix(g), -1, -2))
-        gradient = np.swapaxes(np.sum(products, axis=0), -1, -2)
+        g = np.swapaxes(self.gradient_as_matrix(widen(g)), -1, -2)
+        products = multiply_matrices(self.im2col(widen(x)), g)
+        gradient = np.swapaxes(sum_along(products, 0), -1, -2)
         gradient = np.reshape(gradient, self.group_weights(w).shape)
         return np.reshape(np.swapaxes(gradient, 2, 3), w.shape)
 
     def by_bias(self, g, out, x, w, b):
-        g = self.gradient_as_matrix(g)
-        sums = np.matmul(g, np.ones(g.shape[-1], g.dtype))  # faster than np.sum along two axes
-        return np.reshape(np.sum(sums, axis=0), b.shape)
+        return np.reshape(sum_along(self.gradient_as_matrix(g), (0, 3)), b.shape)
 
     def im2col(self, x):
         """(output height, groups, kernel height · C / groups · kernel width, columns).
@@ -357,10 +366,12 @@ class MaxPool(Pooling):
         # NaN, which equals nothing, pads here: padding of -inf would tie with elements of -inf.
         padded = add_padding(x, self.full_padding, np.nan)
         are_largest = [np.equal(padded[index], out) for index in self.slices(x)]
-        counting = np.uint8 if len(are_largest) < 256 else x.dtype
+        counting = np.uint8 if len(are_largest) < 256 else np.promote_types(x.dtype, np.float32)
         ties = sum(are_largest, np.zeros_like(out, dtype=counting))
         share = match_memory_order(g, out) / np.maximum(ties, 1)
-        return self.scatter((mask_gradient(share, mask) for mask in are_largest), x)
+        count = len(are_largest)
+        share = widen(share, count)
+        return self.scatter((mask_gradient(share, mask) for mask in are_largest), widen(x, count))
 
 
 def match_memory_order(g, like):
@@ -397,12 +408,17 @@ class AveragePool(Pooling):
         self.name = f"avg_pool{len(kernel_size)}d"
 
     def forward(self, x):
+        return compute_wide(self.average, math.prod(self.kernel_size), x)
+
+    def average(self, x):
         padded = add_padding(x, self.full_padding)
         return reduce(np.add, [padded[index] for index in self.slices(x)]) / self.divisors(x)
 
     def backward(self, g, out, x):
-        share = match_memory_order(g, out) / self.divisors(x)
-        return self.scatter(itertools.repeat(share, math.prod(self.kernel_size)), x)
+        count = math.prod(self.kernel_size)
+        x = widen(x, count)
+        share = match_memory_order(widen(g, count), out) / self.divisors(x)
+        return self.scatter(itertools.repeat(share, count), x)
 
     def divisors(self, x: Any) -> Any:
         """The one divisor, or an array with one for each position of the window."""

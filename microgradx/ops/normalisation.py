@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from microgradx.arrays.summation import mean_along, sum_along, widen
 from microgradx.engine import Op
 
 __all__ = ["Normalise"]
@@ -46,9 +47,10 @@ class Normalise(Op):
     def statistics(self, x) -> Statistics:
         if self.saved is not None and isinstance(x, np.ndarray):
             return self.saved  # type: ignore[no-any-return]
-        mean = np.mean(x, axis=self.axes, keepdims=True)
+        x = widen(x)
+        mean = self.mean(x)
         centred = x - mean
-        variance = np.mean(centred * centred, axis=self.axes, keepdims=True)
+        variance = self.mean(centred * centred)
         deviation = np.sqrt(variance + self.eps)
         return Statistics(mean, variance, deviation, centred / deviation)
 
@@ -56,7 +58,11 @@ class Normalise(Op):
         out = self.statistics(x).normalised
         if y is not None:
             out = out * self.align(y, x)
-        return out if z is None else out + self.align(z, x)
+        if z is not None:
+            out = out + self.align(z, x)
+        if x.dtype != np.float16:
+            return out
+        return out.astype(np.result_type(*(each.dtype for each in (x, y, z) if each is not None)))
 
     def forward_saving(self, x, y=None, z=None):
         self.saved = self.statistics(x)
@@ -64,17 +70,17 @@ class Normalise(Op):
 
     def by_x(self, g, out, x, y=None, z=None):
         _, _, deviation, n = self.statistics(x)
-        g = g if y is None else g * self.align(y, x)
+        g = widen(g) if y is None else widen(g) * self.align(y, x)
         return (g - self.mean(g) - n * self.mean(g * n)) / deviation
 
     def by_y(self, g, out, x, y, z=None):
-        return np.sum(g * self.statistics(x).normalised, axis=self.other_axes(x))
+        return sum_along(g * self.statistics(x).normalised, self.other_axes(x))
 
     def by_z(self, g, out, x, y, z):
-        return np.sum(g, axis=self.other_axes(x))
+        return sum_along(g, self.other_axes(x))
 
     def mean(self, x):
-        return np.mean(x, axis=self.axes, keepdims=True)
+        return mean_along(x, self.axes, keepdims=True)
 
     def other_axes(self, x) -> tuple[int, ...]:
         """The axes along which y and z are broadcast."""

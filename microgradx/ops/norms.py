@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from microgradx.arrays.dispatch import implements
+from microgradx.arrays.summation import compute_wide
 from microgradx.arrays.types import Axis, as_array, as_floats
 from microgradx.engine import Tensor
 from microgradx.ops.decompositions import svdvals
@@ -33,10 +34,15 @@ class Norm(Reduction):
         self.p = p
 
     def forward(self, x):
-        return np.linalg.norm(x, None if self.p == 2 else self.p, self.axis, self.keepdims)
+        return _norm_of_array(x, None if self.p == 2 else self.p, self.axis, self.keepdims)
 
     def backward(self, g, out, x):
         return self.expand(g, x) * NormGradient(self.p, self.axis)(x)
+
+
+def _norm_of_array(x, ord, axis: Axis, keepdims: bool):
+    settings = {"ord": ord, "axis": axis, "keepdims": keepdims}
+    return compute_wide(np.linalg.norm, x.size, x, **settings)
 
 
 @implements(np.linalg.norm)
@@ -54,7 +60,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     np.float64(5.0)
     """
     if not isinstance(x, Tensor):
-        return np.linalg.norm(as_array(x), ord, axis, keepdims)
+        return _norm_of_array(as_array(x), ord, axis, keepdims)
     x = as_floats(x)
     np.linalg.norm(np.ones((1,) * x.ndim), ord, axis)  # its error, if any
     if ord is None and axis is None:

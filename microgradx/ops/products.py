@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from string import ascii_letters, ascii_lowercase, ascii_uppercase
 from typing import Any, Literal
 
@@ -16,7 +16,13 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from microgradx.arrays.dispatch import implements
-from microgradx.arrays.summation import sum_rows
+from microgradx.arrays.summation import (
+    FEW,
+    SHORT,
+    compute_wide,
+    multiply_matrices,
+    sum_rows,
+)
 from microgradx.arrays.types import as_array
 from microgradx.engine import Op
 from microgradx.ops.elementwise import multiply
@@ -53,8 +59,8 @@ def _matmul_by_x(g, out, x, y):
     if y.ndim == 1:
         return np.expand_dims(g, -1) * y
     if x.ndim == 1:
-        return np.squeeze(np.matmul(np.expand_dims(g, -2), np.swapaxes(y, -1, -2)), -2)
-    return np.matmul(g, np.swapaxes(y, -1, -2))  # g yᵀ
+        return np.squeeze(multiply_matrices(np.expand_dims(g, -2), np.swapaxes(y, -1, -2)), -2)
+    return multiply_matrices(g, np.swapaxes(y, -1, -2))  # g yᵀ
 
 
 def _matmul_by_y(g, out, x, y):
@@ -62,7 +68,7 @@ def _matmul_by_y(g, out, x, y):
         return x * np.expand_dims(g, -1)
     if x.ndim == 1:
         return np.expand_dims(x, -1) * np.expand_dims(g, -2)
-    return np.matmul(np.swapaxes(x, -1, -2), g)  # xᵀ g
+    return multiply_matrices(np.swapaxes(x, -1, -2), g)  # xᵀ g
 
 
 class Matmul(Op):
@@ -80,7 +86,7 @@ class Matmul(Op):
 
     def forward(self, x, y):
         try:
-            return np.matmul(x, y)
+            return multiply_matrices(as_array(x), as_array(y))
         except ValueError as error:
             raise matmul_error(error, x, y) from None
 
@@ -97,16 +103,16 @@ class Linear(Op):
 
     formula = "x yᵀ + z"
     derivatives = (
-        lambda g, out, x, w, b: np.dot(g, w) if g.ndim == 2 else np.matmul(g, w),
-        lambda g, out, x, w, b: np.dot(_flatten_rows(g).T, _flatten_rows(x)),
+        lambda g, out, x, w, b: multiply_matrices(g, w),
+        lambda g, out, x, w, b: multiply_matrices(_flatten_rows(g).T, _flatten_rows(x)),
         lambda g, out, x, w, b: sum_rows(g) if g.ndim == 2 else g,
     )
 
     def forward(self, x, w, b):
         try:
             if type(x) is not np.ndarray or x.ndim != 2:
-                return np.matmul(x, np.transpose(w)) + b
-            out = np.dot(x, w.T)
+                return multiply_matrices(as_array(x), np.transpose(w)) + b
+            out = multiply_matrices(x, w.T)
             if out.dtype is not b.dtype:
                 return out + b
             out += b
@@ -203,7 +209,9 @@ class Vecdot(Op):
 
     def forward(self, x, y):
         try:
-            return np.vecdot(x, y)
+            x, y = as_array(x), as_array(y)
+            count = max(x.shape[-1:], default=0)
+            return compute_wide(np.vecdot, 1 if count <= SHORT else count, x, y)  # by BLAS
         except ValueError as error:
             raise vecdot_error(error, x, y) from None
 
@@ -377,12 +385,12 @@ class Convolve(Op):
     name = "convolve"
     formula = "Σᵢ xᵢ yₖ₋ᵢ"
     derivatives = (
-        lambda g, out, x, y: np.correlate(g, y, "valid"),
-        lambda g, out, x, y: np.correlate(g, x, "valid"),
+        lambda g, out, x, y: compute_wide(np.correlate, len(y), g, y),
+        lambda g, out, x, y: compute_wide(np.correlate, len(x), g, x),
     )
 
     def forward(self, x, y):
-        return np.convolve(x, y)
+        return compute_wide(np.convolve, min(len(x), len(y)), x, y)
 
 
 _convolve = Convolve()
@@ -448,7 +456,8 @@ class Einsum(Op):
 
     def forward(self, *arrays):
         try:
-            return np.einsum(self.subscripts, *arrays, optimize=self.optimize)
+            arrays = tuple(map(as_array, arrays))
+            return self.contract(self.subscripts, arrays, self.optimize)
         except ValueError as error:
             if self.subscripts.count(",") + 1 != len(arrays):
                 raise
@@ -483,26 +492,47 @@ class Einsum(Op):
         subscripts = ",".join(t for t, _ in others)
         # An explicit path is for other operands.
         optimize = self.optimize if isinstance(self.optimize, (bool, str)) else True
-        return np.einsum(f"{subscripts}->{letters}", *(a for _, a in others), optimize=optimize)
+        return self.contract(f"{subscripts}->{letters}", [a for _, a in others], optimize)
+
+    def contract(self, subscripts: str, arrays: Sequence[Any], optimize: Any):
+        """np.einsum, in a type wide enough for the longest sum that there can be."""
+        if not arrays:
+            return np.einsum(subscripts)  # NumPy's error
+        count = max(x.size for x in arrays)
+        if count > FEW and subscripts.count(",") + 1 == len(arrays):
+            *terms, result, _ = _spell_out(subscripts, tuple(x.ndim for x in arrays))
+            lengths: dict[str, int] = {}
+            for term, x in zip(terms, arrays, strict=True):
+                for letter, length in zip(term, x.shape, strict=False):
+                    if letter not in result:
+                        lengths[letter] = max(length, lengths.get(letter, 0))
+            count = math.prod(lengths.values())
+        einsum = partial(np.einsum, subscripts, optimize=optimize)
+        return compute_wide(einsum, count, *arrays)
 
     def spell_out(self, ndims: Sequence[int]) -> list[str]:
         """The letters of each operand and of the result, `...` as letters too; and unused ones."""
-        inputs, arrow, result = self.subscripts.replace(" ", "").partition("->")
-        if not arrow:
-            given = inputs.replace(",", "").replace(".", "")
-            result = "..." + "".join(c for c in sorted(set(given)) if given.count(c) == 1)
-        terms = inputs.split(",")
-        unused = "".join(c for c in ascii_letters if c not in inputs)
-        lengths = [
-            ndim - len(term) + 3 if "..." in term else 0
-            for term, ndim in zip(terms, ndims, strict=True)
-        ]
-        dots, unused = unused[: max(lengths)], unused[max(lengths) :]
-        written = [
-            term.replace("...", dots[len(dots) - length :])
-            for term, length in zip(terms, lengths, strict=True)
-        ]
-        return [*written, result.replace("...", dots), unused]
+        return _spell_out(self.subscripts, tuple(ndims))
+
+
+@lru_cache(maxsize=64)
+def _spell_out(subscripts: str, ndims: tuple[int, ...]) -> list[str]:
+    inputs, arrow, result = subscripts.replace(" ", "").partition("->")
+    if not arrow:
+        given = inputs.replace(",", "").replace(".", "")
+        result = "..." + "".join(c for c in sorted(set(given)) if given.count(c) == 1)
+    terms = inputs.split(",")
+    unused = "".join(c for c in ascii_letters if c not in inputs)
+    lengths = [
+        ndim - len(term) + 3 if "..." in term else 0
+        for term, ndim in zip(terms, ndims, strict=True)
+    ]
+    dots, unused = unused[: max(lengths)], unused[max(lengths) :]
+    written = [
+        term.replace("...", dots[len(dots) - length :])
+        for term, length in zip(terms, lengths, strict=True)
+    ]
+    return [*written, result.replace("...", dots), unused]
 
 
 @implements(np.einsum)

@@ -531,9 +531,9 @@ def average(
     if is_known_true(np.any(unwrap(total) == 0)):
         raise ZeroDivisionError("the weights of an average add up to 0")
     result = sum(a * weights, axis, keepdims=keepdims) / total
-    if result.dtype != dtype:
-        result, total = result.astype(dtype), total.astype(dtype)
-    return (result, total) if returned else result
+    results = (result, total) if returned else (result,)
+    results = tuple(each if each.dtype == dtype else each.astype(dtype) for each in results)
+    return results if returned else results[0]
 
 
 def align_weights(weights, a, axis: Axis):

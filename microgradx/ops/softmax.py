@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from microgradx.arrays.summation import sum_along
 from microgradx.arrays.types import Axis, as_number, filled_vector, unwrap
 from microgradx.engine import Op, Tensor
 from microgradx.ops.elementwise import stop_gradient
@@ -31,24 +32,24 @@ __all__ = ["Softmax", "LogSoftmax", "LogSumExp", "SoftmaxCrossEntropy"]
 def softmax(z, axis=-1, temperature=None):
     """Probabilities from logits: p = eᶻ / Σ eᶻ."""
     e = np.exp(scale_logits(z, axis, temperature))
-    return e / np.sum(e, axis=axis, keepdims=True)
+    return e / sum_along(e, axis, keepdims=True)
 
 
 def softmax_vjp(g, p, axis=-1):
     """The gradient at the logits, from g at p. The Jacobian of softmax is diag(p) - p pᵀ."""
-    return p * (g - np.sum(g * p, axis=axis, keepdims=True))
+    return p * (g - sum_along(g * p, axis, keepdims=True))
 
 
 def log_softmax(z, axis=-1, temperature=None):
     """ln p = z - ln Σ eᶻ, which never takes the logarithm of 0."""
     z = scale_logits(z, axis, temperature)
-    return z - np.log(np.sum(np.exp(z), axis=axis, keepdims=True))
+    return z - np.log(sum_along(np.exp(z), axis, keepdims=True))
 
 
 def cross_entropy(log_p, y, axis=-1):
     """The loss of each row, -Σ y ln p, for a target distribution y."""
     is_void = (unwrap(y) == 0) & ~np.isfinite(log_p)  # 0 · ln 0 is 0
-    return -np.sum(y * np.where(is_void, 0, log_p), axis=axis)
+    return -sum_along(y * np.where(is_void, 0, log_p), axis)
 
 
 def cross_entropy_gradient(p, y):
@@ -62,7 +63,7 @@ def balance_gradient(gradient, p, axis=-1):
     Since all logits may move alike, it sums to 0; where 1 - p is small, its formula cancels.
     """
     is_large = unwrap(p) > 0.5  # of one in a row at most
-    others = np.sum(np.where(is_large, 0, gradient), axis=axis, keepdims=True)
+    others = sum_along(np.where(is_large, 0, gradient), axis, keepdims=True)
     return np.where(is_large, -others, gradient)
 
 
@@ -158,7 +159,7 @@ class LogSoftmax(OfLogits):
 
     def by_scaled_logits(self, g, out):
         p = np.exp(out)
-        gradient = g - p * np.sum(g, axis=self.axis, keepdims=True)
+        gradient = g - p * sum_along(g, self.axis, keepdims=True)
         return balance_gradient(gradient, p, self.axis)
 
 
@@ -174,7 +175,7 @@ class LogSumExp(Reduction):
     def forward(self, x):
         if not isinstance(x, np.ndarray):
             shift = np.max(x, axis=self.axis, keepdims=True)
-            out = np.log(np.sum(np.exp(x - shift), axis=self.axis, keepdims=True)) + shift
+            out = np.log(sum_along(np.exp(x - shift), self.axis, keepdims=True)) + shift
             return out if self.keepdims else np.squeeze(out, self.axis)
         axes = _as_axes(self.axis, x)
         z = as_rows(x, axes)
@@ -237,7 +238,7 @@ class SoftmaxCrossEntropy(Op):
         if not isinstance(g, Tensor):
             return self._scale_saved_gradient(g, logits, target, weight)
         y, divisor = self.target_distribution(logits, target, weight)
-        total = np.sum(y, axis=self.axis, keepdims=True)  # 1, without class weights or ignored rows
+        total = sum_along(y, self.axis, keepdims=True)  # 1, without class weights or ignored rows
         p = Softmax(self.axis)(logits)
         gradient = cross_entropy_gradient(np.where(total == 0, 0, total * p), y)
         return balance_gradient(gradient, p, self.axis) * self._row_gradient(g, divisor)
@@ -298,7 +299,7 @@ class SoftmaxCrossEntropy(Op):
             y, divisor = self.target_distribution(logits, target, weight)
             loss, gradient = losses_and_gradients(as_rows(logits, axes), as_rows(y, axes))
             if self.reduction != "none":
-                loss = np.sum(loss)
+                loss = sum_along(loss)
             if self.reduction == "mean":
                 loss, gradient = loss / divisor, gradient * _invert_divisor(divisor, gradient.dtype)
             loss, gradient = loss.astype(logits.dtype), gradient.astype(logits.dtype)
