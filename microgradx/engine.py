@@ -20,7 +20,6 @@ from numpy import ndarray
 from microgradx.arrays.broadcasting import unbroadcast
 from microgradx.arrays.methods import ArrayMethods
 from microgradx.arrays.types import (
-    Array,
     as_array,
     as_input,
     as_operand,
@@ -191,7 +190,7 @@ class Tensor(Leaf, ArrayMethods, Conversion, GradientHooks, Displays):
         "op",  # the Op that made it; None for a leaf
         "inputs",  # the Tensors that op was given
         "sequence_number",  # when it was made, or, for a leaf, last changed
-        "grad",  # a leaf's accumulated gradient
+        "_grad",  # a leaf's accumulated gradient, behind a property
         "_requires_grad",  # behind a property, which checks what is assigned
         "retains_grad",  # whether backward() fills grad although this is not a leaf
         "hooks",  # the functions that are told of its gradient
@@ -202,7 +201,6 @@ class Tensor(Leaf, ArrayMethods, Conversion, GradientHooks, Displays):
     op: Op | None
     inputs: tuple[Tensor, ...]
     sequence_number: int
-    grad: Array
     scopes: tuple[Scope, ...]
     name: str | None
 
@@ -387,7 +385,7 @@ def _make(
     tensor.op = op
     tensor.inputs = inputs
     tensor.sequence_number = next(creation_counter)
-    tensor.grad = None
+    tensor._grad = None
     tensor._requires_grad = op is not None
     tensor.retains_grad = False
     tensor.hooks = ()

@@ -25,10 +25,10 @@ def accumulate_gradients(arrived: list[tuple[Any, Any]]) -> None:
         tensors, sums = [], []
         while arrived:
             tensor, g = arrived.pop()
-            if tensor.grad is not None:
-                g = as_array(tensor.grad + g)
+            if tensor._grad is not None:
+                g = as_array(tensor._grad + g)
             elif not is_unshared(g):
                 g = g.copy()  # `grad` shares memory with nothing: what others might see is copied
             tensors.append(tensor)
             sums.append(g)
-        deque(map(setattr, tensors, repeat("grad"), sums), maxlen=0)
+        deque(map(setattr, tensors, repeat("_grad"), sums), maxlen=0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microgradx.arrays.types import Array, ArrayHolder, as_array, unwrap
-from microgradx.common.messages import describe
+from microgradx.common.messages import describe, warn_caller
 from microgradx.graph.creation_order import creation_counter
 from microgradx.graph.hooks import Hooks
 
@@ -25,7 +25,8 @@ class Leaf(ArrayHolder):
     op: Any
     shape: tuple[int, ...]
     sequence_number: int
-    grad: Array
+    inputs: tuple[Any, ...]
+    _grad: Array
     _requires_grad: bool
     retains_grad: bool
     hooks: Hooks
@@ -64,6 +65,35 @@ class Leaf(ArrayHolder):
             )
         np.copyto(self.array, value, casting="same_kind")
         self.mark_changed()
+
+    @property
+    def grad(self) -> Array:
+        """The gradient that `backward` has added up: an array, or None. Of leaves, unless retained.
+
+        It may be set to None, or to an array of the Tensor's shape.
+        """
+        if self._grad is None and self.op is not None and not self.retains_grad:
+            self._warn_if_updated_by_hand()
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        self._grad = value
+
+    def _warn_if_updated_by_hand(self) -> None:
+        """Warn that `w = w - 0.1 * w.grad` has made a result of w, which receives no gradient."""
+        x: Any = self
+        while x.op is not None:
+            differentiable = [each for each in x.inputs if each.requires_grad]
+            if len(differentiable) != 1 or differentiable[0].shape != self.shape:
+                return
+            x = differentiable[0]
+        if x.grad is not None and self.op.name in ("subtract", "add"):
+            warn_caller(
+                f"the gradient of {describe(self)} is None: it is a result, and backward() fills "
+                "`grad` of leaves; to update a leaf w and keep it one, write "
+                "w.data = w.data - 0.1 * w.grad, and not w = w - 0.1 * w.grad"
+            )
 
     def mark_changed(self) -> None:
         """Say that the array was written to: graphs that used its old values are now refused."""
@@ -107,4 +137,4 @@ class Leaf(ArrayHolder):
 
     def zero_grad(self) -> None:
         """Forget the accumulated gradient: `grad` is None again."""
-        self.grad = None
+        self._grad = None

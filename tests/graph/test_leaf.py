@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 import microgradx as mg
 from microgradx import Tensor
@@ -107,3 +107,45 @@ def test_data_set_on_a_constant_leaves_those_alone_that_share_its_array():
     assert_array_equal(w.data, [2.0])
     y.backward()
     assert_array_equal(w.grad, [4.0])
+
+
+UPDATES = {
+    "w - 0.1 * w.grad": lambda w: w - 0.1 * w.grad,
+    "w + step": lambda w: w + -0.1 * w.grad,
+    "with weight decay": lambda w: 0.99 * w - 0.1 * w.grad,
+    "with momentum": lambda w: w - 0.1 * w.grad - 0.9 * np.ones(2),
+    "subtract": lambda w: np.subtract(w, 0.1 * w.grad),
+}
+
+
+@pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES)
+def test_a_leaf_that_an_update_made_a_result_of_says_so_in_the_second_round(update):
+    w = leaf([1.0, 2.0], name="w")
+    (w * w).sum().backward()
+    w = update(w)
+    (w * w).sum().backward()
+    with (
+        pytest.warns(UserWarning, match=r"is None: it is a result.*w\.data = w\.data - 0") as seen,
+        pytest.raises(TypeError, match="NoneType"),
+    ):
+        update(w)
+    assert {warning.filename for warning in seen} == {__file__}
+
+
+def test_what_it_says_to_write_trains():
+    w = leaf([1.0, 2.0])
+    for _ in range(2):
+        w.zero_grad()
+        (w * w).sum().backward()
+        w.data = w.data - 0.1 * w.grad
+    assert_allclose(w.data, [0.64, 1.28])
+
+
+def test_other_results_have_no_gradient_in_silence():
+    w, b = leaf([1.0, 2.0]), leaf([1.0, 2.0])
+    results = [w - 1.0, w * 2.0, w + b, w.sum()]
+    assert [each.grad for each in results] == [None] * 4  # before any backward
+    sum(each.sum() for each in results).backward()
+    assert [each.grad for each in results[1:]] == [None] * 3
+    kept = (w - 1.0).retain_grad()
+    assert kept.grad is None
