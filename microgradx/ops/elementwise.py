@@ -139,8 +139,8 @@ def _power_by_exponent(g, out, x, y):
 
 def _logaddexp_by_x(g, x, y, unit=1.0):
     # eˣ / (eˣ + eʸ) = sigmoid(x - y); equal infinities, whose difference is NaN, take half each.
-    is_equal = x == y
-    return g * sigmoid((np.where(is_equal, 0, x) - np.where(is_equal, 0, y)) * unit)
+    is_undefined = (x == y) & np.isinf(x)
+    return g * sigmoid((np.where(is_undefined, 0, x) - np.where(is_undefined, 0, y)) * unit)
 
 
 def _sigmoid(x):

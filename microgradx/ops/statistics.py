@@ -181,7 +181,7 @@ def _quantile(
     share = astype(position - below, a.dtype if is_number else np.result_type(a.dtype, q.dtype))
     out = low + (high - low) * share
     is_nan = count == 0 if skips_nan else np.any(missing, axis=-1, keepdims=True)
-    out = moveaxis(where(is_nan, np.nan, out), -1, 0)
+    out = moveaxis(where(is_nan, ordered[..., -1:], out), -1, 0)  # the NaN itself
     kept = np.sum(np.broadcast_to(0, a.shape), axis=axis, keepdims=keepdims).shape
     return reshape(out, q.shape + kept)
 
