@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ __all__ = [
     "are_equal",
     "as_list",
     "can_broadcast",
+    "compare_elsewhere",
     "compare_gradients",
     "compare_op_gradients",
     "gradient_function",
@@ -108,6 +109,12 @@ class GradientComparison:
     def is_wrong(self) -> bool:
         """Whether the rule is: it raised an error, or differs where differences can tell."""
         return self.error is not None or bool(np.any(self.wrong & ~self.is_undecided))
+
+    @property
+    def decided_count(self) -> int:
+        """At how many elements differences can tell, and are not 0."""
+        decided = np.isfinite(self.numeric) & ~self.is_undecided
+        return int(np.sum(decided & (self.numeric != 0)))
 
     def measure(self, indices: list[tuple[int, ...]]) -> None:
         for index in indices:
@@ -210,6 +217,36 @@ def compare_op_gradients(
         tolerance,
         op,
     )
+
+
+def compare_elsewhere(
+    comparison: GradientComparison, tolerance: Tolerance
+) -> list[GradientComparison]:
+    """The same comparison of an op at two other points near by, without zeros and ties."""
+    op, i = comparison.op, comparison.input_index
+    tolerance = replace(tolerance, refine=False)  # these points have no peculiarities
+    generator = make_generator(1)
+    found: list[GradientComparison] = []
+    for size in (0.2, 0.2, 1e-2, 1e-2, 1e-4, 1e-4):
+        inputs = [_move(x, size, generator) for x in comparison.differences.tensors]
+        elements = {i: list(comparison.jacobian_columns)}
+        try:
+            if op is None or not np.all(np.isfinite(op(*inputs).data)):
+                continue
+            comparisons = compare_op_gradients(op, inputs, elements, 1, tolerance)
+        except Exception:  # outside its domain
+            continue
+        found += comparisons
+        if len(found) == 2:
+            break
+    return found
+
+
+def _move(x: Tensor, size: float, generator: np.random.Generator) -> Tensor:
+    if x.dtype.kind != "f":
+        return x
+    factor = 1 + size * generator.uniform(-1, 1, size=x.shape)
+    return as_tensor(np.where(x.data == 0, factor - 1, x.data * factor), x.dtype)
 
 
 def _compare(

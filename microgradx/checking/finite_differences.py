@@ -83,6 +83,7 @@ class FiniteDifferences:
         self.function = function
         self.tensors = tensors
         self.weights = weights
+        self.used = slice(None) if np.all(weights) else np.flatnonzero(weights)
         self.step = step
         self.precision = precision
 
@@ -131,12 +132,12 @@ class FiniteDifferences:
     def weighted_sum(self, column: Array) -> float:
         """The sum over the outputs that have a weight."""
         with np.errstate(all="ignore"):
-            return float(np.sum(self.weights * column, where=self.weights != 0))
+            return float(self.weights[self.used] @ column[self.used])
 
     def weighted_size(self, column: Array) -> float:
         """The same of absolute values."""
         with np.errstate(all="ignore"):
-            return float(np.sum(np.abs(self.weights * column), where=self.weights != 0))
+            return float(np.abs(self.weights[self.used]) @ np.abs(column[self.used]))
 
     def is_locally_constant(self, i: int, index: tuple[int, ...]) -> bool:
         """Whether a step that float64 would show does not change the outputs at all."""
@@ -162,9 +163,11 @@ class FiniteDifferences:
         rounding, is_noisy = self._evaluation_noise(i, index, outputs)
         value, error, step = np.nan, np.inf, np.nan
         tried: list[_Slopes] = []
+        extrapolation = _Extrapolation()
         for step in self._shrinking_steps(i, index):
             tried.append(self._slopes(i, index, step, outputs, rounding))
-            value, error = _extrapolate(tried)
+            extrapolation.add(tried[-1])
+            value, error = extrapolation.value, extrapolation.error
             is_exact = 100 * error < min(tried[-1].noise, 1e-5 * abs(value))
             if is_exact and _is_confirmed(value, error, tried) and _is_gap_closing(tried[-3:]):
                 break  # smaller steps would only add rounding errors
@@ -176,8 +179,11 @@ class FiniteDifferences:
         is_flat = bool(changes) and changes[-1] == 0
         if is_flat and rounding < least_change < 1e-6 * largest_change:
             rounding, is_noisy = least_change, True  # it changes in small steps
+            extrapolation = _Extrapolation()
             tried = [replace(each, noise=2 * rounding / each.step) for each in tried]
-            value, error = _extrapolate(tried)
+            for each in tried:
+                extrapolation.add(each)
+            value, error = extrapolation.value, extrapolation.error
         if (is_noisy and rounding > 0.01 * largest_change) or not _is_confirmed(
             value, error, tried
         ):
@@ -254,7 +260,7 @@ class FiniteDifferences:
             if noise is None:
                 continue
             exact += noise < 30 * least
-            if exact == 3 or noise > 0.01 * scale:  # so much is the function itself
+            if exact == 2 or noise > 0.01 * scale:  # so much is the function itself
                 break
             wider = self._difference_table_noise(i, index, 1023 * spacing, outputs)
             if noise > 30 * least and wider is not None and noise / 6 < wider < 6 * noise:
@@ -287,24 +293,26 @@ class FiniteDifferences:
         return scale * float(np.median(levels))
 
 
-def _extrapolate(tried: Sequence[_Slopes]) -> tuple[float, float]:
+class _Extrapolation:
     """The limit of the central differences as the step shrinks, and its possible error."""
-    best, error = np.nan, np.inf
-    previous: list[float] = []
-    for k, slopes in enumerate(tried):
-        if not np.isfinite(slopes.central):
-            previous = []
-            continue
+
+    def __init__(self) -> None:
+        self.value, self.error = np.nan, np.inf
+        self.steps: list[float] = []
+        self.row: list[float] = []
+
+    def add(self, slopes: _Slopes) -> None:
+        """Add the differences with the next smaller step."""
         row = [slopes.central]
-        for order, older in enumerate(previous, start=1):
-            ratio = min(tried[k - order].step / slopes.step, 1e100) ** 2
+        for older, step in zip(self.row, reversed(self.steps), strict=False):
+            ratio = min(step / slopes.step, 1e100) ** 2
             row.append(row[-1] + (row[-1] - older) / (ratio - 1))
             doubt = max(abs(row[-1] - row[-2]), abs(row[-1] - older)) + slopes.noise
             # If a smaller step contradicts it, large steps had agreed only by chance.
-            if doubt < error or abs(row[-1] - best) > 10 * (error + doubt):
-                best, error = row[-1], doubt
-        previous = row[:8]
-    return best, error
+            if doubt < self.error or abs(row[-1] - self.value) > 10 * (self.error + doubt):
+                self.value, self.error = row[-1], doubt
+        self.steps.append(slopes.step)
+        self.row = row[:8] if np.isfinite(slopes.central) else []
 
 
 def _is_gap_closing(tried: Sequence[_Slopes]) -> bool:

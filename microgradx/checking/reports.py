@@ -13,12 +13,14 @@ from microgradx.checking.comparison import (
     GradientComparison,
     Tolerance,
     are_equal,
+    compare_elsewhere,
     compare_op_gradients,
     make_generator,
     sample_indices,
 )
-from microgradx.checking.diagnosis import Cause, diagnose_undecided, find_cause
+from microgradx.checking.diagnosis import diagnose_undecided, find_cause
 from microgradx.checking.mismatch_table import format_mismatch_table
+from microgradx.checking.predictions import Cause
 from microgradx.common.messages import describe
 from microgradx.engine import Op, Tensor, reverse_topological_order
 
@@ -128,7 +130,7 @@ def report_mismatches(
     elif error is not None:
         lines.append(f"the rule raised {type(error).__name__}: {error}")
     lines += _describe_elements(wrong)
-    causes, about_causes = _describe_causes(op, wrong_in_op or wrong, order)
+    causes, about_causes = _describe_causes(op, wrong_in_op or wrong, order, tolerance)
     lines += about_causes
     if error is not None and not causes:
         causes = [Cause("error in the rule", str(error))]
@@ -152,7 +154,7 @@ def report_hidden_mistake(
     wrong = [each for each in wrong if each.is_wrong]
     if op is None or not wrong:
         return None
-    causes, about_causes = _describe_causes(op, wrong, 1)
+    causes, about_causes = _describe_causes(op, wrong, 1, tolerance)
     lines = [
         f"the rule of {op!r} is wrong, although the whole gradient agrees with finite differences:",
         "(other terms are so much larger that they hide the mistake; this is the op alone)",
@@ -184,14 +186,14 @@ def _describe_elements(wrong: list[GradientComparison]) -> list[str]:
 
 
 def _describe_causes(
-    op: Op | None, wrong: list[GradientComparison], order: int
+    op: Op | None, wrong: list[GradientComparison], order: int, tolerance: Tolerance
 ) -> tuple[list[Cause], list[str]]:
     causes, lines = [], []
     for each in wrong:
         where = f"input {each.input_index}"
         if op is not None:
             where = f"the rule of {op!r}, for its input {each.input_index}"
-        cause = find_cause(each, order)
+        cause = find_cause(each, compare_elsewhere(each, tolerance), order)
         if cause is not None:
             causes.append(cause)
             lines += [f"likely cause, in {where}: {cause.kind}", *_indent(cause.text)]

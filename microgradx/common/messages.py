@@ -70,8 +70,12 @@ def with_context(error: Exception, where: str, inputs: tuple[Any, ...]) -> Excep
         return OperandError(where, inputs, error.reason)
     kinds = (np.exceptions.AxisError, np.linalg.LinAlgError, IndexError, ValueError, TypeError)
     kind = next(kind for kind in kinds if isinstance(error, kind))
-    remedies = [f"; {remedy}" for text, remedy in REMEDIES.items() if text in str(error)]
-    return kind(f"{where} of {format_inputs(inputs)}: {error}{''.join(remedies)}")
+    return kind(f"{where} of {format_inputs(inputs)}: {add_remedy(str(error))}")
+
+
+def add_remedy(text: str) -> str:
+    """What an error in a rule says, and what to do about it."""
+    return text + "".join(f"; {remedy}" for cause, remedy in REMEDIES.items() if cause in text)
 
 
 def wrong_gradient_count(returned: Any, inputs: int) -> ValueError:
