@@ -173,7 +173,10 @@ def compare_gradients(
 
     def gradient_at(i: int, weights: Array) -> _Gradient:
         seeds = zip(outputs, _split(weights, outputs), strict=True)
-        return _Gradient(dict(sweep(accumulate_seeds(seeds))).get(tensors[i]))
+        try:
+            return _Gradient(dict(sweep(accumulate_seeds(seeds))).get(tensors[i]))
+        except (AttributeError, ArithmeticError, LookupError, NameError) as error:
+            raise ValueError(str(error)) from error
 
     differences = FiniteDifferences(
         function, tensors, _concatenate(weights), tolerance.step, tolerance.precision
@@ -207,7 +210,7 @@ def compare_op_gradients(
         weights = [generator.normal(size=tensors[i].shape) for i in elements]
         try:
             return compare_gradients(gradient, tensors, elements, weights, tolerance)
-        except (ValueError, TypeError, IndexError) as raised:
+        except Exception as raised:
             return [GradientComparison(differences, 0, np.zeros(()), False, [out.data], op, raised)]
     return _compare(
         differences,
@@ -330,6 +333,8 @@ def _gradient_by_rule(out: Tensor, g: Array, i: int) -> _Gradient:
         return _Gradient(None)
     try:
         return _Gradient(unbroadcast(gradient, x.data))
+    except TypeError as error:  # it is not an array of numbers
+        return _Gradient(None, error=error)
     except ValueError as error:
         raw = np.asarray(gradient, float)
         fitted = np.full(x.shape, np.nan)

@@ -29,7 +29,7 @@ def find_cause(
         cause = find(comparison)
         if cause is not None:
             return cause
-    if order == 1 and (elsewhere or comparison.decided_count > 2):
+    if order == 1 and comparison.jacobian_columns and (elsewhere or comparison.decided_count > 2):
         for propose in HYPOTHESES:
             for cause in propose(comparison):
                 if all(cause in propose(other) for other in elsewhere):
@@ -53,13 +53,11 @@ def diagnose_missing_gradient(comparison: GradientComparison) -> Cause | None:
     )
 
 
-def diagnose_zero_gradient(comparison: GradientComparison) -> Cause | None:
-    is_zero = comparison.has_gradient and not np.any(comparison.analytic)
-    if not is_zero or not np.any(comparison.wrong):
-        return None
-    return Cause(
-        "missing gradient", "the rule returns only zeros, but the result depends on this input"
-    )
+def diagnose_zero_gradient(comparison: GradientComparison) -> Iterator[Cause]:
+    if comparison.has_gradient and np.any(comparison.wrong) and not np.any(comparison.analytic):
+        yield Cause(
+            "missing gradient", "the rule returns only zeros, but the result depends on this input"
+        )
 
 
 def diagnose_coarse_dtype(comparison: GradientComparison) -> Cause | None:
@@ -180,7 +178,6 @@ FACTS: tuple[Callable[[GradientComparison], Cause | None], ...] = (
     diagnose_missing_gradient,
     diagnose_coarse_dtype,
     diagnose_undecided,
-    diagnose_zero_gradient,
     diagnose_not_finite,
 )
 SECOND_ORDER_FACTS = (
@@ -192,7 +189,8 @@ SECOND_ORDER_FACTS = (
 )
 #: In this order: the specific before the general.
 HYPOTHESES: tuple[Callable[[GradientComparison], Iterator[Cause]], ...] = (
-    by_rule.diagnose_argument_order,
+    diagnose_zero_gradient,
+    by_rule.diagnose_misnamed_arguments,
     by_gradient.diagnose_ignored_upstream,
     by_rule.diagnose_gradient_order,
     by_gradient.diagnose_transpose,
@@ -201,13 +199,15 @@ HYPOTHESES: tuple[Callable[[GradientComparison], Iterator[Cause]], ...] = (
     by_gradient.diagnose_diagonal_only,
     by_gradient.diagnose_wrong_axis,
     by_gradient.diagnose_overwriting,
-    by_gradient.diagnose_double_sum,
     by_rule.diagnose_missing_use,
     by_gradient.diagnose_constant_factor,
     by_gradient.diagnose_missing_mask,
-    by_rule.diagnose_wrong_variable,
-    by_rule.diagnose_missing_derivative,
-    by_gradient.diagnose_missing_factor,
     by_gradient.diagnose_forward_direction,
     by_gradient.diagnose_misplaced,
+    by_rule.diagnose_missing_derivative,
+    by_gradient.diagnose_identity,
+    by_gradient.diagnose_double_sum,
+    by_gradient.diagnose_missing_factor,
+    by_rule.diagnose_wrong_variable,
+    by_rule.diagnose_argument_order,
 )

@@ -16,6 +16,7 @@ __all__ = [
     "diagnose_diagonal_only",
     "diagnose_double_sum",
     "diagnose_forward_direction",
+    "diagnose_identity",
     "diagnose_ignored_upstream",
     "diagnose_misplaced",
     "diagnose_missing_factor",
@@ -229,18 +230,40 @@ def _explain_factor(factor: float, comparison: GradientComparison) -> tuple[str,
             sizes.setdefault(length, f"the length of axis {axis} of {name}, the number of {what}")
         sizes.setdefault(array.size, f"the number of elements of {name}")
     sign = "-" if factor < 0 else ""
+    is_elementwise = comparison.outputs[0].shape == comparison.analytic.shape
     for n, what in sorted(sizes.items()):
+        is_chance = is_elementwise and n <= 4  # such a factor has other reasons too
         if n > 1 and is_close(abs(factor), n):
             question = f"is a 1/{n} missing, as of a mean, or a factor {n} too many?"
-            return f"{sign}{n}", f". {n} is {what}: {question}"
+            return f"{sign}{n}", "" if is_chance else f". {n} is {what}: {question}"
         if n > 1 and is_close(abs(factor), 1 / n):
-            return f"{sign}1/{n}", f". {n} is {what}: is it divided by {n} once too often?"
+            question = f"is it divided by {n} once too often?"
+            return f"{sign}1/{n}", "" if is_chance else f". {n} is {what}: {question}"
     for n in (2, 3, 4):
         if is_close(abs(factor), n):
             return f"{sign}{n}", ""
         if is_close(abs(factor), 1 / n):
             return f"{sign}1/{n}", ""
     return "", ""
+
+
+def diagnose_identity(comparison: GradientComparison) -> Iterator[Cause]:
+    """The rule passes g on as it is."""
+    (outputs, *more) = comparison.outputs
+    if more:
+        return
+    shape = comparison.analytic.shape
+    g = comparison.weights.reshape(outputs.shape)
+    for axis in (None, *range(len(shape))) if outputs.ndim else (None,):
+        expanded = g if axis is None else np.expand_dims(g, axis)
+        if can_broadcast(expanded.shape, shape) and matches(
+            comparison, np.broadcast_to(expanded, shape)
+        ):
+            yield Cause(
+                "missing factor",
+                "the rule passes g on as it is: the derivative of the forward is missing",
+            )
+            return
 
 
 def diagnose_missing_factor(comparison: GradientComparison) -> Iterator[Cause]:
@@ -278,10 +301,7 @@ def _candidate_factors(comparison: GradientComparison) -> Iterator[tuple[str, Ar
     for (name, value), shape in itertools.product(values, shapes):
         if can_broadcast(value.shape, shape):
             value = np.broadcast_to(value, shape).astype(float)
-            for factor_name, factor in _functions_of(name, value):
-                finite = factor[np.isfinite(factor)]
-                if finite.size and np.ptp(finite) > 1e-9 * np.max(np.abs(finite)):
-                    yield factor_name, factor
+            yield from _functions_of(name, value)
 
 
 def _functions_of(name: str, value: Array) -> Iterator[tuple[str, Array]]:

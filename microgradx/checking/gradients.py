@@ -125,7 +125,7 @@ def _check_orders(
     results: list[Tensor] = []
     comparisons: list[GradientComparison] = []
     for at_order in range(1, order + 1):
-        error = None
+        error: Exception | None = None
         try:
             outputs = _run_twice(function, tensors)
             if outputs is None:

@@ -128,7 +128,7 @@ def report_mismatches(
             "(of the sum of the outputs, each times a random weight, so that g is not uniform)",
         ]
     elif error is not None:
-        lines.append(f"the rule raised {type(error).__name__}: {error}")
+        lines.append(f"the rule raised {type(error.__cause__ or error).__name__}: {error}")
     lines += _describe_elements(wrong)
     causes, about_causes = _describe_causes(op, wrong_in_op or wrong, order, tolerance)
     lines += about_causes

@@ -5,6 +5,7 @@ import pytest
 
 import microgradx as mg
 from tests.checking.planted_mistakes import PLANTED as PLANTED_BLINDLY
+from tests.checking.student_mistakes import MISTAKES as STUDENTS
 from tests.checking.wrong_rules import wrong
 
 GENERATOR = np.random.default_rng(3)
@@ -231,6 +232,60 @@ def test_a_planted_mistake_is_named(kind, says, function, inputs):
 def test_a_mistake_planted_by_somebody_else_is_named(planted):
     report = mg.gradcheck(planted.function, planted.inputs, raise_exception=False)
     assert report.cause == planted.kind, report.message
+
+
+@pytest.mark.parametrize("mistake", STUDENTS, ids=lambda mistake: mistake.name)
+def test_a_students_mistake_is_found_and_no_false_cause_named(mistake):
+    report = mg.gradcheck(mistake.op, mistake.inputs, raise_exception=False)
+    assert not report
+    kinds = {cause.kind for cause in report.causes} or {None}
+    assert kinds <= set(mistake.kinds), report.message
+    if kinds != {None}:
+        # The same in a longer function, at another scale, and next to a larger output.
+        def f(*inputs):
+            return 1e-10 * mistake.op(*inputs), 1e3 * np.cos(inputs[0])
+
+        report = mg.gradcheck(f, mistake.inputs, raise_exception=False)
+        assert {cause.kind for cause in report.causes} <= set(mistake.kinds), report.message
+        assert report.op is mistake.op
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "says"),
+    [
+        (
+            wrong(lambda x, y: x * y, lambda g, out, x, y: (g * x, g * y)),
+            [normal(3), normal(3)],
+            "what the rule returns for x and y would be right the other way round",
+        ),
+        (
+            wrong(np.tanh, lambda g, out, x: g * (1 - x**2)),
+            [normal(3)],
+            "the rule is right with out in place of x",
+        ),
+        (
+            wrong(np.tanh, lambda out, g, x: g * (1 - out**2)),
+            [normal(3)],
+            "would be right if it were called as backward(out, g, x)",
+        ),
+        (wrong(np.tanh, lambda g, out, x: None), [normal(3)], "is a `return` missing?"),
+        (wrong(np.tanh, lambda g, x: g), [normal(3)], "takes 2 positional arguments but 3"),
+        (wrong(np.exp, lambda g, out, x: g * out.value), [normal(3)], "no attribute 'value'"),
+    ],
+)
+def test_the_classics_are_told_in_words(op, inputs, says):
+    report = mg.gradcheck(op, inputs, raise_exception=False)
+    assert says in " ".join(report.message.split())
+    assert report.op is op
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, 3.0], [[0.0, 0.0], [1.0, 2.0]], [1.0, -1.0]])
+def test_values_at_which_mistakes_look_alike_are_no_evidence(values):
+    """x, x² and x³ are equal at 0 and 1, so the first row is right by chance."""
+    for rule in (lambda g, out, x: 3 * g * x, lambda g, out, x: 3 * g * x**3):
+        op = wrong(lambda x: x**3, rule)
+        report = mg.gradcheck(op, np.array(values), raise_exception=False)
+        assert report or report.cause == "missing factor", report.message
 
 
 def test_there_are_mistakes_enough_of_every_kind():
