@@ -142,7 +142,7 @@ class _UpdateTracer:
         start = len(tracer.calls)
         updated = w.copy()
         with use_variable_names(self.optimizer, self.builder.number_names):
-            self.optimizer.update(updated, gradient, state)
+            self.optimizer.apply_update(updated, gradient, state)
         if state.keys() != before.keys():
             return False
         if self.builder.fingerprint(start) != rehearsed:
@@ -176,7 +176,7 @@ class _UpdateTracer:
         calls = self.builder.tracer.calls
         start = len(calls)
         copies = {k: v.copy() if isinstance(v, TracedArray) else v for k, v in state.items()}
-        self.optimizer.update(w.copy(), g, copies)
+        self.optimizer.apply_update(w.copy(), g, copies)
         fingerprint = self.builder.fingerprint(start)
         del calls[start:]
         return fingerprint

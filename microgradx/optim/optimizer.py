@@ -54,7 +54,7 @@ class Optimizer:
 
     #: The names of the settings, which are both attributes and arguments.
     hyperparameters: tuple[str, ...] = ("lr",)
-    #: What `update` keeps in the state of a parameter: arrays of its shape and dtype ...
+    #: What `update` keeps in the state of a parameter: arrays like the `w` that it is given ...
     buffers: tuple[str, ...] = ()
     #: ... and integers.
     counters: tuple[str, ...] = ()
@@ -77,6 +77,18 @@ class Optimizer:
         """Change the array `w` in place, but not its gradient `g`, which has the same dtype."""
         raise NotImplementedError(f"{type(self).__name__} has no update(self, w, g, state)")
 
+    def apply_update(self, w: Array, g: Array, state: dict[str, Any]) -> None:
+        """`update`; of float16 on a copy in float32, as small squares, and ε, are 0 in float16.
+
+        What it keeps in the state is then float32 too.
+        """
+        if w.dtype.char != "e":
+            self.update(w, g, state)
+            return
+        wide = w.astype(np.float32)
+        self.update(wide, g.astype(np.float32), state)
+        w[...] = wide
+
     def step(self) -> None:
         """Update each parameter that has a gradient. `backward` then refuses graphs that used it.
 
@@ -91,11 +103,11 @@ class Optimizer:
                 one_by_one = one_by_one + group.positions
         gradients = {i: _read_gradient(self.params[i]) for i in one_by_one}
         for group in together:
-            self.update(group.values, group.gradients, group.state)
+            self.apply_update(group.values, group.gradients, group.state)
             group.sync_state(self.state)
         for i, gradient in gradients.items():
             if gradient is not None:
-                self.update(self.params[i].array, gradient, self.state[i])
+                self.apply_update(self.params[i].array, gradient, self.state[i])
                 self.params[i].mark_changed()
 
     def zero_grad(self) -> None:
@@ -143,7 +155,7 @@ class Optimizer:
             if name in self.counters:
                 copied[name] = int(value)
                 continue
-            copied[name] = np.array(value, parameter.dtype)
+            copied[name] = np.array(value, np.promote_types(parameter.dtype, np.float32))
             if copied[name].shape != parameter.shape:
                 raise ValueError(
                     f"{name} has shape {copied[name].shape}, and does not fit "

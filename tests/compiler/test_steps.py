@@ -75,7 +75,7 @@ class Pair:
     @property
     def rtol(self):
         # Adam divides rounding errors of sums by the size of a gradient, which may be small.
-        return 1e-12 if self.dtype == np.float64 else 1e-5
+        return {np.float64: 1e-12, np.float32: 1e-5, np.float16: 4e-3}[self.dtype]
 
     def compare(self):
         for eager, ours in zip(*(model.parameters() for model in self.models), strict=True):
@@ -887,3 +887,12 @@ def test_the_optimiser_of_another_model(generator):
         step(*batch(generator))
     with pytest.raises(TypeError, match="y must hold numbers"):
         step(batch(generator)[0], np.array(["a"] * 8))
+
+
+@pytest.mark.parametrize("name", ["momentum", "Adam", "AdamW"])
+def test_float16_is_updated_in_float32_as_by_eager_steps(name, generator):
+    pair = Pair(mlp(np.float16), OPTIMISERS[name], dtype=np.float16)
+    for _ in range(5):
+        pair.step(*batch(generator, dtype=np.float16))
+    kept = [x for x in pair.optimizers[1].state[0].values() if isinstance(x, np.ndarray)]
+    assert {x.dtype for x in kept} == {np.dtype(np.float32)}

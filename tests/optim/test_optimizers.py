@@ -493,3 +493,30 @@ def test_a_step_changes_nothing_if_one_parameter_became_read_only():
     with pytest.raises(ValueError, match="read-only"):
         optimizer.step()
     np.testing.assert_array_equal(v.data, np.ones(3))
+
+
+@every_kind
+@pytest.mark.parametrize("size", [4, 10_000])
+def test_float16_is_updated_in_float32_and_keeps_its_state_there(kind, settings, size):
+    start, g = (np.full(size, number, np.float16) for number in (1.0, 1e-6))  # g² is 0 in float16
+    narrow = [mg.Tensor(start, requires_grad=True) for _ in range(2)]
+    optimizer = getattr(optim, kind)(narrow, lr=0.01, **settings)
+    wide = mg.Tensor(start.astype(np.float32), requires_grad=True)
+    expected = getattr(optim, kind)([wide], lr=0.01, **settings)
+    for _ in range(20):
+        for each in narrow:
+            each.grad = g
+        wide.grad = g.astype(np.float32)
+        optimizer.step()
+        expected.step()
+        wide.data = wide.data.astype(np.float16)
+        np.testing.assert_array_equal(narrow[1].data, wide.data)
+        assert narrow[1].data.dtype == np.float16
+    if kind != "SGD":
+        assert narrow[0].data[0] < 0.9
+    again = getattr(optim, kind)(narrow, lr=0.01, **settings)
+    again.load_state_dict(optimizer.state_dict())
+    for state, loaded in zip(optimizer.state, again.state, strict=True):
+        for name, value in state.items():
+            np.testing.assert_array_equal(loaded[name], value)
+            assert isinstance(value, int) or value.dtype == loaded[name].dtype == np.float32
