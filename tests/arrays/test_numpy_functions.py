@@ -16,7 +16,7 @@ def public_functions():
     no_arrays = {"test", "info", "show_config", "show_runtime", "seterr", "seterrcall"}
     no_arrays |= {"setbufsize", "set_printoptions", "printoptions"}
     for prefix, module in (("np", np), ("np.linalg", np.linalg), ("np.fft", np.fft)):
-        for name in module.__all__:
+        for name in sorted(module.__all__):  # a set orders it, otherwise in each process
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # some are deprecated
                 function = getattr(module, name)
