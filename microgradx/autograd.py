@@ -15,7 +15,7 @@ from microgradx.arrays.types import as_array, unwrap
 from microgradx.common.messages import describe
 from microgradx.engine import Tensor, as_tensor, release_graph, sweep
 from microgradx.graph.grad_mode import enable_grad
-from microgradx.graph.initial_gradient import initial_gradient
+from microgradx.graph.initial_gradient import initial_gradient, match_kind
 
 __all__ = ["grad"]
 
@@ -96,6 +96,7 @@ def accumulate_seeds(seeds: Iterable[tuple[Tensor, Any]]) -> dict[Tensor, Any]:
     gradients: dict[Tensor, Any] = {}
     for output, seed in seeds:
         if output.requires_grad:
+            seed = match_kind(seed, output.array)
             gradients[output] = as_array(gradients[output] + seed) if output in gradients else seed
     return gradients
 

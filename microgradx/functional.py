@@ -20,6 +20,7 @@ from microgradx.arrays.types import (
     as_floats,
     as_number,
     is_known_true,
+    present_values,
     unwrap,
 )
 from microgradx.common.messages import warn_caller
@@ -105,7 +106,8 @@ def _check_temperature(x: Any, temperature: Any) -> tuple[Any, ...]:
         cast = values.astype(x.dtype)
     if is_known_true(~np.all(cast > 0)):
         raise ValueError(
-            f"temperature must be positive in {x.dtype}, not {values}; in the limit 0 softmax "
+            f"temperature must be positive in {x.dtype}, not {present_values(values)}; in the "
+            "limit 0 softmax "
             "selects the largest logit: use argmax for that"
         )
     return x, temperature if isinstance(temperature, Tensor) else cast
@@ -447,7 +449,7 @@ def _check_probabilities(values: Array, axis: int) -> None:
 
 def _first_row(wrong: Array) -> tuple[tuple[int, ...], str]:
     """The index of the first row that is wrong, and its text for a message."""
-    row = tuple(int(i) for i in np.argwhere(wrong)[0])
+    row = tuple(int(i) for i in np.argwhere(present_values(wrong))[0])
     return row, str(row[0] if len(row) == 1 else row)
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "as_result",
     "filled_vector",
     "is_known_true",
+    "present_values",
     "refuse_subclasses",
     "unwrap",
 ]
@@ -191,12 +192,14 @@ class UnknownValues(RuntimeError):
     """Values were asked for that are not known yet, as of a program that is being traced."""
 
 
+def present_values(x: Any) -> Any:
+    """An array as it is; of a program that is being traced, the array of the present call."""
+    return getattr(x, "example", x)
+
+
 def is_known_true(condition: Any) -> bool:
-    """Whether a condition holds; False where its value is not known. For checks of arguments."""
-    try:
-        return bool(condition)
-    except UnknownValues:
-        return False
+    """Whether a condition holds now. For checks of arguments, which no program repeats."""
+    return bool(present_values(condition))
 
 
 def as_number(x: Any) -> Any:

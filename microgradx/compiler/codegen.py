@@ -208,6 +208,8 @@ def _write_reduction(writer: Writer, call: FunctionCall, i: int) -> bool:
 
 
 def _write_with_out(writer: Writer, call: FunctionCall, i: int) -> bool:
+    if call.function is np.einsum and len(call.args) == 2:
+        return False  # added to zeros, -0 would become 0
     if call.function is np.mean and call.dtype == np.float16:
         return False  # its sum, in `out`, would overflow
     location = writer.destination(call, i)

@@ -21,7 +21,11 @@ from microgradx.compiler.buffers import new_array
 from microgradx.compiler.ir import Constant, FunctionCall
 from microgradx.compiler.primitives import check_labels
 from microgradx.compiler.writer import Writer
-from microgradx.ops.softmax_rows import losses_and_gradients, shifted_exponentials
+from microgradx.ops.softmax_rows import (
+    label_losses_and_gradients,
+    losses_and_gradients,
+    shifted_exponentials,
+)
 
 __all__ = ["function_source", "write_softmax_cross_entropy"]
 
@@ -103,7 +107,7 @@ dot({z}, {ones}, out={rest_sum})
 _FAR = '''def far_cross_entropy(logits, y, weights, gradient):
     """The loss, and in `gradient` p - y, of logits whose exponentials could overflow or vanish."""
     with np.errstate(all="ignore"):  # logits may be infinite
-        losses, each = losses_and_gradients(logits, y)
+        losses, each = {kernel}(logits, y)
         np.multiply(each, weights[:, None], out=gradient)
         return np.dot(losses, weights).astype(gradient.dtype)
 '''
@@ -189,20 +193,22 @@ def write_softmax_cross_entropy(writer: Writer, call: FunctionCall) -> None:
     add_lines(_FEW_CLASSES if is_few else _MANY_CLASSES, "    ")
     if smoothing:
         add_lines((_FEW_SMOOTHED if is_few else _MANY_SMOOTHED) + _SMOOTHED, "    ")
-    target = names["one_hot"] if is_few else f"({names['y']}[:, None] == np.arange({classes}))"
+    kernel, target = label_losses_and_gradients, names["y"]
     if smoothing:
-        target = f"{1 - smoothing!r} * {target} + {smoothing / classes!r}"
-    elif not is_few:
-        target = f"1.0 * {target}"
+        kernel = losses_and_gradients
+        hits = names["one_hot"] if is_few else f"({names['y']}[:, None] == np.arange({classes}))"
+        target = f"{1 - smoothing!r} * {hits} + {smoothing / classes!r}"
     writer.add_line("else:")
+    if is_few and not smoothing:
+        writer.add_line(f"    check_labels({names['y']}, {classes})")
     arguments = f"{z}, {target}, {names['weights']}, {names['dlogits']}"
     writer.add_line(f"    {names['loss']} = far_cross_entropy({arguments})")
-    if is_few:
+    if is_few:  # the row of what is not a class is NaN
         writer.add_line(f"if not {names['loss']} < np.inf:")
         writer.add_line(f"    check_labels({names['y']}, {classes})")
-    for function in (check_labels, shifted_exponentials, losses_and_gradients):
+    for function in (check_labels, shifted_exponentials, kernel):
         writer.add_helper(function_source(function))
-    writer.add_helper(_FAR)
+    writer.add_helper(_FAR.format(kernel=kernel.__name__))
     loss = new_array(names["loss"], Constant((), dtype, np.empty((), dtype)))
     writer.plan.items[call] = {0: loss, 1: gradient}
     for name, location in locations.items():

@@ -105,8 +105,8 @@ def _simplify_call(call: FunctionCall) -> Value:
         neutral = _drop_neutral_operand(call)
         if neutral is not None:
             return neutral
-    if function is np.matmul and all(x.shape and len(x.shape) <= 2 for x in call.args):
-        call.function = np.dot  # the same, and faster
+    if function is np.matmul and all(0 < len(x.shape) <= 2 and x.size != 1 for x in call.args):
+        call.function = np.dot  # the same, and faster; by a single number it would be a product
     if function is cast and call.args[0].dtype == call.dtype:
         return call.args[0]  # type: ignore[no-any-return]
     if function in VIEWS and call.args and _is_whole_view(call):

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.arrays.types import ONE, as_array
+from microgradx.arrays.types import ONE, as_array, unwrap
 from microgradx.common.messages import describe
 
-__all__ = ["initial_gradient"]
+__all__ = ["initial_gradient", "match_kind"]
 
 
 def initial_gradient(output: Any, gradient: Any = None) -> Any:
@@ -39,4 +39,11 @@ def initial_gradient(output: Any, gradient: Any = None) -> Any:
             f"a gradient of shape {gradient.shape} for {describe(output)}; the shapes must be the "
             "same: the gradient says how much each element counts"
         )
+    gradient = match_kind(gradient, array)
     return gradient if gradient.dtype == array.dtype else gradient.astype(array.dtype)
+
+
+def match_kind(gradient: Any, array: Any) -> Any:
+    """The gradient as an array of the output's kind, Dask's say: all that follow will be so too."""
+    is_other = type(array) is not np.ndarray and type(unwrap(gradient)) is np.ndarray
+    return gradient * np.ones_like(array) if is_other else gradient

@@ -17,7 +17,14 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from microgradx.arrays.dispatch import implements
 from microgradx.arrays.summation import widen
-from microgradx.arrays.types import Array, as_array, as_floats, is_known_true, unwrap
+from microgradx.arrays.types import (
+    Array,
+    as_array,
+    as_floats,
+    is_known_true,
+    present_values,
+    unwrap,
+)
 from microgradx.common.messages import describe
 from microgradx.engine import Op, Tensor
 from microgradx.ops.elementwise import stop_gradient, where
@@ -101,6 +108,8 @@ class SetAt(Op):
         self.index = index
 
     def forward(self, x, y, *arrays):
+        if type(x) is np.ndarray and type(y) is not np.ndarray:
+            x = np.where(np.ones_like(y, bool, shape=x.shape), x, x)  # of the kind that y is of
         out = x.copy()
         out[_fill_index(self.index, arrays)] = y
         return out
@@ -305,6 +314,7 @@ def choose(a: Any, choices: Sequence[Any], *, mode: str = "raise") -> Any:
     elif mode == "wrap":
         numbers = numbers % count
     elif is_known_true(np.any((numbers < 0) | (numbers >= count))):
+        numbers = present_values(numbers)
         raise IndexError(
             f"numbers from {np.min(numbers)} to {np.max(numbers)} are not all among the {count} "
             f'choices, 0 to {count - 1}; mode="clip" or "wrap" makes them so'

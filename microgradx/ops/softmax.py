@@ -115,13 +115,13 @@ class OfLogits(Op):
         return -gradient * z / (y * y)
 
     def map_rows(self, function, x, y):
-        """What `function` makes of the shifted exponentials of each row of a NumPy array."""
+        """What `function` makes of the shifted exponentials of each row."""
         if x.size == 0:
             return np.zeros_like(x)
         axes = _as_axes(self.axis, x)
         z = as_rows(x, axes)
         temperature = None if y is None else as_rows(np.broadcast_to(y, x.shape), axes)
-        return from_rows(map_exponentials(function, z, np.empty_like(z), temperature), x, axes)
+        return from_rows(map_exponentials(function, z, z.shape[1], temperature), x, axes)
 
 
 class Softmax(OfLogits):
@@ -134,8 +134,6 @@ class Softmax(OfLogits):
     formula = "eˣ / Σ eˣ"
 
     def forward(self, x, y=None):
-        if not isinstance(x, np.ndarray):
-            return softmax(x, self.axis, y)
         return self.map_rows(lambda m, z, e, largest, others: e / (1 + others), x, y)
 
     def by_scaled_logits(self, g, out):
@@ -153,8 +151,6 @@ class LogSoftmax(OfLogits):
     formula = "x - ln Σ eˣ"
 
     def forward(self, x, y=None):
-        if not isinstance(x, np.ndarray):
-            return log_softmax(x, self.axis, y)
         return self.map_rows(lambda m, z, e, largest, others: z - np.log1p(others), x, y)
 
     def by_scaled_logits(self, g, out):
@@ -173,21 +169,18 @@ class LogSumExp(Reduction):
     formula = "ln Σ eˣ"
 
     def forward(self, x):
-        if not isinstance(x, np.ndarray):
-            shift = np.max(x, axis=self.axis, keepdims=True)
-            out = np.log(sum_along(np.exp(x - shift), self.axis, keepdims=True)) + shift
-            return out if self.keepdims else np.squeeze(out, self.axis)
         axes = _as_axes(self.axis, x)
         z = as_rows(x, axes)
-        rows = np.full((len(z), 1), -np.inf, x.dtype)  # the logarithm of an empty sum
 
         def log_of_sum(m, z, e, largest, others):
             return np.where(np.isfinite(m), m + np.log1p(others), m)
 
         if z.size:
-            map_exponentials(log_of_sum, z, rows)
+            rows = map_exponentials(log_of_sum, z, 1)
+        else:
+            rows = np.full((len(z), 1), -np.inf, x.dtype)  # the logarithm of an empty sum
         remaining = np.moveaxis(x, axes, range(-len(axes), 0)).shape[: x.ndim - len(axes)]
-        out = rows.reshape(remaining)
+        out = np.reshape(rows, remaining)
         return np.expand_dims(out, axes) if self.keepdims else out
 
     def backward(self, g, out, x):
@@ -297,11 +290,14 @@ class SoftmaxCrossEntropy(Op):
         axes = (self.axis,)
         if not isinstance(logits, np.ndarray):
             y, divisor = self.target_distribution(logits, target, weight)
+            if self.reduction == "mean":  # first of all, as the sum might overflow
+                y = y * _invert_divisor(divisor, y.dtype)
             loss, gradient = losses_and_gradients(as_rows(logits, axes), as_rows(y, axes))
             if self.reduction != "none":
                 loss = sum_along(loss)
-            if self.reduction == "mean":
-                loss, gradient = loss / divisor, gradient * _invert_divisor(divisor, gradient.dtype)
+            is_void = self.reduction == "mean" and divisor == 0
+            if is_void is not False:
+                loss = loss + np.where(is_void, np.nan, 0)
             loss, gradient = loss.astype(logits.dtype), gradient.astype(logits.dtype)
         else:
             is_matrix = logits.ndim == 2 and self.axis in (1, -1)
@@ -347,7 +343,7 @@ class SoftmaxCrossEntropy(Op):
         if gradient is None:
             gradient = self.loss_and_gradient(logits, target, weight, want_gradient=True)[1]
         factor = np.expand_dims(g, self.axis) if self.reduction == "none" else g
-        if not isinstance(gradient, np.ndarray):
+        if not (isinstance(gradient, np.ndarray) and isinstance(factor, np.ndarray)):
             self.saved = gradient  # nobody writes into it
             return gradient * factor
         if self.reduction != "none" and g.item() == 1:

@@ -31,6 +31,7 @@ from microgradx.common.threads import map_blocks
 __all__ = [
     "as_rows",
     "from_rows",
+    "label_losses_and_gradients",
     "loss_and_gradient",
     "losses_and_gradients",
     "map_exponentials",
@@ -138,8 +139,11 @@ def label_losses_and_gradients(logits, labels):
     return losses, e
 
 
-def map_exponentials(function, z, out, temperature=None):
-    """Fill `out`, row by row, with a function of the shifted exponentials; returns it."""
+def map_exponentials(function, z, columns, temperature=None):
+    """A function of the shifted exponentials of each row, which returns so many columns."""
+    if not isinstance(z, np.ndarray):
+        return function(*shifted_exponentials(z, temperature)).astype(z.dtype)
+    out = np.empty_like(z, shape=(len(z), columns))  # in the memory layout of z
 
     def fill_block(rows):
         divisor = None if temperature is None else temperature[rows]

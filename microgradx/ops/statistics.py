@@ -306,7 +306,8 @@ def cov(
         freedom = total - ddof * (1 if aweights is None else sum(w * aweights) / total)
     if is_known_true(unwrap(freedom) <= 0):
         warn_caller("a covariance of too few samples has no degrees of freedom")
-        freedom = np.full((), np.nan, x.dtype)
+    # Not by a branch, as a compiled program is the same for all values.
+    freedom = where(unwrap(freedom) <= 0, np.full((), np.nan, x.dtype), freedom)
     return _narrow(squeeze(matmul(weighted, deviation.T) / freedom), x)
 
 
