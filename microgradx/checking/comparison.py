@@ -12,18 +12,20 @@ from microgradx.arrays.broadcasting import unbroadcast
 from microgradx.arrays.types import Array, unwrap
 from microgradx.autograd import accumulate_seeds
 from microgradx.checking.finite_differences import DerivativeEstimate, FiniteDifferences
-from microgradx.engine import Op, Tensor, as_tensor, sweep
+from microgradx.engine import Op, Tensor, as_tensor, reverse_topological_order, sweep
 from microgradx.graph.grad_mode import enable_grad, grad_enabled
 
 __all__ = [
     "GradientComparison",
     "Tolerance",
+    "agree_elsewhere",
     "are_equal",
     "as_list",
     "can_broadcast",
     "compare_elsewhere",
     "compare_gradients",
     "compare_op_gradients",
+    "find_kink",
     "gradient_function",
     "make_generator",
     "sample_indices",
@@ -243,6 +245,46 @@ def compare_elsewhere(
         if len(found) == 2:
             break
     return found
+
+
+def agree_elsewhere(comparisons: Sequence[GradientComparison], tolerance: Tolerance) -> bool:
+    """Whether a function's gradients agree at a point near by, without zeros and ties."""
+    differences = comparisons[0].differences
+    tensors, generator = differences.tensors, make_generator(2)
+    elements = {each.input_index: list(each.jacobian_columns) for each in comparisons}
+    before = [x.data.copy() for x in tensors]
+    try:
+        for x in tensors:
+            x.data[...] = _move(x, 0.1, generator).data
+        weights = _split(differences.weights, differences.function(*tensors))
+        found = compare_gradients(differences.function, tensors, elements, weights, tolerance)
+        return not any(np.any(each.wrong) for each in found)
+    except (ValueError, TypeError, IndexError):
+        return False
+    finally:
+        for x, data in zip(tensors, before, strict=True):
+            x.data[...] = data
+
+
+def find_kink(outputs: Sequence[Tensor], tolerance: Tolerance) -> Op | None:
+    """The first op behind the outputs whose inputs are at a kink, or at the edge of its domain."""
+    generator = make_generator(3)
+    for node in reversed(reverse_topological_order(*outputs)):
+        op = node.op
+        if op is None:
+            continue
+        tensors = [as_tensor(x.data.copy()) for x in node.inputs]
+
+        def function(*tensors: Tensor, op: Op = op) -> list[Tensor]:
+            return [as_tensor(op(*tensors))]
+
+        g = generator.normal(size=node.size)
+        differences = FiniteDifferences(function, tensors, g, tolerance.step, tolerance.precision)
+        for i, x in enumerate(node.inputs):
+            for index in sample_indices(x, 20, generator) if x.requires_grad else ():
+                if not differences.estimate_derivative(i, index).has_derivative:
+                    return op
+    return None
 
 
 def _move(x: Tensor, size: float, generator: np.random.Generator) -> Tensor:

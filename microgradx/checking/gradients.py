@@ -59,8 +59,9 @@ def gradcheck(
 
     Returns a report, which is true if the gradients agree. If not, raises GradcheckError, which
     has the report, or returns it if `raise_exception` is False. The report names the kind of
-    mistake, if it is a known one, and the op whose rule is wrong. At a kink, such as relu at 0,
-    differences are meaningless, and the report says so. Raises TypeError or ValueError for inputs
+    mistake, if it is a known one, and the op whose rule is wrong. Where differences cannot tell
+    (at a kink, such as relu at 0; where the step is too large, or the function too noisy) the
+    report says so. Raises TypeError or ValueError for inputs
     that cannot be checked.
 
     Source: Press et al., Numerical Recipes, 5.7.

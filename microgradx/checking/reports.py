@@ -12,9 +12,11 @@ import numpy as np
 from microgradx.checking.comparison import (
     GradientComparison,
     Tolerance,
+    agree_elsewhere,
     are_equal,
     compare_elsewhere,
     compare_op_gradients,
+    find_kink,
     make_generator,
     sample_indices,
 )
@@ -66,11 +68,12 @@ class GradcheckReport:
     """The result of `gradcheck`; bool(report) is True if the gradients agree.
 
     `cause` names the kind of mistake: "constant factor", "transposed", "missing sum",
-    "double sum", "missing factor", "one of several uses", "outside the first row",
-    "coarse dtype", "missing gradient", "non-deterministic", "upstream gradient ignored",
-    "not finite", "constant in the rule", "error in the rule"; where differences cannot tell, "kink"
-    (also a jump, a tie, the edge of the domain), "step too large" or "evaluation noise"; or it is
-    None, if nothing is wrong or no cause fits.
+    "double sum", "wrong axis", "misplaced", "missing factor", "missing mask", "wrong variable",
+    "arguments in the wrong order", "gradients in the wrong order", "one of several uses", "outside
+    the first row", "upstream gradient ignored", "missing gradient", "error in the rule", "not
+    finite", "coarse dtype", "non-deterministic", "constant in the rule"; where differences cannot
+    tell, "kink" (also a jump, a tie, the edge of the domain), "step too large" or "evaluation
+    noise"; or it is None, if nothing is wrong or no cause fits.
     """
 
     checked: int  # elements, over all inputs and orders
@@ -130,8 +133,16 @@ def report_mismatches(
     elif error is not None:
         lines.append(f"the rule raised {type(error.__cause__ or error).__name__}: {error}")
     lines += _describe_elements(wrong)
-    causes, about_causes = _describe_causes(op, wrong_in_op or wrong, order, tolerance)
-    lines += about_causes
+    is_not_finite = op is None and any(
+        np.any(each.wrong & ~np.isfinite(each.analytic)) for each in wrong
+    )
+    kink = _find_kink_inside(wrong, order, tolerance) if order == 2 or is_not_finite else None
+    if kink is not None:
+        op, causes = None, [kink]
+        lines += [f"likely cause: {kink.kind}", *_indent(kink.text)]
+    else:
+        causes, about_causes = _describe_causes(op, wrong_in_op or wrong, order, tolerance)
+        lines += about_causes
     if error is not None and not causes:
         causes = [Cause("error in the rule", str(error))]
     mismatches = _list_mismatches(wrong, order)
@@ -168,6 +179,23 @@ def report_hidden_mistake(
         mismatches=_list_mismatches(wrong, 1),
         causes=tuple(causes),
         op=op,
+    )
+
+
+def _find_kink_inside(
+    wrong: list[GradientComparison], order: int, tolerance: Tolerance
+) -> Cause | None:
+    """Derivatives that are wrong at this point alone, as a second one behind the kink of a norm."""
+    if not any(each.is_wrong for each in wrong) or not agree_elsewhere(wrong, tolerance):
+        return None
+    differences = wrong[0].differences
+    op = find_kink(differences.function(*differences.tensors), tolerance)
+    where = "a derivative in it" if op is None else repr(op)
+    return Cause(
+        "kink",
+        f"a kink inside, not your rule: {where} has no derivative here, so that of the whole "
+        f"{'follows a convention, 0 or NaN' if order == 2 else 'is NaN'}, even where the whole "
+        "function is smooth. Near by, the gradient agrees with finite differences: check there",
     )
 
 

@@ -353,6 +353,33 @@ def test_a_constant_in_a_rule_is_seen_in_the_second_order(rule):
     assert report.op is op
 
 
+INSIDE = {
+    "norm": lambda x: mg.norm(x) ** 2,
+    "hypot": lambda x: np.hypot(x, 2 * x) ** 2,
+    "absolute": lambda x: np.abs(x) ** 2,
+    "std": lambda x: np.std(x) ** 2,
+    "sqrt": lambda x: np.exp(-(np.sqrt(np.sum(x**2)) ** 2)),
+}
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_a_kink_inside_a_smooth_function_is_not_the_rules_mistake(name):
+    report = mg.gradcheck(INSIDE[name], np.zeros(3), order=2, raise_exception=False)
+    message = " ".join(report.message.split())
+    assert report or f"a kink inside, not your rule: {name} has no derivative here" in message
+    assert report.cause in {None, "kink"}
+    assert report.op is None
+    assert mg.gradcheck(INSIDE[name], normal(3), order=2)
+
+
+def test_a_kink_inside_does_not_hide_a_constant_in_a_rule():
+    op = wrong(np.exp, lambda g, out, x: g * np.exp(x.data if isinstance(x, mg.Tensor) else x))
+    f = lambda x: op(x) + mg.norm(x) ** 2  # noqa: E731
+    report = mg.gradcheck(f, np.zeros(3), order=2, raise_exception=False)
+    assert report.cause == "constant in the rule"
+    assert report.op is op
+
+
 def test_a_rule_that_is_another_on_tensors_is_seen():
     op = wrong(np.exp, lambda g, out, x: 0 * g if isinstance(x, mg.Tensor) else g * out)
     assert mg.gradcheck(op, normal(3))
