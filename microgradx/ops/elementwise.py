@@ -22,6 +22,7 @@ __all__ = [
     "subtract",
     "multiply",
     "divide",
+    "true_divide",
     "floor_divide",
     "remainder",
     "mod",
@@ -29,6 +30,7 @@ __all__ = [
     "divmod",
     "modf",
     "power",
+    "pow",
     "float_power",
     "square",
     "reciprocal",
@@ -51,15 +53,22 @@ __all__ = [
     "cos",
     "tan",
     "arcsin",
+    "asin",
     "arccos",
+    "acos",
     "arctan",
+    "atan",
     "arctan2",
+    "atan2",
     "sinh",
     "cosh",
     "tanh",
     "arcsinh",
+    "asinh",
     "arccosh",
+    "acosh",
     "arctanh",
+    "atanh",
     "sinc",
     "deg2rad",
     "radians",
@@ -260,9 +269,9 @@ def _choose_number(g, x, y, is_better):
 add = Elementwise(np.add, "x + y", lambda g, out, x, y: g, lambda g, out, x, y: g)
 subtract = Elementwise(np.subtract, "x - y", lambda g, out, x, y: g, lambda g, out, x, y: -g)
 multiply = Elementwise(np.multiply, "x · y", lambda g, out, x, y: g * y, lambda g, out, x, y: g * x)
-divide = Elementwise(
+divide = true_divide = Elementwise(
     np.divide, "x / y", lambda g, out, x, y: g / y, lambda g, out, x, y: -g * out / y)
-power = Elementwise(np.power, "xʸ", _power_by_base, _power_by_exponent)
+power = pow = Elementwise(np.power, "xʸ", _power_by_base, _power_by_exponent)
 square = Elementwise(np.square, "x²", lambda g, out, x: g * (2 * x))
 reciprocal = Elementwise(np.reciprocal, "1 / x", lambda g, out, x: -g * out * out)
 negative = Elementwise(np.negative, "-x", lambda g, out, x: -g)
@@ -301,11 +310,13 @@ hypot = Elementwise(  # at (0, 0) its derivative is 0, and its second one NaN
 sin = Elementwise(np.sin, "sin x", lambda g, out, x: g * np.cos(x))
 cos = Elementwise(np.cos, "cos x", lambda g, out, x: -g * np.sin(x))
 tan = Elementwise(np.tan, "tan x", lambda g, out, x: g * (1 + out * out))
-arcsin = Elementwise(np.arcsin, "arcsin x", lambda g, out, x: g / np.sqrt((1 - x) * (1 + x)))
-arccos = Elementwise(np.arccos, "arccos x", lambda g, out, x: -g / np.sqrt((1 - x) * (1 + x)))
-arctan = Elementwise(
+arcsin = asin = Elementwise(
+    np.arcsin, "arcsin x", lambda g, out, x: g / np.sqrt((1 - x) * (1 + x)))
+arccos = acos = Elementwise(
+    np.arccos, "arccos x", lambda g, out, x: -g / np.sqrt((1 - x) * (1 + x)))
+arctan = atan = Elementwise(
     np.arctan, "arctan x", lambda g, out, x: g / np.hypot(1, x) / np.hypot(1, x))
-arctan2 = Elementwise(  # y / (x² + y²) and -x / (x² + y²)
+arctan2 = atan2 = Elementwise(  # y / (x² + y²) and -x / (x² + y²)
     np.arctan2, "the angle of (y, x)",
     lambda g, out, x, y: _divide_by_hypot(g * _cosine(y, x), x, y, np.inf),
     lambda g, out, x, y: _divide_by_hypot(-g * _cosine(x, y), x, y, np.inf))
@@ -316,10 +327,10 @@ tanh = Elementwise(  # its slope is 1 - out², which cancels at large x
 sech_squared: Op = TableRow(
     lambda x: _bell(x, MINUS_TWO, FOUR), "1 / cosh² x",
     lambda g, out, x: -2 * g * out * np.tanh(x), name="sech_squared")
-arcsinh = Elementwise(np.arcsinh, "arsinh x", lambda g, out, x: g / np.hypot(1, x))
-arccosh = Elementwise(
+arcsinh = asinh = Elementwise(np.arcsinh, "arsinh x", lambda g, out, x: g / np.hypot(1, x))
+arccosh = acosh = Elementwise(
     np.arccosh, "arcosh x", lambda g, out, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)))
-arctanh = Elementwise(np.arctanh, "artanh x", lambda g, out, x: g / ((1 - x) * (1 + x)))
+arctanh = atanh = Elementwise(np.arctanh, "artanh x", lambda g, out, x: g / ((1 - x) * (1 + x)))
 sinc = Elementwise(np.sinc, "sin(πx) / (πx)", _sinc_by_x)
 deg2rad = radians = Elementwise(np.deg2rad, "π x / 180", lambda g, out, x: g * (math.pi / 180))
 rad2deg = degrees = Elementwise(np.rad2deg, "180 x / π", lambda g, out, x: g * (180 / math.pi))

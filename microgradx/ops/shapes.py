@@ -22,6 +22,7 @@ __all__ = [
     "ravel",
     "flatten",
     "transpose",
+    "permute_dims",
     "moveaxis",
     "swapaxes",
     "rollaxis",
@@ -33,6 +34,7 @@ __all__ = [
     "atleast_2d",
     "atleast_3d",
     "concatenate",
+    "concat",
     "stack",
     "vstack",
     "hstack",
@@ -162,6 +164,9 @@ def transpose(a: Any, axes: Sequence[int] | None = None) -> Any:
            [2, 4]])
     """
     return Transpose(None if axes is None else tuple(axes))(a)
+
+
+permute_dims = transpose
 
 
 @implements(np.moveaxis)
@@ -304,6 +309,9 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     array([1, 2, 3])
     """
     return Concatenate(axis)(*arrays)
+
+
+concat = concatenate
 
 
 @implements(np.stack)

@@ -189,6 +189,7 @@ NAMESAKES = (
     "exp exp2 expm1 log log2 log10 log1p sqrt logaddexp hypot "
     "sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh sinc "
     "deg2rad rad2deg copysign fmod float_power logaddexp2 fix "
+    "asin acos atan atan2 asinh acosh atanh pow true_divide "
     "absolute abs maximum minimum fmax fmin sign floor ceil trunc round nan_to_num "
     "sigmoid erf erfc "
     "sum mean nansum nanmean ravel flatten moveaxis squeeze "
@@ -251,6 +252,8 @@ PYTORCH = {
     "concatenate": lambda *x, axis: (
         torch.cat([each.ravel() for each in x]) if axis is None else torch.cat(x, axis)
     ),
+    "concat": lambda *x, axis: torch.concat(x, axis),
+    "permute_dims": lambda x, axes: torch.permute(x, axes),
     "stack": lambda *x, axis: torch.stack(x, axis),
     "vstack": lambda *x: torch.vstack(x),
     "hstack": lambda *x: torch.hstack(x),

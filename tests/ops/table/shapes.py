@@ -35,6 +35,9 @@ ROWS = {
         (((2, 3, 4),), {"axes": (-1, 0, -2)}),
         numpy=np.transpose,
     ),
+    "permute_dims": calls(
+        mg.permute_dims, (((2, 3, 4),), {"axes": (2, 0, 1)}), numpy=np.permute_dims
+    ),
     "swapaxes": calls(mg.swapaxes, (((2, 3, 4),), {"axis1": 0, "axis2": -1}), numpy=np.swapaxes),
     "expand_dims": calls(
         mg.expand_dims,
@@ -63,6 +66,11 @@ ROWS = {
         (((2, 3), (1, 3)), {"axis": 0}),
         (((2, 3), (2, 1), (2, 0)), {"axis": -1}),
         (((2, 3), (2,)), {"axis": None}),
+    ),
+    "concat": calls(
+        lambda *x, axis: mg.concat(x, axis=axis),
+        (((2, 3), (1, 3)), {"axis": 0}),
+        numpy=lambda *x, axis: np.concat(x, axis=axis),
     ),
     "stack": calls(
         lambda *x, axis: mg.stack(x, axis),
