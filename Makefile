@@ -1,5 +1,5 @@
-# Needs Python 3.10 or newer and make. Everything else goes into .venv, or into .venv-parity and
-# .venv-bench, so that the tests run without PyTorch and the other peers.
+# Needs Python 3.10 or newer and make. Everything else goes into .venv, or into .venv-parity,
+# .venv-notebooks and .venv-bench, so that the tests run without PyTorch, JupyterLab and the peers.
 
 # Which Python to make them with.
 PYTHON ?= python3
@@ -8,6 +8,7 @@ PYTHON ?= python3
 # holds an absolute path: so the checkout may stand in a directory with spaces in its name.
 RUN := .venv/bin/python -m
 RUN_PARITY := .venv-parity/bin/python -m
+RUN_NOTEBOOKS := .venv-notebooks/bin/python -m
 RUN_BENCH := .venv-bench/bin/python -m
 
 # A virtual environment does not survive being moved (the editable install would go on
@@ -21,6 +22,9 @@ is_usable = $(shell exec 2>/dev/null; \
 # PyTorch for Linux comes with CUDA unless pip is told of PyTorch's index of builds for CPUs alone,
 # by PIP_EXTRA_INDEX_URL: then pip takes 2.13.0+cpu, a tenth of the size, before 2.13.0.
 TORCH := torch==2.13.0
+
+# Whose look and marks change from release to release.
+NOTEBOOKS := jupyterlab==4.6.6 marimo==0.25.2 nbconvert==7.17.2
 
 # What microgradx is compared with besides scikit-learn, whose digits are needed anyway. One that
 # cannot be installed is left out.
@@ -39,6 +43,9 @@ test: .venv/test  ## check format, style and types, run the tests and the exampl
 parity: .venv-parity/torch  ## compare values and gradients with PyTorch's
 	$(RUN_PARITY) pytest -m parity tests
 
+notebooks: .venv-notebooks/jupyterlab  ## show pages in JupyterLab, nbconvert's HTML and marimo
+	$(RUN_NOTEBOOKS) pytest -m notebook tests/show
+
 demo: .venv/demo  ## train a small network; its pictures go to demo/
 	$(RUN) microgradx train --out demo
 
@@ -50,14 +57,14 @@ format: .venv/test  ## format the code, fix what can be fixed
 	$(RUN) ruff format
 
 clean:  ## remove .venv and everything else that was made
-	rm -rf .venv .venv-parity .venv-bench .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist demo bench
+	rm -rf .venv .venv-parity .venv-notebooks .venv-bench .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist demo bench
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# The files place, demo, test, torch and peers are written last, when all before them has worked: what
+# The files place, demo, test, torch, jupyterlab and peers are written last, when all before them has worked: what
 # an interrupted run left half done is done again.
 
 .SECONDEXPANSION:
-.venv/place .venv-parity/place .venv-bench/place: %/place: $$(if $$(call is_usable,$$*),,FORCE)
+.venv/place .venv-parity/place .venv-notebooks/place .venv-bench/place: %/place: $$(if $$(call is_usable,$$*),,FORCE)
 	@"$(PYTHON)" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
 		{ echo 'microgradx: "$(PYTHON)" is not a Python >= 3.10 with venv (Debian: python3-venv); choose one with PYTHON=...' >&2; exit 1; }
 	rm -rf $*
@@ -78,6 +85,11 @@ clean:  ## remove .venv and everything else that was made
 	$(RUN_PARITY) pip install --quiet $(TORCH)
 	@touch $@
 
+.venv-notebooks/jupyterlab: .venv-notebooks/place pyproject.toml
+	$(RUN_NOTEBOOKS) pip install --quiet --editable '.[drawing,test]'
+	$(RUN_NOTEBOOKS) pip install --quiet $(NOTEBOOKS)
+	@touch $@
+
 # NumPy stays at the version of microgradx's environment, whatever a peer would like.
 .venv-bench/peers: .venv-bench/place pyproject.toml
 	$(RUN_BENCH) pip install --quiet --editable '.[plots,data]'
@@ -91,4 +103,4 @@ clean:  ## remove .venv and everything else that was made
 
 FORCE:
 
-.PHONY: help test parity demo bench format clean FORCE
+.PHONY: help test parity notebooks demo bench format clean FORCE

@@ -96,7 +96,8 @@ class GradcheckReport:
 
     def _repr_html_(self) -> str:
         """What notebooks show: the message, in lines and columns as they are."""
-        return f"<pre>{html.escape(self.message)}</pre>"
+        style = "font-family: monospace; white-space: pre; overflow-x: auto"
+        return f'<pre style="{style}">{html.escape(self.message)}</pre>'
 
 
 def report_agreement(checked: int, largest_error: float, inconclusive: int) -> GradcheckReport:

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 
 from microgradx.engine import Tensor
 from microgradx.show.formulas.derivations import Einsum
-from microgradx.show.steps.steps import Step, axes_in_words, join_words
+from microgradx.show.steps.steps import Step, axes_in_words, join_words, shorten_list
 
 #: Infix ops.
 SIGNS = {"add": "+", "subtract": "-", "multiply": "·", "divide": "/", "matmul": "@"}
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
+
+#: How many operands of an op are named.
+MOST_OPERANDS = 8
 
 #: A name, {"name": "h"}, or a derivative, {"of": "loss", "by": "h"}, to be set as a fraction.
 MathLabel = dict[str, str]
@@ -57,7 +60,10 @@ class Captions:
         before, between, after = (
             ("", f" {SIGNS[op]} ", "") if op in SIGNS else (f"{op}(", ", ", ")")
         )
-        operands = [part for x in step.tensor.inputs for part in (between, self.name(x))][1:]
+        inputs = step.tensor.inputs
+        operands = [part for x in inputs[:MOST_OPERANDS] for part in (between, self.name(x))][1:]
+        more = len(inputs) - MOST_OPERANDS
+        after = f", … {more:,} more{after}" if more > 0 else after
         return [result, f" = {before}", *operands, after]
 
     # ------------------------------------------------------------------ words
@@ -78,7 +84,8 @@ class Captions:
         name, receiver, op = self.names[step.tensor], self.names[step.receiver], op_name(step)
         if step.kind == "forward":
             operands = [self.names[x] for x in step.tensor.inputs]
-            return f"{op} computes {name} from {join_words(operands) or 'released inputs'}."
+            inputs = join_words(shorten_list(operands, MOST_OPERANDS)) or "released inputs"
+            return f"{op} computes {name} from {inputs}."
         if step.kind == "seed":
             return f"Backpropagation begins: the derivative of {name} with respect to itself is 1."
         if step.kind == "sum":

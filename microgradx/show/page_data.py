@@ -15,6 +15,7 @@ from microgradx.show.captions import SIGNS, Captions, MathLabel, op_name
 from microgradx.show.formulas.derivations import Einsum, Formula, LinearCombination, input_letters
 from microgradx.show.graphs.graph import Graph
 from microgradx.show.graphs.palette import KINDS
+from microgradx.show.steps.op_probe import MAX_INPUTS
 from microgradx.show.steps.steps import Bars, Step, axes_in_words
 
 #: An array with more elements, or a longer axis beside others, is cropped.
@@ -157,13 +158,15 @@ class PageData:
         if step.kind == "sum":
             summed = sign("Σ", axes_in_words(step.axes))
             return [array_figure(step.upstream, None, "passed on"), summed]
+        few = tensor.inputs[:MAX_INPUTS]
         inputs = [
             array_figure(np.asarray(x.data), captions.name(x), letter)
-            for x, letter in zip(tensor.inputs, input_letters(len(tensor.inputs)), strict=True)
+            for x, letter in zip(few, input_letters(len(few)), strict=True)
         ]
         if step.kind == "forward":
             op = op_name(step)
-            return join_figures(inputs, SIGNS.get(op, ""), "=" if op in SIGNS else "→")
+            more = len(tensor.inputs) - len(inputs)
+            return join_figures(inputs, SIGNS.get(op, ""), "=" if op in SIGNS else "→", more)
         upstream = array_figure(step.upstream, captions.gradient(tensor), "upstream g")
         if step.local is not None:
             local = array_figure(step.local, captions.local(step), "local derivative")
@@ -214,8 +217,9 @@ class PageData:
         if step.kind == "seed":
             path = [box]
         elif step.kind == "forward":
-            arrows = [graph.arrow_into(tensor, i) for i in range(len(tensor.inputs))]
-            inputs = map(graph.node_of, tensor.inputs)
+            few = tensor.inputs[:MAX_INPUTS]
+            arrows = [graph.arrow_into(tensor, i) for i in range(len(few))]
+            inputs = map(graph.node_of, few)
             path = [*inputs, *arrows, op_node, graph.arrow_from(tensor), box]
         else:
             arrow = graph.arrow_into(tensor, step.position or 0)
@@ -238,7 +242,7 @@ class PageData:
         first = {
             tensor: position
             for position, step in reversed(list(enumerate(steps)))
-            for tensor in (*step.tensor.inputs, step.tensor)
+            for tensor in (*step.tensor.inputs[:MAX_INPUTS], step.receiver, step.tensor)
         }
         names = self.captions.names
         return [
@@ -278,13 +282,14 @@ def array_figure(
     return {"array": array, "label": label, "role": role, **({"hides": True} if hides else {})}
 
 
-def join_figures(figures: list[Any], between: str, after: str) -> list[Any]:
-    """The first figures, with signs between them, and one after them."""
+def join_figures(figures: list[Any], between: str, after: str, more: int = 0) -> list[Any]:
+    """The first figures of them and `more`, with signs between them, and one after them."""
     parts: list[Any] = []
     for figure in figures[:MAX_OPERANDS]:
         parts += [sign(between), figure] if between and parts else [figure]
-    if len(figures) > MAX_OPERANDS:
-        parts.append(sign("…", f"{len(figures) - MAX_OPERANDS} more"))
+    more += max(0, len(figures) - MAX_OPERANDS)
+    if more:
+        parts.append(sign("…", f"{more:,} more"))
     return [*parts, sign(after)]
 
 

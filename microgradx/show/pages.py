@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from microgradx.common.files import check_directory, replacing
+from microgradx.show.notebooks import FOLLOW_THEME, theme_style
 
 __all__ = ["Page", "read_asset", "render_page", "check_page_path"]
 
@@ -104,7 +105,9 @@ class Page:
     def _repr_html_(self) -> str:
         """What notebooks show: a frame, in which scripts run without access to the notebook."""
         return (
-            f'<iframe srcdoc="{html.escape(self.html)}" sandbox="allow-scripts" '
+            f"<style>{theme_style('.microgradx-page')}</style>\n"
+            f'<iframe class="microgradx-page" title="{html.escape(type(self).__name__)}" '
             f'style="width: 100%; height: {self.height}px; border: 0" '
-            f'title="{html.escape(type(self).__name__)}"></iframe>'
+            f'sandbox="allow-scripts" onload="{html.escape(FOLLOW_THEME)}" '
+            f'srcdoc="{html.escape(self.html)}"></iframe>'
         )

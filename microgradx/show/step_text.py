@@ -23,6 +23,7 @@ from microgradx.show.formulas.numbers_in_formula import (
 )
 from microgradx.show.graphs.names import name_all
 from microgradx.show.graphs.summaries import FEW
+from microgradx.show.steps.op_probe import MAX_INPUTS
 from microgradx.show.steps.step_builder import Steps, steps_of
 from microgradx.show.steps.steps import Step
 
@@ -200,7 +201,7 @@ class TextRenderer:
 
     def formula(self, step: Step) -> str:
         """The formula of a step, with names for the letters of Tensors."""
-        inputs = step.tensor.inputs
+        inputs = step.tensor.inputs[:MAX_INPUTS]
         tensors = {**dict(zip(input_letters(len(inputs)), inputs, strict=True)), "out": step.tensor}
         if step.kind == "forward" and isinstance(step.derivation, Formula):
             return self.insert_names(step.derivation, tensors)

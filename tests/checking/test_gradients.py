@@ -194,4 +194,6 @@ def test_a_report_shows_itself_as_it_reads():
     doubled = op_with(lambda self, g, out, x: 2 * g, name="a<b>")
     report = mg.gradcheck(doubled, np.array([[1.0, 2.0]]), raise_exception=False)
     assert repr(report) == str(report) == report.message
-    assert report._repr_html_() == f"<pre>{html.escape(report.message)}</pre>"
+    shown = report._repr_html_()
+    assert shown.startswith('<pre style="font-family: monospace; white-space: pre;')
+    assert shown.endswith(f">{html.escape(report.message)}</pre>")

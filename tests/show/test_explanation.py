@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import warnings
 from datetime import datetime
 
 import numpy as np
@@ -1023,3 +1024,62 @@ def test_numbers_that_are_not_finite_are_marked(open_page):
     assert one.eval_on_selector("#answer", "answer => getComputedStyle(answer).color") == (
         "rgb(0, 121, 90)"
     )
+
+
+# ---------------------------------------------------------------------------- many inputs
+
+
+@pytest.fixture
+def without_pictures(monkeypatch):
+    picture = b'<svg width="1pt" height="1pt" viewBox="0 0 1 1"></svg>'
+    with monkeypatch.context() as patch, warnings.catch_warnings():
+        patch.setattr("microgradx.show.graphs.drawing.render", lambda source, format: picture)
+        warnings.simplefilter("ignore")  # the drawing leaves most inputs out
+        yield
+
+
+def calls_of_rule(monkeypatch, tensor, show):
+    """How often the rule of the op that made a Tensor is called while it is shown."""
+    calls = []
+    rule = type(tensor.op).backward
+    monkeypatch.setattr(
+        type(tensor.op), "backward", lambda *given: calls.append(given) or rule(*given)
+    )
+    shown = show()
+    monkeypatch.undo()
+    return len(calls), shown
+
+
+def test_an_op_of_many_inputs_is_not_probed_for_each(monkeypatch, without_pictures):
+    stacked = mg.stack([leaf(float(i), f"w{i}") for i in range(3000)])
+    loss = mg.sum(stacked)
+    count, page = calls_of_rule(monkeypatch, stacked, lambda: explain(loss))
+    assert count < 20  # each returns 3,000 gradients
+    assert len(page.html) < 2_000_000
+    assert re.search(r"computes \w+ from (\w+, ){7}\w+ and 2,992 more\.", page.html)
+    assert "backward ones are left out" in page.html
+    count, text = calls_of_rule(monkeypatch, stacked, loss.steps)
+    assert count < 20
+    assert len(text) == 400
+
+
+def test_an_op_of_some_inputs_is_explained_as_ever(without_pictures):
+    stacked = mg.stack([leaf(float(i), f"w{i}") for i in range(9)])
+    steps = steps_of(mg.sum(stacked))
+    assert all(step.derivation is not None for step in steps)
+    page = explain(mg.sum(stacked)).html
+    assert re.search(r"computes \w+ from (\w+, ){7}\w+ and 1 more\.", page)
+
+
+def test_a_rule_without_some_gradients_is_asked_once(monkeypatch):
+    class First(mg.Op):
+        def forward(self, *inputs):
+            return inputs[0] * 1
+
+        def backward(self, g, out, *inputs):
+            return [g, *(None for _ in inputs[1:])]
+
+    chosen = First()(*(leaf(float(i)) for i in range(500)))
+    count, steps = calls_of_rule(monkeypatch, chosen, lambda: steps_of(chosen))
+    assert [step.kind for step in steps] == ["forward", "seed", "backward"]
+    assert count < 10

@@ -210,3 +210,60 @@ def test_the_colour_of_a_heat_map(open_page):
         "var(--alarm)",
         "var(--alarm)",
     ]
+
+
+MARKS = {
+    "light": (
+        "<body data-jp-theme-light='true'>",
+        "<body class='vscode-light'>",
+        "<html data-theme='light'>",
+    ),
+    "dark": (
+        "<body data-jp-theme-light='false'>",
+        "<body class='vscode-dark'>",
+        "<body class='vscode-high-contrast'>",
+        "<html class='dark'>",
+        "<html theme='dark'>",
+    ),
+}
+
+
+@pytest.mark.parametrize(("theme", "mark"), [(theme, m) for theme in MARKS for m in MARKS[theme]])
+def test_a_page_has_the_theme_of_the_notebook_and_changes_with_it(open_page, theme, mark):
+    other = {"light": "dark", "dark": "light"}
+    page = render_page("inner", '<button id="theme">◐</button>', scripts=["theme.js"])
+    outer = f"<!doctype html>{mark}{Page(page)._repr_html_()}"
+    tab = open_page(outer, color_scheme=other[theme])
+    frame = tab.frames[1]
+
+    def wait_for(theme):
+        colour = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 28)"}[theme]
+        frame.wait_for_function(
+            "colour => getComputedStyle(document.body).backgroundColor === colour", arg=colour
+        )
+
+    wait_for(theme)
+    is_light = str(theme == "dark").lower()
+    tab.evaluate(
+        f"""() => {{
+            document.documentElement.removeAttribute("data-theme");
+            document.documentElement.removeAttribute("theme");
+            document.documentElement.className = document.body.className = "";
+            document.body.dataset.jpThemeLight = "{is_light}";
+        }}"""
+    )
+    wait_for(other[theme])
+    frame.locator("#theme").click()  # the reader's own choice comes first
+    wait_for(theme)
+    tab.evaluate("document.body.className = 'anything'")
+    wait_for(theme)
+
+
+def test_without_a_mark_the_system_decides(open_page):
+    page = render_page("inner", '<button id="theme">◐</button>', scripts=["theme.js"])
+    for scheme, colour in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 23, 28)")):
+        tab = open_page(f"<!doctype html>{Page(page)._repr_html_()}", color_scheme=scheme)
+        tab.frames[1].wait_for_function(
+            "colour => getComputedStyle(document.body).backgroundColor === colour", arg=colour
+        )
+        assert tab.frames[1].evaluate("document.documentElement.dataset.theme") is None

@@ -1,6 +1,9 @@
-// Light and dark: the reader's choice, or else the system's preference.
+// Light and dark: the reader's choice, or else the notebook's theme, or else the system's.
 
 "use strict";
+
+let chosenTheme = storedTheme();
+let notebookTheme = null;
 
 // Stored if the browser allows it; in the frame of a notebook it does not.
 function storedTheme(theme) {
@@ -8,16 +11,30 @@ function storedTheme(theme) {
     if (theme) localStorage.setItem("theme", theme);
     return localStorage.getItem("theme");
   } catch {
-    return theme;
+    return null;
   }
 }
 
-function switchTheme() {
+function applyTheme() {
   const { dataset } = document.documentElement;
-  const preferred = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-  dataset.theme = (dataset.theme ?? preferred) === "dark" ? "light" : "dark";
-  storedTheme(dataset.theme);
+  const theme = chosenTheme ?? notebookTheme;
+  if (theme) dataset.theme = theme;
+  else delete dataset.theme;
 }
 
-if (storedTheme()) document.documentElement.dataset.theme = storedTheme();
+function switchTheme() {
+  const preferred = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  chosenTheme = (chosenTheme ?? notebookTheme ?? preferred) === "dark" ? "light" : "dark";
+  storedTheme(chosenTheme);
+  applyTheme();
+}
+
+// The notebook around the frame of a page tells it the theme (notebooks.py).
+addEventListener("message", ({ source, data }) => {
+  if (source !== parent || parent === window) return;
+  notebookTheme = ["light", "dark"].includes(data?.theme) ? data.theme : null;
+  applyTheme();
+});
+
+applyTheme();
 document.getElementById("theme").addEventListener("click", switchTheme);

@@ -58,6 +58,11 @@ class LinearCombination:
 Derivation = Formula | Einsum | Reduce | Gather | LinearCombination
 
 
+def input_letter(position: int) -> str:
+    """The name of an op's input in formulas: x, y, z, x4, x5, …"""
+    return "xyz"[position] if position < 3 else f"x{position + 1}"
+
+
 def input_letters(count: int) -> list[str]:
-    """The names of an op's inputs in formulas: x, y, z, x4, x5, …"""
-    return [*"xyz"[:count], *(f"x{i}" for i in range(4, count + 1))]
+    """The names of all inputs of an op."""
+    return [input_letter(position) for position in range(count)]

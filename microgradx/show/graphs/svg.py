@@ -7,15 +7,12 @@ import re
 from collections.abc import Mapping
 
 from microgradx.show.graphs.palette import DARK
+from microgradx.show.notebooks import theme_style
 
-# Notebooks mark their theme; elsewhere the reader's system decides.
-_NOTEBOOK_STYLE = """
-.microgradx-drawing { color-scheme: light dark; overflow-x: auto; }
-.microgradx-drawing svg { max-width: 100%; height: auto; }
-[data-jp-theme-light="true"] .microgradx-drawing,
-:is(.vscode-light, .light) .microgradx-drawing { color-scheme: light; }
-[data-jp-theme-light="false"] .microgradx-drawing,
-:is(.vscode-dark, .dark) .microgradx-drawing { color-scheme: dark; }
+_NOTEBOOK_STYLE = f"""
+.microgradx-drawing {{ overflow-x: auto; }}
+.microgradx-drawing svg {{ max-width: 100%; height: auto; }}
+{theme_style(".microgradx-drawing")}
 """
 
 

@@ -20,6 +20,7 @@ from microgradx.show.formulas.derivations import (
     Gather,
     LinearCombination,
     Reduce,
+    input_letter,
 )
 from microgradx.show.formulas.formula_printer import ONE, as_factor
 from microgradx.show.formulas.symbolic import (
@@ -214,11 +215,14 @@ def is_rearrangement(derivation: Derivation | None) -> bool:
 
 def rule_formula(probe: OpProbe, position: int, factor: str) -> str:
     """The formula that a rule records or, if it has none, the chain rule with this factor."""
+    letter = input_letter(position)
+    if not probe.has_few_inputs:
+        return f"{factor} · ∂out/∂{letter}"
     g = slot("g", np.ones_like(probe.out))
     out, inputs = slot("out", probe.out), tuple(probe.symbols.values())
     symbol = trace_formula(probe.rule, position, g, out, inputs)
     if symbol is None or "g" not in symbol.operands:
-        return f"{factor} · ∂out/∂{list(probe.symbols)[position]}"
+        return f"{factor} · ∂out/∂{letter}"
     return display_formula(symbol.formula.template)
 
 

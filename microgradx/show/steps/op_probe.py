@@ -19,10 +19,10 @@ from microgradx.show.formulas.derivations import Derivation, input_letters
 from microgradx.show.formulas.symbolic import literal, slot
 from microgradx.show.formulas.verification import reproduces
 
-__all__ = ["OpProbe", "Finder", "first_that_reproduces", "distinct_numbers"]
+__all__ = ["MAX_INPUTS", "OpProbe", "Finder", "first_that_reproduces", "distinct_numbers"]
 
-#: Ops of arrays with more elements than this are not probed.
-MAX_SIZE = 1 << 18
+#: Ops of arrays with more elements than this, or of more inputs, are not probed.
+MAX_SIZE, MAX_INPUTS = 1 << 18, 100
 
 
 class OpProbe:
@@ -39,7 +39,10 @@ class OpProbe:
         }
         if tensor.op is power and is_small_integer(tensor.inputs[1]):
             self.symbols["y"] = literal(self.inputs[1])  # x², not xʸ with 2 for y
-        self.is_small = max(x.size for x in (self.out, *self.inputs)) <= MAX_SIZE
+        self.has_few_inputs = len(self.inputs) <= MAX_INPUTS
+        self.is_small = (
+            self.has_few_inputs and max(x.size for x in (self.out, *self.inputs)) <= MAX_SIZE
+        )
 
     def forward(self, *inputs: Any) -> Any:
         op = self._copy()
@@ -51,6 +54,13 @@ class OpProbe:
         op = self._copy()
         arguments = (g, self.out if out is None else out, *(inputs or self.inputs))
         return op.gradient_at(position, *arguments)
+
+    def which_have_gradients(self, g: Any) -> list[bool]:
+        """For each input, whether the rule returns a gradient at it."""
+        op, arguments = self._copy(), (g, self.out, *self.inputs)
+        if op.derivatives:
+            return [derivative is not None for derivative in op.derivatives]
+        return [gradient is not None for gradient in op.all_gradients(*arguments)]
 
     def _copy(self) -> Op:
         """The op with a copy of its saved arrays, which a backward may write to."""

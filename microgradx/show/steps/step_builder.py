@@ -23,7 +23,7 @@ from microgradx.show.steps.chain_rule import derive_gradient
 from microgradx.show.steps.forward import derive_result
 from microgradx.show.steps.op_probe import OpProbe
 from microgradx.show.steps.softmax import softmax_bars
-from microgradx.show.steps.steps import Step, axes_in_words
+from microgradx.show.steps.steps import Step, axes_in_words, shorten_list
 
 __all__ = ["Steps", "steps_of"]
 
@@ -141,7 +141,7 @@ class StepBuilder:
     def forward(self, tensor: Tensor) -> Step:
         probe, derivation = self.probe(tensor)
         written = display_formula(derivation.template) if isinstance(derivation, Formula) else ""
-        name = f"{probe.op.name}({', '.join(probe.symbols)})"
+        name = f"{probe.op.name}({', '.join(shorten_list(list(probe.symbols)))})"
         return Step(
             number=next(self.numbers),
             kind="forward",
@@ -189,7 +189,8 @@ class StepBuilder:
         wanted = [i for i, x in enumerate(tensor.inputs) if x.requires_grad]
         if len(wanted) > len(contributions):  # the rule returns None for some
             probe, g = self.probe(tensor)[0], contributions[0].g
-            wanted = [i for i in wanted if probe.rule(i, g) is not None]
+            has_gradient = probe.which_have_gradients(g)
+            wanted = [i for i in wanted if has_gradient[i]]
         return wanted
 
     def contribution(self, tensor: Tensor, position: int, g: Array, contributed: Array) -> Step:

@@ -60,6 +60,15 @@ def axes_in_words(axes: tuple[int, ...]) -> str:
     return f"{'axis' if len(axes) == 1 else 'axes'} {join_words(list(map(str, axes)))}"
 
 
+def shorten_list(words: list[str], most: int = 8) -> list[str]:
+    """The first words, and how many more there are.
+
+    >>> shorten_list(["a", "b", "c", "d"], most=3)
+    ['a', 'b', 'c', '1 more']
+    """
+    return words if len(words) <= most else [*words[:most], f"{len(words) - most:,} more"]
+
+
 def join_words(words: list[str]) -> str:
     """Words with commas and an "and" between."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
