@@ -20,6 +20,7 @@ pytestmark = pytest.mark.notebook
 
 nbformat = pytest.importorskip("nbformat", reason="`make notebooks` installs JupyterLab and marimo")
 pytest.importorskip("jupyterlab")
+TimeoutError = pytest.importorskip("playwright.sync_api").TimeoutError
 pytest.importorskip("marimo")
 
 PREPARE = """\
@@ -145,9 +146,14 @@ def check_pages(tab, theme):
     """Both explanations are laid out where they are seen, in the colours of the notebook."""
     for position in range(2):
         element = tab.locator("iframe.microgradx-page").nth(position)
-        element.scroll_into_view_if_needed()
-        frame = element.element_handle().content_frame()
-        frame.wait_for_function(LAID_OUT, arg=BACKGROUNDS[theme])
+        for _ in range(20):  # a notebook that is still rendering scrolls by itself
+            element.scroll_into_view_if_needed()
+            frame = element.element_handle().content_frame()
+            with suppress(TimeoutError):
+                frame.wait_for_function(LAID_OUT, arg=BACKGROUNDS[theme], timeout=2000)
+                break
+        else:
+            pytest.fail(f"explanation {position} is not laid out, or not {theme}")
 
 
 def message_of_gradcheck():
@@ -196,7 +202,7 @@ def test_in_jupyterlab(lab, open_tab):
     tab.get_by_role("menuitem", name="Settings", exact=True).click()
     tab.locator(".lm-Menu-itemLabel", has_text=re.compile("^Theme$")).hover()
     tab.locator(".lm-Menu-itemLabel", has_text=re.compile("^JupyterLab Dark$")).click()
-    tab.locator('[data-jp-theme-light="false"]').wait_for()
+    tab.locator('[data-jp-theme-light="false"]').wait_for(state="attached")
     check_pages(tab, "dark")
     check_others(tab, "dark")
     tab = open_tab(lab, "light")
