@@ -118,3 +118,43 @@ def test_a_temperature_costs_no_digits_in_float32(temperature):
         for name, f in (("softmax", mg.softmax), ("log_softmax", mg.log_softmax)):
             computed = f(z, temperature=temperature)
             assert errors_in_ulps(computed, true[name], dtype) <= BOUNDS[name], (kind, name)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("gap", [5.0, 20.0, 40.0, 80.0])
+def test_the_derivatives_of_the_most_probable_class_keep_their_digits(dtype, gap):
+    """Where p rounds to 1: of softmax p (1 - p), of its logarithm 1 - p."""
+    z, eps = np.array([gap, 0.0, -1.0], dtype), np.finfo(dtype).eps
+    with mpmath.workprec(200):
+        others = mpmath.exp(-gap) + mpmath.exp(-gap - 1)
+        p = 1 / (1 + others)
+        expected = {"softmax": p * others * p, "log_softmax": others * p, "loss": -others * p}
+        # Of f(p) = p (1 - p) by the same logit: p (1 - p) (1 - 2 p).
+        second = {"softmax": p * others * p * (1 - 2 * p), "loss": others * p * p}
+    functions = {
+        "softmax": lambda z: mg.softmax(z)[0],
+        "log_softmax": lambda z: mg.log_softmax(z)[0],
+        "loss": lambda z: mg.cross_entropy(z[None], np.array([0])),
+    }
+    for name, f in functions.items():
+        np.testing.assert_allclose(
+            mg.grad(f)(z)[0], float(expected[name]), rtol=6 * np.finfo(dtype).eps
+        )
+        t = mg.Tensor(z, requires_grad=True)
+        f(t).backward(create_graph=True)
+        np.testing.assert_allclose(
+            t.grad.data[0], float(expected[name]), rtol=6 * np.finfo(dtype).eps
+        )
+    for name in second:
+        found = mg.hessian(functions[name])(z)[0, 0]
+        np.testing.assert_allclose(found, float(second[name]), rtol=12 * eps)
+
+
+@pytest.mark.parametrize("x", [-700.0, -40.0, -1e-9, 1e-9, 3.0, 40.0, 700.0])
+def test_second_derivatives_of_sigmoid_and_tanh_keep_their_digits(x):
+    with mpmath.workprec(2500):
+        s, t = 1 / (1 + mpmath.exp(-mpmath.mpf(x))), mpmath.tanh(mpmath.mpf(x) / 2)
+        of_sigmoid, of_tanh = s * (1 - s) * (1 - 2 * s), -2 * t * (1 - t * t)
+    np.testing.assert_allclose(mg.hessian(mg.sigmoid)(x), float(of_sigmoid), rtol=1e-15)
+    np.testing.assert_allclose(mg.hessian(mg.tanh)(x / 2), float(of_tanh), rtol=1e-15)
+    np.testing.assert_allclose(mg.grad(mg.hessian(mg.sigmoid))(0.0), -1 / 8)
