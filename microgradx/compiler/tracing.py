@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from microgradx.arrays.methods import ArrayMethods
-from microgradx.arrays.types import UnknownValues
+from microgradx.arrays.types import UnknownValues, refuse_subclasses
 from microgradx.common.messages import find_caller_frame
 from microgradx.common.nested import leaves_of, map_nested
 from microgradx.compiler.ir import Comment, Constant, FunctionCall, Input, Value, values_in
@@ -134,7 +134,10 @@ def _mark_views(results: list[Any], inputs: list[Any]) -> None:
 
 
 def _example(x: Any) -> Any:
-    return x.example if isinstance(x, Traced) else x
+    if isinstance(x, Traced):
+        return x.example
+    refuse_subclasses(x)
+    return x
 
 
 def _value(x: Any) -> Any:

@@ -128,6 +128,43 @@ def test_changes_that_others_would_see_are_refused(function):
         mg.compile(function)(A)
 
 
+MASKED = np.ma.masked_array([[1.0, 2.0], [3.0, 4.0]], [[0, 1], [0, 0]])
+
+
+@pytest.mark.parametrize("other", [MASKED, MASKED.filled(0).view(np.matrix)])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, other: other,
+        lambda x, other: x * other,
+        lambda x, other: other * x,
+        lambda x, other: np.where(x > 0, x, other),
+        lambda x, other: np.concatenate([x, other]),
+        lambda x, other: (lambda y: y.__setitem__(0, other) or y)(x * 2),
+        lambda x, other: mg.sum(mg.exp(x) * other),
+    ],
+)
+def test_masked_arrays_and_matrices_are_refused(function, other):
+    """As arguments, also inside others, as constants, as results, in functions and in steps."""
+    x = np.ones((2, 2))
+    for run in (
+        lambda: mg.compile(function)(x, other),
+        lambda: mg.compile(lambda x, d: function(x, d["others"][0]))(x, {"others": [other]}),
+        lambda: mg.compile(lambda x: function(x, other))(x),
+    ):
+        with pytest.raises((TypeError, CaptureError), match=r"masked array|matrix|plain array"):
+            run()
+    net = mg.nn.Linear(2, 2)
+    step = mg.compile(net, mg.cross_entropy, mg.optim.SGD(net.parameters(), 0.1))
+    before = net.weight.data.copy()
+    for take in (step, lambda X, y: step.epoch(X, y, 1)):
+        with pytest.raises(TypeError, match=r"masked array|matrix"):
+            take(other, np.zeros(2, int))
+        with pytest.raises(TypeError, match=r"masked array|matrix"):
+            take(x, other)
+    np.testing.assert_array_equal(net.weight.data, before)
+
+
 def test_python_functions_as_arguments_are_refused():
     with pytest.raises(CaptureError, match="a Python function or class"):
         mg.compile(lambda x: np.apply_along_axis(np.sum, 0, x))(A)
