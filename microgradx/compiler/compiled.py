@@ -32,7 +32,8 @@ def compile(model: Any, loss: Any = None, optimizer: Any = None) -> Any:
     branches on a value of a Tensor or takes it out of the arrays by item() or float(). Random
     numbers are drawn anew in each call if microgradx draws them (Dropout), or a generator that is
     an argument of `f`. Everything else than arguments, the Tensors of the model, and the optimiser
-    is a constant. Of all values, only labels are checked.
+    is a constant. Labels are checked in every call; other arguments in the first one only, as
+    eager execution checks them. Inside `detect_anomaly()` and its like, all runs eagerly.
 
     >>> import numpy as np
     >>> import microgradx as mg
