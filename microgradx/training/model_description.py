@@ -168,7 +168,7 @@ class ModelDescription:
             self.label_names,
             hidden_sizes=self.hidden_sizes,
             activation=self.activation,
-            temperature=self.temperature,
+            temperature=float(self.temperature),
             dtype=next(iter(weights.values())).dtype,
             generator=np.random.default_rng(0),  # its weights are overwritten
         )

@@ -141,6 +141,16 @@ def test_inconsistent_files_are_refused(classifier, tmp_path, changes):
     assert "damaged, or not a model" in error_message(path)
 
 
+def test_whole_numbers_of_json_are_floats_again(classifier, tmp_path):
+    path = tmp_path / "model.npz"
+    save_classifier(classifier, path)
+    for temperature in (1, 10**30):
+        change_file(path, temperature=temperature)
+        loaded = load_classifier(path)
+        assert type(loaded.temperature) is float
+        assert np.all(np.isfinite(loaded.predict_proba(np.ones((1, 4)))))
+
+
 def test_a_newer_format_is_refused(classifier, tmp_path):
     path = tmp_path / "model.npz"
     save_classifier(classifier, path)
@@ -204,8 +214,9 @@ def test_mutated_files_are_refused_or_have_other_finite_numbers(classifier, tmp_
                 outcomes["refused" if "\n" not in str(error) else "several lines"] += 1
                 continue
             assert_is_a_classifier(loaded)
+            predicted = loaded.predict_proba(x)
             if same_numbers(loaded, classifier):
-                np.testing.assert_array_equal(loaded.predict_proba(x), expected)
+                np.testing.assert_array_equal(predicted, expected)
                 outcomes["same"] += 1
             else:
                 outcomes["other numbers"] += 1
