@@ -100,6 +100,12 @@ def refuse_subclasses(data: Any) -> None:
         )
 
 
+def fits_dtype(array: Array, dtype: Any) -> bool:
+    """Whether no finite number of an array becomes infinite in a dtype."""
+    with np.errstate(over="ignore"):
+        return bool(np.all(np.isfinite(array.astype(dtype)) == np.isfinite(array)))
+
+
 def as_array(data: Any, dtype: Any = None) -> Array:
     """`data` as an array of real numbers; not copied if it is one. Tensors stay Tensors."""
     kind = type(data)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microgradx.arrays.pytorch_habits import refuse_arguments
-from microgradx.arrays.types import Array, as_array, unwrap
+from microgradx.arrays.types import Array, as_array, fits_dtype, unwrap
 from microgradx.engine import Tensor
 from microgradx.graph.creation_order import creation_counter
 from microgradx.graph.scopes import leave_scope
@@ -127,7 +127,7 @@ class Module:
         """Copy in what `state_dict` returned, or `np.load` of a file that `np.savez` made of it.
 
         Raises ValueError, which lists all differences, and changes nothing if names are missing or
-        unexpected, or if shapes or kinds of numbers differ.
+        unexpected, or if shapes or kinds of numbers differ, or numbers are too large.
         """
         if not isinstance(state, Mapping):
             raise TypeError(
@@ -144,6 +144,8 @@ class Module:
                 misfits.append(f"{path} has shape {value.shape} and must have {leaf.shape}")
             elif not np.can_cast(value.dtype, leaf.dtype, "same_kind"):
                 misfits.append(f"{path} has dtype {value.dtype} and must have {leaf.dtype}")
+            elif not fits_dtype(value, leaf.dtype):
+                misfits.append(f"{path} has numbers that are too large for {leaf.dtype}")
         if misfits:
             raise ValueError(
                 f"the state does not fit this {type(self).__name__}: {'; '.join(misfits)}. "

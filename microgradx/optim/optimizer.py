@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.arrays.types import Array, unwrap
+from microgradx.arrays.types import Array, as_array, fits_dtype, unwrap
 from microgradx.common.messages import describe
 from microgradx.engine import Tensor
 from microgradx.optim.flat_parameters import flatten
@@ -127,7 +127,7 @@ class Optimizer:
 
         Raises ValueError, before anything is changed, for settings or states that do not fit.
         """
-        settings, states = dict(state_dict["hyperparameters"]), state_dict["state"]
+        settings, states = _get_parts(state_dict)
         if set(settings) != set(self.hyperparameters):
             raise ValueError(
                 f"the settings {', '.join(settings)} are not those of {type(self).__name__}, "
@@ -145,6 +145,8 @@ class Optimizer:
     def _copy_state(self, parameter: Tensor, state: Mapping[str, Any]) -> dict[str, Any]:
         """A copy of the saved state of a parameter; raises ValueError if it does not fit."""
         names = {*self.buffers, *self.counters}
+        if not isinstance(state, Mapping):
+            raise TypeError(f"the state of {describe(parameter)} must be a dict, not {state!r}")
         if state and set(state) != names:
             raise ValueError(
                 f"the state of {describe(parameter)} has {', '.join(state)}, and "
@@ -152,10 +154,16 @@ class Optimizer:
             )
         copied: dict[str, Any] = {}
         for name, value in state.items():
+            array = as_array(unwrap(value))
             if name in self.counters:
-                copied[name] = int(value)
+                if array.shape != () or array.dtype.kind not in "iu" or array < 0:
+                    raise ValueError(f"{name} must be a whole number from 0 up, not {value!r}")
+                copied[name] = int(array)
                 continue
-            copied[name] = np.array(value, np.promote_types(parameter.dtype, np.float32))
+            dtype = np.promote_types(parameter.dtype, np.float32)
+            if not fits_dtype(array, dtype):
+                raise ValueError(f"{name} has numbers that are too large for {dtype}")
+            copied[name] = np.array(array, dtype)
             if copied[name].shape != parameter.shape:
                 raise ValueError(
                     f"{name} has shape {copied[name].shape}, and does not fit "
@@ -173,6 +181,18 @@ class Optimizer:
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.hyperparameters)
         return f"{type(self).__name__}({settings})"
+
+
+def _get_parts(state_dict: Any) -> tuple[dict[str, Any], Any]:
+    """Settings and states of what `state_dict` returned; raises TypeError for anything else."""
+    try:
+        settings, states = state_dict["hyperparameters"], state_dict["state"]
+        len(states)
+        return dict(settings), states
+    except (TypeError, KeyError, IndexError, ValueError):
+        raise TypeError(
+            "a state is a dict of 'hyperparameters' and 'state', as state_dict() returns it"
+        ) from None
 
 
 def check_setting(name: str, value: Any, *, below: float = math.inf) -> float:

@@ -310,3 +310,11 @@ def test_a_parameter_cannot_be_replaced_by_an_array():
     layer.weight = mg.Tensor(np.zeros((3, 2)), requires_grad=True)
     layer.bias = None
     assert [name for name, _ in layer.named_parameters()] == ["weight"]
+
+
+def test_numbers_that_become_infinite_are_refused():
+    layer = nn.Linear(2, 1)
+    before = layer.state_dict()
+    with pytest.raises(ValueError, match="bias has numbers that are too large for float32"):
+        layer.load_state_dict({**before, "bias": np.array([1e300])})
+    assert all(np.array_equal(before[name], array) for name, array in layer.state_dict().items())

@@ -520,3 +520,32 @@ def test_float16_is_updated_in_float32_and_keeps_its_state_there(kind, settings,
         for name, value in state.items():
             np.testing.assert_array_equal(loaded[name], value)
             assert isinstance(value, int) or value.dtype == loaded[name].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.clear(), "a state is a dict of 'hyperparameters' and 'state'"),
+        (lambda state: state.update(state=None), "a state is a dict of"),
+        (lambda state: state.update(hyperparameters=3), "a state is a dict of"),
+        (lambda state: state.update(state=[None]), "the state of a Tensor .* must be a dict"),
+        (lambda state: state["state"][0].update(t=-1), "t must be a whole number from 0 up"),
+        (lambda state: state["state"][0].update(t=np.nan), "t must be a whole number from 0 up"),
+        (lambda state: state["state"][0].update(m=np.array([1e300])), "m has numbers that are too"),
+        (lambda state: state["state"][0].update(v=np.array([1j])), "real numbers"),
+        (lambda state: state["state"][0].update(v=np.array([None])), "real numbers"),
+    ],
+)
+def test_states_that_cannot_be_are_refused(change, message):
+    w = mg.Tensor(np.ones(1, np.float32), requires_grad=True)
+    optimizer = mg.optim.Adam([w])
+    (w * w).sum().backward()
+    optimizer.step()
+    before, state = optimizer.state_dict(), optimizer.state_dict()
+    change(state)
+    with pytest.raises((ValueError, TypeError), match=message):
+        optimizer.load_state_dict(state)
+    after = optimizer.state_dict()
+    assert after["hyperparameters"] == before["hyperparameters"]
+    assert after["state"][0]["t"] == before["state"][0]["t"]
+    assert np.array_equal(after["state"][0]["m"], before["state"][0]["m"])
