@@ -140,7 +140,7 @@ def multiply_matrices(x: Any, y: Any) -> Any:
     if x.size <= SHORT and x.dtype is not HALF and x.ndim == 2 == y.ndim:
         return np.dot(x, y)  # the same, and faster
     count = x.shape[-1] if x.shape else 0
-    is_vector = x.ndim == 1 or y.ndim == 1 or 1 in (x.shape[-2], y.shape[-1])
+    is_vector = min(x.ndim, y.ndim) < 2 or 1 in (x.shape[-2], y.shape[-1])
     limit = SHORT if is_vector else LONG
     if count <= limit and x.dtype.char != "e" != y.dtype.char:
         return np.matmul(x, y)
