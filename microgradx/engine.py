@@ -19,6 +19,7 @@ from numpy import ndarray
 
 from microgradx.arrays.broadcasting import unbroadcast
 from microgradx.arrays.methods import ArrayMethods
+from microgradx.arrays.summation import FEW, HALF, widen
 from microgradx.arrays.types import (
     as_array,
     as_input,
@@ -264,11 +265,14 @@ def sweep(
     of pending gradients is written to.
     """
     gradients = {t: as_tensor(g) if create_graph else unwrap(g) for t, g in gradients.items()}
+    additions: dict[Tensor, int] = {}  # how often a gradient was added to that of a Tensor
     watching = observers.get()
     for tensor in reverse_topological_order(*gradients):
         g = gradients.pop(tensor, None)
         if g is None:  # no rule passed anything on to it
             continue
+        if additions and tensor in additions and g.dtype is not tensor.array.dtype:
+            g = g.astype(tensor.array.dtype)  # a long sum, which is added up in a wider type
         if run_hooks and tensor.hooks:
             g = apply_hooks(tensor, g, create_graph)
             if create_graph:
@@ -308,7 +312,9 @@ def sweep(
                 ):
                     gradient = unbroadcast(gradient, array)
                 if x in gradients:
-                    gradient = gradients[x] + gradient
+                    additions[x] = count = additions.get(x, 0) + 1
+                    is_long = count > FEW or array.dtype is HALF
+                    gradient = (widen(gradients[x], count) if is_long else gradients[x]) + gradient
                     if isinstance(gradient, np.generic):
                         gradient = np.asarray(gradient)
                 gradients[x] = gradient

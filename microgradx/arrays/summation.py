@@ -19,6 +19,7 @@ from microgradx.arrays.types import Array, ArrayHolder, Axis, as_array, filled_v
 
 __all__ = [
     "FEW",
+    "HALF",
     "SHORT",
     "accumulation_dtype",
     "compute_wide",

@@ -110,3 +110,16 @@ def test_values_and_gradients(name, function, shape, dtype, generator):
         # In float16 some are two results, rounded one after the other.
         limit = 1e-6 * size if dtype == np.float32 else 1.5 * spacing(size, dtype)
         assert np.max(np.abs(result.astype(float) - expected)) <= limit, kind
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_tensor_that_is_used_thousands_of_times(dtype, create_graph):
+    x = mg.Tensor(np.full(3, 0.1, dtype), requires_grad=True)
+    total = mg.sum(mg.stack([x * dtype(0.7) for _ in range(3_000)]))
+    total.backward(create_graph=create_graph)
+    gradient = np.asarray(x.grad.detach().data if create_graph else x.grad)
+    assert gradient.dtype == dtype
+    exact = 3_000 * float(dtype(0.7))
+    np.testing.assert_allclose(gradient, exact, rtol=1e-6 if dtype == np.float32 else 2**-11)
+    x.grad = None
