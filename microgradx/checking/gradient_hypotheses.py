@@ -111,8 +111,10 @@ def diagnose_missing_sum(comparison: GradientComparison) -> Iterator[Cause]:
     (outputs, *more) = comparison.outputs
     if more or outputs.size != comparison.weights.size:
         return
+    used = [np.reshape(c != 0, outputs.shape) for c in comparison.jacobian_columns.values()]
     for axis in range(outputs.ndim):
-        for i in range(outputs.shape[axis]) if outputs.shape[axis] > 1 else ():
+        is_shared = any(np.any(np.sum(each, axis=axis) > 1) for each in used)
+        for i in range(outputs.shape[axis]) if is_shared else ():
             counted = np.zeros(outputs.shape)
             counted[(slice(None),) * axis + (i,)] = 1
             if matches(comparison, gradient_for(comparison, comparison.weights * counted.ravel())):

@@ -83,17 +83,17 @@ def diagnose_wrong_variable(comparison: GradientComparison) -> Iterator[Cause]:
 
 
 def diagnose_gradient_order(comparison: GradientComparison) -> Iterator[Cause]:
-    """What the rule returns for two inputs is right the other way round."""
+    """What the rule returns is right in another order."""
     names, arguments = _names_and_arguments(comparison)
-    i, gradients = comparison.input_index, _gradients_by_rule(comparison, arguments, fit=False)
-    for j in gradients.keys() - {i}:
-        if _is_right(comparison, i, gradients[j]) and _is_right(comparison, j, gradients.get(i)):
-            first, second = sorted([i, j])
+    inputs, i = range(len(arguments) - 2), comparison.input_index
+    gradients = _gradients_by_rule(comparison, arguments, fit=False)
+    for order in itertools.permutations(inputs) if len(inputs) in {2, 3} else ():
+        if order[i] != i and all(_is_right(comparison, j, gradients.get(order[j])) for j in inputs):
+            returned = [names[2 + order.index(k)] for k in inputs]
             yield Cause(
                 "gradients in the wrong order",
-                f"what the rule returns for {names[first + 2]} and {names[second + 2]} would be "
-                "right the other way round: return the gradients in the order of the inputs, "
-                f"{', '.join(names[2:])}",
+                f"the rule returns the gradients at {', '.join(returned)}, in this order; it must "
+                f"return them in the order of the inputs, {', '.join(names[2:])}",
             )
 
 
@@ -106,7 +106,7 @@ def diagnose_first_row_only(comparison: GradientComparison) -> Iterator[Cause]:
     if not np.all(rows) or not np.any(np.isfinite(numeric[0])):
         return
     where = "correct at index 0 of axis 0 and wrong at all others"
-    if not np.any(analytic[1:]):
+    if not np.any(analytic[1:]) and _only_the_first_is_filled(comparison):
         yield Cause(
             "outside the first row", f"{where}, where it is 0: does it fill in only the first row?"
         )
@@ -128,16 +128,22 @@ def _rows_are_independent(comparison: GradientComparison) -> bool:
     return not any(np.any(column[others.ravel()]) for index, column in columns if index[0] == 0)
 
 
+def _only_the_first_is_filled(comparison: GradientComparison) -> bool:
+    """Whether the rule fills in the first row, whichever that is: also with the rows reversed."""
+    _, arguments = _names_and_arguments(comparison)
+    rows = comparison.numeric.shape[:1]
+    arguments = [a[::-1] if a.shape[:1] == rows else a for a in arguments]
+    gradient = _gradients_by_rule(comparison, arguments).get(comparison.input_index)
+    return gradient is not None and bool(np.any(gradient[0])) and not np.any(gradient[1:])
+
+
 def _other_rows_follow_the_first(comparison: GradientComparison) -> bool:
     """Whether the rule's other rows change if only the first row of its arguments does."""
     _, arguments = _names_and_arguments(comparison)
-    changed = []
-    for argument in arguments:
-        is_by_row = np.shape(argument)[:1] == comparison.numeric.shape[:1]
-        if is_by_row and argument.dtype.kind == "f":
-            argument = argument.copy()
+    changed = [argument.copy() for argument in arguments]
+    for argument in changed:
+        if argument.shape[:1] == comparison.numeric.shape[:1] and argument.dtype.kind == "f":
             argument[0] *= 1.1
-        changed.append(argument)
     gradient = _gradients_by_rule(comparison, changed).get(comparison.input_index)
     return gradient is not None and not np.allclose(gradient[1:], comparison.analytic[1:])
 

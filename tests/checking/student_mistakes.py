@@ -231,6 +231,13 @@ MISTAKES = [
             lambda g, out, y, x: (-g * y / (x * x + y * y), g * x / (x * x + y * y)),
             (p(3), p(3)),
         ),
+        (
+            "three gradients, turned round",
+            R,
+            lambda x, y, z: x * y + z,
+            lambda g, out, x, y, z: (g, g * y, g * x),
+            (n(3), n(3), n(3)),
+        ),
         # g
         ("exp without g", G, np.exp, lambda g, out, x: out, (n(3),)),
         ("sum without g", G, np.sum, lambda g, out, x: np.ones_like(x), (n(3),)),
@@ -304,6 +311,13 @@ MISTAKES = [
             np.abs,
             lambda g, out, x: g,
             (np.array([-2.0, 0.5, 3.0]),),
+        ),
+        (
+            "max of rows with the mask of all, in row 0",
+            None,
+            lambda x: np.max(x, axis=1, keepdims=True),
+            lambda g, out, x: g * (x == np.max(x)),
+            (np.array([[1.0, 9.0], [2.0, 4.0], [3.0, 1.0]]),),
         ),
         # sums over axes
         ("bias of the first row", S, np.add, lambda g, out, x, b: (g, g[0]), (n(4, 3), n(3))),

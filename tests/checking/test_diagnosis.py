@@ -256,7 +256,7 @@ def test_a_students_mistake_is_found_and_no_false_cause_named(mistake):
         (
             wrong(lambda x, y: x * y, lambda g, out, x, y: (g * x, g * y)),
             [normal(3), normal(3)],
-            "what the rule returns for x and y would be right the other way round",
+            "the rule returns the gradients at y, x, in this order",
         ),
         (
             wrong(np.tanh, lambda g, out, x: g * (1 - x**2)),
