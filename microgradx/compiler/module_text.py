@@ -175,7 +175,9 @@ def _example_function(program: Program, lines: SourceLines) -> str:
     if y_input.dtype.kind == "f" or (kind and is_rows):  # type: ignore[union-attr]
         # Targets that a linear teacher predicts, so that there is something to learn.
         outputs = classes if kind else width
-        body.append(f"teacher = generator.normal(0, {columns**-0.5:.3g}, ({columns}, {outputs}))")
+        body.append(
+            f"teacher = generator.normal(0, {max(1, columns) ** -0.5:.3g}, ({columns}, {outputs}))"
+        )
         body.append(f"scores = {x}.reshape({rows}, {columns}) @ teacher")
     if kind == "labels" and is_rows:
         body.append(f"{y} = scores.argmax(axis=1).astype(np.{_dtype_name(y_input)})")
@@ -208,7 +210,7 @@ def _initial_value(value: Input, name: str, program: Program) -> list[str]:
     ] or [(f"{name}[...]", value.shape)]
     for target, shape in matrices:
         if len(shape) > 1:
-            scale = math.prod(shape[1:]) ** -0.5
+            scale = max(1, math.prod(shape[1:])) ** -0.5
             size = math.prod(shape) if target != f"{name}[...]" else shape
             lines.append(f"{target} = generator.normal(0, {scale:.3g}, {size})")
     return lines
