@@ -144,7 +144,7 @@ def test_label_smoothing_is_named_where_losses_differ_by_it(train, without_pictu
 
 
 def test_a_network_too_large_for_the_memory_is_one_line(train, without_pictures):
-    status, _, err = train("--data", "moons", "--hidden", "1000000000000")
+    status, _, err = train("--data", "moons", "--hidden", "1000,999999999")
     assert status == 2
     assert err.count("\n") == 1
     assert "not enough memory" in err
