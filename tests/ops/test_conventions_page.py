@@ -55,5 +55,8 @@ def test_a_derivative_at_a_point(name, order, point, value):
 def test_the_page_is_about_every_op():
     assert len(VECTOR_ROWS) > 100
     assert len(AT_POINTS) > 400
-    public = {name for name in TABLE if name in NAMES}
-    assert public - set(re.findall(r"\w+", PAGE)) == set()
+    words = set(re.findall(r"\w+", PAGE))
+    told = [NAMES[word] for word in words if word in NAMES]
+    missing = {name for name in TABLE if name in NAMES and name not in words}
+    # Another name of an op on the page, such as acos, needs no row of its own.
+    assert [name for name in missing if not any(NAMES[name] is f for f in told)] == []
