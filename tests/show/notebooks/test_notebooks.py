@@ -146,14 +146,18 @@ def check_pages(tab, theme):
     """Both explanations are laid out where they are seen, in the colours of the notebook."""
     for position in range(2):
         element = tab.locator("iframe.microgradx-page").nth(position)
-        for _ in range(20):  # a notebook that is still rendering scrolls by itself
+        for _ in range(40):  # a notebook that is still rendering scrolls by itself
             element.scroll_into_view_if_needed()
             frame = element.element_handle().content_frame()
             with suppress(TimeoutError):
                 frame.wait_for_function(LAID_OUT, arg=BACKGROUNDS[theme], timeout=2000)
                 break
         else:
-            pytest.fail(f"explanation {position} is not laid out, or not {theme}")
+            seen = frame.evaluate(
+                "[innerWidth, getComputedStyle(document.body).backgroundColor, "
+                'document.querySelector(".graph > svg").getAttribute("viewBox")]'
+            )
+            pytest.fail(f"explanation {position} is not laid out, or not {theme}: {seen}")
 
 
 def message_of_gradcheck():
