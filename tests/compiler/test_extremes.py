@@ -32,7 +32,7 @@ IN_ANY_ORDER = {"einsum", "vecdot"}
 # Where one of their arguments is a constant, they read or write a plain array by what is traced,
 # which is refused, with the line.
 REFUSE_CONSTANTS = {"AveragePool", "MaxPool", "avg_pool2d", "max_pool2d", "gelu", "interp"}
-REFUSE_CONSTANTS |= {"percentile", "nanpercentile", "quantile", "nanquantile"}
+REFUSE_CONSTANTS |= {"percentile", "nanpercentile", "quantile", "nanquantile", "sigmoid", "tanh"}
 
 
 def kind_of(name):
