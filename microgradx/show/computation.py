@@ -12,17 +12,19 @@ __all__ = ["find_computation", "why_no_gradients"]
 def find_computation(output: Tensor) -> tuple[list[Tensor], set[Tensor]]:
     """All results that the output depends on, in order, and the leaves changed after use."""
     # The engine's walk raises for released graphs and changed leaves; what is left can be shown.
-    found = {output}
-    unvisited = [output]
-    while unvisited:
-        for x in unvisited.pop().inputs:
-            if x not in found:
-                found.add(x)
-                unvisited.append(x)
-    results = sorted((t for t in found if t.op is not None), key=attrgetter("sequence_number"))
-    return results, {
-        x for result in results for x in result.inputs if x.sequence_number > result.sequence_number
-    }
+    found = [output]
+    seen = {output}
+    changed = set()
+    for tensor in found:  # which grows meanwhile
+        for x in tensor.inputs:
+            if x.sequence_number > tensor.sequence_number:
+                changed.add(x)
+            if x not in seen:
+                seen.add(x)
+                found.append(x)
+    results = [tensor for tensor in found if tensor.op is not None]
+    results.sort(key=attrgetter("sequence_number"))
+    return results, changed
 
 
 def why_no_gradients(output: Tensor, name: str, results: list[Tensor], changed: set[Tensor]) -> str:

@@ -29,7 +29,7 @@ class Cluster:
 
 
 class Clusters(NamedTuple):
-    #: The innermost cluster of each result and leaf; None outside all calls.
+    #: The innermost cluster of each result and leaf; None, or no entry, outside all calls.
     innermost: dict[Tensor, Cluster | None]
     #: The clusters that are drawn, each before those inside it.
     drawn: list[Cluster]
@@ -45,6 +45,8 @@ def find_clusters(results: list[Tensor], given: Collection[Tensor]) -> Clusters:
     made during the call or is a parameter of the module. A call of one op without parameters is not
     drawn: the op says the same.
     """
+    if not any(result.scopes for result in results):
+        return Clusters({}, [], [])
     inside: dict[Tensor, Cluster | None] = {}
     clusters: list[Cluster] = []
     for result in reversed(results):

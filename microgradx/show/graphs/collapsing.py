@@ -117,7 +117,7 @@ class Partition:
         """Whether a leaf that only this op node uses is hidden in it."""
         if leaf in self.computation.given:
             return False
-        if self.computation.clusters.innermost[leaf] in self.closed:
+        if self.computation.clusters.innermost.get(leaf) in self.closed:
             return True
         if node.kind == "block":
             return node.is_module and is_parameter(leaf)
@@ -171,7 +171,7 @@ def collapse(
     clusters = computation.clusters
     deepest = max((cluster.depth + 1 for cluster in clusters.drawn), default=0)
     wanted = deepest if depth is None else min(depth, deepest)
-    ops_in = Counter(clusters.innermost[result] for result in computation.results)
+    ops_in = Counter(clusters.innermost.get(result) for result in computation.results)
 
     @lru_cache
     def partition_at(depth: int) -> Partition:
@@ -222,7 +222,7 @@ def ops_and_blocks(
     ops: list[OpNode] = []
     inside: dict[Cluster, list[Tensor]] = {}
     for result in computation.results:
-        cluster = computation.clusters.innermost[result]
+        cluster = computation.clusters.innermost.get(result)
         block = closed.get(cluster)
         if block is not None:
             inside.setdefault(block, []).append(result)

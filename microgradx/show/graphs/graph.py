@@ -19,7 +19,7 @@ from microgradx.engine import Tensor, sweep
 from microgradx.show.computation import find_computation, why_no_gradients
 from microgradx.show.graphs.clusters import Cluster, find_clusters
 from microgradx.show.graphs.collapsing import Computation, OpNode, collapse, keep_newest
-from microgradx.show.graphs.names import find_names, visible_variables
+from microgradx.show.graphs.names import Names
 from microgradx.show.graphs.summaries import Summary, summarize
 
 #: Ops whose operands can be swapped.
@@ -193,11 +193,12 @@ def build_graph(
     `expand`.
     """
     results, changed = find_computation(output)
-    found = {output, *results, *(x for result in results for x in result.inputs)}
-    names = find_names(found, frame)
-    held = set(map(id, visible_variables(frame).values()))
+    names = Names(frame)
+    found = {output, *(x for result in results for x in result.inputs)}
     given = {
-        x for x in found if x.op is None and (id(x) in held if x.requires_grad else x in names)
+        x
+        for x in found
+        if x.op is None and (names.is_held(x) if x.requires_grad else names.find(x))
     }
     clusters = find_clusters(results, given)
     for name in expand:
@@ -219,13 +220,12 @@ def build_graph(
     arrived: dict[Tensor, Array] = {}
     note = ""
     if gradients and output.requires_grad:
-        name = names.get(output, "the output")
+        name = names.find(output) or "the output"
         note = why_no_gradients(output, name, results, changed)
         if not note:
             note = f"gradients of {name}"
-            swept = sweep({output: np.ones_like(output.data)})
             try:
-                arrived = {tensor: g for tensor, g in swept if tensor in shown}
+                arrived = sweep_to(shown, output)
             except Exception as error:  # of a rule; the rest can be shown
                 note = f"no gradients: {error}"
 
@@ -238,7 +238,7 @@ def build_graph(
                 id=f"t{len(boxes) + 1}",
                 tensor=tensor,
                 kind=_kind(tensor, cluster, computation),
-                name=names.get(tensor),
+                name=names.find(tensor),
                 cluster=cluster,
                 value=summarize(tensor.data),
                 gradient=None if g is None else summarize(g),
@@ -251,7 +251,7 @@ def build_graph(
     for node in op_nodes:
         for x in node.inputs:
             if x.op is None:
-                show(x, clusters.innermost[x])
+                show(x, clusters.innermost.get(x))
         for out in node.outputs:
             show(out, node.cluster)
         if node.kind == "op":
@@ -266,6 +266,18 @@ def build_graph(
     if measures:
         note += f"{' · ' if note else ''}{' and '.join(measures)}, to fit max_nodes={max_nodes}"
     return Graph(output, boxes, by_id, elided, note)
+
+
+def sweep_to(shown: Collection[Tensor], output: Tensor) -> dict[Tensor, Array]:
+    """The gradients of `output` with respect to what is shown; older ones are not computed."""
+    oldest = min(x.sequence_number for x in shown if x.requires_grad)
+    arrived: dict[Tensor, Array] = {}
+    for tensor, g in sweep({output: np.ones_like(output.data)}):
+        if tensor in shown:
+            arrived[tensor] = g
+        if tensor.sequence_number <= oldest:
+            break
+    return arrived
 
 
 def _kind(tensor: Tensor, cluster: Cluster | None, computation: Computation) -> Kind:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import count
 from types import FrameType
 from typing import Any
@@ -18,38 +18,52 @@ from microgradx.show.formulas.numbers_in_formula import format_number
 MAX_LENGTH = 80
 
 
-def find_names(tensors: Iterable[Tensor], frame: FrameType) -> dict[Tensor, str]:
-    """The names of those Tensors that have one; nothing is written to them.
+class Names:
+    """The names of Tensors, as code in a stack frame knows them; nothing is written to a Tensor.
 
-    A Tensor's own name comes first, then the local or global variable of the stack frame that holds
-    it. For a constant, a variable that holds its array also counts, even in another precision, as
-    layers cast their inputs. Very long names are cut.
+    A Tensor's own name comes first, then the local or global variable that holds it. For a
+    constant, a variable that holds its array also counts, even in another precision, as layers cast
+    their inputs. Very long names are cut.
     """
-    variables = visible_variables(frame)
-    holders: dict[int, str] = {}
-    for name, value in variables.items():
-        holders.setdefault(id(value), name)
-    arrays = {
-        name: value.data if isinstance(value, Tensor) else value
-        for name, value in variables.items()
-        if isinstance(value, (Tensor, np.ndarray))
-    }
 
-    names: dict[Tensor, str] = {}
-    for tensor in tensors:
-        found = tensor.name or holders.get(id(tensor))
+    def __init__(self, frame: FrameType) -> None:
+        self.holders: dict[int, str] = {}  # by the id of what is held
+        self.arrays: dict[tuple[int, ...], list[tuple[str, Array]]] = {}  # of floats, by shape
+        for name, value in visible_variables(frame).items():
+            self.holders.setdefault(id(value), name)
+            array = value.data if isinstance(value, Tensor) else value
+            if isinstance(array, np.ndarray) and array.shape and array.dtype.kind == "f":
+                self.arrays.setdefault(array.shape, []).append((name, array))
+
+    def find(self, tensor: Tensor) -> str | None:
+        """The name of a Tensor, if it has one."""
+        found = tensor.name or self.holders.get(id(tensor))
         if found is None and tensor.op is None and not tensor.requires_grad:
-            found = holders.get(id(tensor.data)) or next(
-                (name for name, array in arrays.items() if _is_cast(tensor, array)), None
-            )
-        if found:
-            names[tensor] = found if len(found) <= MAX_LENGTH else f"{found[: MAX_LENGTH - 1]}…"
-    return names
+            found = self.holders.get(id(tensor.data)) or self._find_cast(tensor)
+        if not found:
+            return None
+        return found if len(found) <= MAX_LENGTH else f"{found[: MAX_LENGTH - 1]}…"
+
+    def is_held(self, tensor: Tensor) -> bool:
+        """Whether a variable holds the Tensor itself."""
+        return id(tensor) in self.holders
+
+    def _find_cast(self, tensor: Tensor) -> str | None:
+        """The name of a variable that holds the Tensor's values in another precision."""
+        for name, array in self.arrays.get(tensor.shape, ()):
+            if (
+                tensor.dtype.kind == "f"
+                and tensor.dtype != array.dtype
+                and np.array_equal(array.astype(tensor.dtype), tensor.data, equal_nan=True)
+            ):
+                return name
+        return None
 
 
 def name_all(tensors: Sequence[Tensor], output: Tensor, frame: FrameType) -> dict[Tensor, str]:
     """A printable name for each Tensor: its name, or else its value, or v1, v2, …"""
-    names = {x: printable(name) for x, name in find_names(tensors, frame).items()}
+    known = Names(frame)
+    names = {x: printable(name) for x in tensors if (name := known.find(x))}
     taken = {*names.values()}
     if "output" not in taken:
         names.setdefault(output, "output")
@@ -77,13 +91,3 @@ def visible_variables(frame: FrameType) -> dict[str, Any]:
         for name, value in variables.items()
         if name.isidentifier() and not name.startswith("_")
     }
-
-
-def _is_cast(tensor: Tensor, array: Array) -> bool:
-    """Whether the Tensor holds the values of the array in another precision."""
-    return (
-        tensor.shape == array.shape != ()
-        and tensor.dtype.kind == array.dtype.kind == "f"
-        and tensor.dtype != array.dtype
-        and np.array_equal(array.astype(tensor.dtype), tensor.data, equal_nan=True)
-    )

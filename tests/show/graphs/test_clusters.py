@@ -11,7 +11,7 @@ from microgradx.show.graphs.clusters import find_clusters
 def path(tensor, clusters):
     """The names of the calls around a Tensor, outermost first."""
     names = []
-    cluster = clusters.innermost[tensor]
+    cluster = clusters.innermost.get(tensor)
     while cluster is not None:
         names.insert(0, cluster.scope.name)
         assert cluster.depth == (0 if cluster.around is None else cluster.around.depth + 1)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import microgradx as mg
+from microgradx.graph.observers import observe
 from microgradx.graph.scopes import scope
 from microgradx.show.graphs.graph import build_graph
 from tests.helpers import leaf
@@ -111,6 +112,27 @@ def test_gradients_can_be_left_out(generator):
     shown = graph(loss, gradients=False)
     assert shown.note == ""
     assert all(box.gradient is None and not box.lacks_gradient for box in shown.boxes.values())
+
+
+def test_gradients_older_than_what_is_shown_are_not_computed():
+    class Counting:
+        rules = 0
+
+        def forward(self, op, inputs, out):
+            pass
+
+        def backward(self, out, x, g, gradient):
+            self.rules += 1
+
+    x, y = leaf(0.5), leaf(0.4)
+    for _ in range(1000):
+        x, y = mg.sin(x - y), mg.cos(x * y)
+    counting = Counting()
+    with observe(counting):
+        shown = graph(x - y, max_nodes=20)
+    assert shown.is_cut
+    assert 0 < counting.rules < 40
+    assert all(box.gradient is not None for box in shown.boxes.values())
 
 
 def test_where_no_gradient_arrives():

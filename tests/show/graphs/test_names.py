@@ -5,15 +5,14 @@ import sys
 import numpy as np
 
 import microgradx as mg
-from microgradx.show.graphs.names import MAX_LENGTH, find_names
+from microgradx.show.graphs.names import MAX_LENGTH, Names
 
 at_module_level = mg.Tensor(1.0)
 hidden_by_a_local_one = mg.Tensor(1.0)
 
 
 def names(*tensors):
-    found = find_names(tensors, sys._getframe(1))
-    return [found.get(tensor) for tensor in tensors]
+    return list(map(Names(sys._getframe(1)).find, tensors))
 
 
 def test_variables_name_tensors_local_ones_first():
