@@ -54,6 +54,11 @@ class OpNode:
     users: int = 0
     user: OpNode | None = None
 
+    @property
+    def links(self) -> int:
+        """How many op nodes there are if the ops of a chain are drawn."""
+        return len(self.members) if self.kind == "chain" else 1
+
 
 class Partition:
     """A computation partitioned into op nodes, and the number of nodes that are drawn."""
@@ -71,13 +76,22 @@ class Partition:
         #: The number of op nodes, and of the boxes of Tensors between them.
         self.nodes = self._connect()
 
+    @property
+    def open_nodes(self) -> int:
+        """The number of nodes if all ops of chains are drawn."""
+        # All op nodes of a chain but the last disappear, with their results, and hidden leaves.
+        return self.nodes + sum(
+            2 * (node.links - 1) + len(node.hidden)
+            for node in self.op_nodes
+            if node.kind == "chain"
+        )
+
     def _connect(self) -> int:
         """Find inputs, outputs and hidden leaves of the op nodes; return the number of nodes."""
         maker: dict[Tensor, OpNode] = {}
         for node in self.op_nodes:
             node.users = 0
-            for result in node.members:
-                maker[result] = node
+            maker.update(dict.fromkeys(node.members, node))
         given = {self.computation.output}
         only_user: dict[Tensor, OpNode | None] = {}  # of each leaf, if it has exactly one
         for node in self.op_nodes:
@@ -85,7 +99,8 @@ class Partition:
                 node.inputs = node.members[0].inputs
             else:
                 taken = dict.fromkeys(x for member in node.members for x in member.inputs)
-                node.inputs = [x for x in taken if maker.get(x) is not node]
+                own = set(node.members)
+                node.inputs = [x for x in taken if x not in own]
             sources = set()
             for x in node.inputs:
                 if x.op is None:
@@ -103,18 +118,19 @@ class Partition:
                 node.outputs = node.members
             else:
                 node.outputs = [result for result in node.members if result in given]
+                firsts = set(node.members[0].inputs)
                 hidden = {
                     x: None
                     for x in node.inputs
-                    if only_user.get(x) is node and self._hides(node, x)
+                    if only_user.get(x) is node and self._hides(node, x, x in firsts)
                 }
                 node.inputs = [x for x in node.inputs if x not in hidden]
                 node.hidden = list(hidden)
                 nodes -= len(hidden)
         return nodes
 
-    def _hides(self, node: OpNode, leaf: Tensor) -> bool:
-        """Whether a leaf that only this op node uses is hidden in it."""
+    def _hides(self, node: OpNode, leaf: Tensor, is_first: bool) -> bool:
+        """Whether a leaf that only this op node uses, its first op perhaps, is hidden in it."""
         if leaf in self.computation.given:
             return False
         if self.computation.clusters.innermost.get(leaf) in self.closed:
@@ -122,38 +138,79 @@ class Partition:
         if node.kind == "block":
             return node.is_module and is_parameter(leaf)
         # A chain shows the input of its first op, unless that is just a number.
-        is_first = any(x is leaf for x in node.members[0].inputs)
         return not (is_first and (leaf.requires_grad or leaf.ndim))
 
     def runs(self, follows: Callable[[OpNode, OpNode], bool]) -> list[list[OpNode]]:
-        """The runs of op nodes, each used only by the next one, which `follows` it."""
+        """The op nodes in runs: each is used only by the next one, which `follows` it."""
         ending_with: dict[OpNode, list[OpNode]] = {}
         for node in self.op_nodes:
+            run = ending_with.setdefault(node, [node])
             user = node.user
             if user is None or node.users > 1 or user.cluster is not node.cluster:
                 continue
             if user not in ending_with and follows(node, user):
-                run = ending_with.pop(node, [node])
+                del ending_with[node]
                 run.append(user)
                 ending_with[user] = run
         return list(ending_with.values())
 
-    def join(self, kind: Literal["block", "chain"], runs: Iterable[list[OpNode]]) -> Partition:
-        """The partition with each of these runs as one op node."""
-        op_nodes = dict.fromkeys(self.op_nodes)
-        for run in runs:
-            for node in run:
-                del op_nodes[node]
-            members = [result for node in run for result in node.members]
-            first = run[0]
-            if kind == "block":
-                node = OpNode(kind, first.name, members, first.cluster, first.is_module, len(run))
-            else:
-                node = OpNode(
-                    kind, describe_chain([node.name for node in run]), members, first.cluster
-                )
-            op_nodes[node] = None
+    def join_repetitions(self) -> Partition:
+        """The partition with equal blocks in a row as one."""
+        return self._replace_by(
+            [[join(run, "block")] if len(run) > 1 else run for run in self.runs(repeats)]
+        )
+
+    def join_chains(self, max_nodes: int) -> Partition:
+        """The partition with the longest chains as one node each, as many as it takes to fit.
+
+        The ops of all others are drawn.
+        """
+        runs = self.runs(continues)
+        chains: list[list[OpNode]] = []
+        if self.open_nodes > max_nodes:
+            chains = [run for run in runs if count_links(run) >= SHORTEST_CHAIN]
+            chains.sort(key=count_links, reverse=True)
+            saved = accumulate(2 * (count_links(chain) - 1) for chain in chains)
+            enough = bisect_left(list(saved), self.open_nodes - max_nodes) + 1
+            del chains[enough:]
+        beginnings = {chain[0] for chain in chains}
+        return self._replace_by(
+            [
+                [join(run, "chain")]
+                if run[0] in beginnings
+                else [op for node in run for op in open_chain(node)]
+                for run in runs
+            ]
+        )
+
+    def _replace_by(self, groups: Iterable[list[OpNode]]) -> Partition:
+        op_nodes = [node for group in groups for node in group]
+        if set(op_nodes) == set(self.op_nodes):
+            return self
         return Partition(self.computation, self.closed, op_nodes)
+
+
+def count_links(run: list[OpNode]) -> int:
+    return sum(node.links for node in run)
+
+
+def join(run: list[OpNode], kind: Literal["block", "chain"]) -> OpNode:
+    """A run of op nodes as one."""
+    first = run[0]
+    if len(run) == 1:
+        return first
+    members = [result for node in run for result in node.members]
+    if kind == "block":
+        return OpNode(kind, first.name, members, first.cluster, first.is_module, len(run))
+    names = [link.name for node in run for link in open_chain(node)]
+    return OpNode(kind, describe_chain(names), members, first.cluster)
+
+
+def open_chain(node: OpNode) -> list[OpNode]:
+    """The ops of a chain; anything else as it is."""
+    if node.kind != "chain":
+        return [node]
+    return [op_node(result, node.cluster) for result in node.members]
 
 
 # ---------------------------------------------------------------------------- closing and joining
@@ -171,30 +228,21 @@ def collapse(
     clusters = computation.clusters
     deepest = max((cluster.depth + 1 for cluster in clusters.drawn), default=0)
     wanted = deepest if depth is None else min(depth, deepest)
-    ops_in = Counter(clusters.innermost.get(result) for result in computation.results)
+    ops_in = Counter(map(clusters.innermost.get, computation.results))
 
     @lru_cache
     def partition_at(depth: int) -> Partition:
         closed = outermost_closed(clusters.drawn, depth, expand)
         partition = Partition(computation, closed, ops_and_blocks(computation, closed))
-        repetitions = partition.runs(repeats)
-        return partition.join("block", repetitions) if repetitions else partition
+        return partition.join_repetitions()
 
     def is_too_large(depth: int) -> bool:
         closed = outermost_closed(clusters.drawn, depth, expand)
         open_ops = sum(ops for cluster, ops in ops_in.items() if cluster not in closed)
-        return open_ops > max_nodes or partition_at(depth).nodes > max_nodes
+        return open_ops > max_nodes or partition_at(depth).open_nodes > max_nodes
 
     reached = max(0, bisect_left(range(wanted + 1), True, key=is_too_large) - 1)
-    partition = partition_at(reached)
-    if partition.nodes > max_nodes:
-        chains = [run for run in partition.runs(continues) if len(run) >= SHORTEST_CHAIN]
-        chains.sort(key=len, reverse=True)
-        # All op nodes of a chain but the last disappear, with their results.
-        saved = accumulate(2 * (len(chain) - 1) for chain in chains)
-        enough = bisect_left(list(saved), partition.nodes - max_nodes) + 1
-        partition = partition.join("chain", chains[:enough])
-    return partition, reached < wanted
+    return partition_at(reached).join_chains(max_nodes), reached < wanted
 
 
 def outermost_closed(
@@ -219,20 +267,68 @@ def outermost_closed(
 def ops_and_blocks(
     computation: Computation, closed: Mapping[Cluster | None, Cluster]
 ) -> list[OpNode]:
-    ops: list[OpNode] = []
+    """The closed calls as blocks, and other ops by themselves, or in chains from the start.
+
+    There may be millions of ops, too many to make a node of each.
+    """
+    innermost = computation.clusters.innermost
     inside: dict[Cluster, list[Tensor]] = {}
-    for result in computation.results:
-        cluster = computation.clusters.innermost.get(result)
-        block = closed.get(cluster)
+    for result in computation.results if closed else ():
+        block = closed.get(innermost.get(result))
         if block is not None:
             inside.setdefault(block, []).append(result)
-        elif result.op is not None:
-            ops.append(OpNode("op", result.op.name, (result,), cluster))
-    blocks = [
+    op_nodes = [
         OpNode("block", block.scope.name, members, block.around, block.scope.is_module)
         for block, members in inside.items()
     ]
-    return ops + blocks
+    for run in straight_runs(computation, closed):
+        cluster = innermost.get(run[0])
+        if len(run) < SHORTEST_CHAIN:
+            op_nodes += [op_node(result, cluster) for result in run]
+        else:
+            op_nodes.append(OpNode("chain", describe_chain(op_names(run)), run, cluster))
+    return op_nodes
+
+
+def op_node(result: Tensor, cluster: Cluster | None) -> OpNode:
+    (name,) = op_names([result])
+    return OpNode("op", name, (result,), cluster)
+
+
+def op_names(results: Iterable[Tensor]) -> list[str]:
+    return [result.op.name for result in results if result.op is not None]
+
+
+def straight_runs(
+    computation: Computation, closed: Mapping[Cluster | None, Cluster]
+) -> list[list[Tensor]]:
+    """The open ops in runs: only the next one uses a result, and no other result beside it.
+
+    A run lies in one cluster, and does not go on to the op of the output, which is always drawn.
+    """
+    innermost = computation.clusters.innermost
+    runs: list[list[Tensor]] = []
+    used: set[Tensor] = set()
+    awaiting: dict[Tensor, list[Tensor]] = {}  # the run after each Tensor that may belong to it
+    for result in reversed(computation.results):  # the newest first: all users of it are known
+        sources = {x for x in result.inputs if x.op is not None}
+        are_new = sources.isdisjoint(used)
+        if not are_new:
+            for x in sources:
+                awaiting.pop(x, None)
+        cluster = innermost.get(result)
+        if cluster not in closed:
+            run = awaiting.pop(result, None)
+            if run is None or innermost.get(run[-1]) is not cluster:
+                run = []
+                runs.append(run)
+            run.append(result)
+            if are_new and len(sources) == 1 and result is not computation.output:
+                awaiting.update(dict.fromkeys(sources, run))
+        used |= sources
+    for run in runs:
+        run.reverse()
+    return runs
 
 
 def repeats(node: OpNode, user: OpNode) -> bool:

@@ -39,7 +39,9 @@ class Names:
         """The name of a Tensor, if it has one."""
         found = tensor.name or self.holders.get(id(tensor))
         if found is None and tensor.op is None and not tensor.requires_grad:
-            found = self.holders.get(id(tensor.data)) or self._find_cast(tensor)
+            found = self.holders.get(id(tensor.data))
+            if found is None and tensor.shape in self.arrays:
+                found = self._find_cast(tensor)
         if not found:
             return None
         return found if len(found) <= MAX_LENGTH else f"{found[: MAX_LENGTH - 1]}…"
@@ -50,7 +52,7 @@ class Names:
 
     def _find_cast(self, tensor: Tensor) -> str | None:
         """The name of a variable that holds the Tensor's values in another precision."""
-        for name, array in self.arrays.get(tensor.shape, ()):
+        for name, array in self.arrays[tensor.shape]:
             if (
                 tensor.dtype.kind == "f"
                 and tensor.dtype != array.dtype

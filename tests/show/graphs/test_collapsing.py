@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import microgradx as mg
 from microgradx.graph.scopes import scope
-from microgradx.show.graphs.collapsing import describe_chain
+from microgradx.show.graphs.collapsing import OpNode, describe_chain
 from microgradx.show.graphs.graph import build_graph
 
 
@@ -263,6 +263,24 @@ def test_chains_are_joined_only_where_room_is_wanted():
     assert [box.name for box in shown.boxes.values()] == ["w", "x", "out"]
     assert len(shown.op_nodes["chain1"].hidden) == 10
     assert shown.note == "gradients of out · chains joined, to fit max_nodes=52"
+
+
+def test_ops_of_chains_are_no_nodes_of_their_own(monkeypatch):
+    made = []
+    init = OpNode.__init__
+
+    def count(node, *arguments, **settings):
+        made.append(node)
+        init(node, *arguments, **settings)
+
+    monkeypatch.setattr(OpNode, "__init__", count)
+    x = y = scalar(0.5)
+    for _ in range(1000):
+        y = mg.tanh(y) * 1.1 + mg.Tensor(0.1)
+    shown = graph(mg.sum(y), max_nodes=10)
+    assert collapsed_nodes(shown) == [("chain", "(tanh, multiply, add) ×1,000", 1, 3000)]
+    assert len(made) == 2  # the chain, and the op of the output
+    assert shown.boxes[x].gradient is not None
 
 
 def test_the_longest_chains_first():
