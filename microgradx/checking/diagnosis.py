@@ -31,9 +31,12 @@ def find_cause(
             return cause
     if order == 1 and comparison.jacobian_columns and (elsewhere or comparison.decided_count > 2):
         for propose in HYPOTHESES:
-            for cause in propose(comparison):
-                if all(cause in propose(other) for other in elsewhere):
-                    return cause
+            causes = list(propose(comparison))
+            for other in elsewhere if causes else ():
+                fitting = set(propose(other))
+                causes = [cause for cause in causes if cause in fitting]
+            if causes:
+                return causes[0]
     return diagnose_error_in_rule(comparison)
 
 

@@ -494,5 +494,5 @@ class _Interpreter:
 
 def _suggest(name: str, known: Iterable[str]) -> str:
     """A question that suggests similar names; empty if there is none."""
-    found = get_close_matches(SYNONYMS.get(name, name), sorted(known), cutoff=0.7)
+    found = get_close_matches(SYNONYMS.get(name, name), sorted(known), n=2, cutoff=0.7)
     return f"did you mean {' or '.join(found)}?" if found else ""

@@ -181,7 +181,8 @@ def _quantile(
     share = astype(position - below, a.dtype if is_number else np.result_type(a.dtype, q.dtype))
     out = low + (high - low) * share
     is_nan = count == 0 if skips_nan else np.any(missing, axis=-1, keepdims=True)
-    out = moveaxis(where(is_nan, ordered[..., -1:], out), -1, 0)  # the NaN itself
+    nan = np.nan if skips_nan else ordered[..., -1:]  # the NaN itself, which receives the gradient
+    out = moveaxis(where(is_nan, nan, out), -1, 0)
     kept = np.sum(np.broadcast_to(0, a.shape), axis=axis, keepdims=keepdims).shape
     return reshape(out, q.shape + kept)
 
@@ -307,7 +308,7 @@ def cov(
     if is_known_true(unwrap(freedom) <= 0):
         warn_caller("a covariance of too few samples has no degrees of freedom")
     # Not by a branch, as a compiled program is the same for all values.
-    freedom = where(unwrap(freedom) <= 0, np.full((), np.nan, x.dtype), freedom)
+    freedom = where(unwrap(freedom) <= 0, np.full((), np.nan, deviation.dtype), freedom)
     return _narrow(squeeze(matmul(weighted, deviation.T) / freedom), x)
 
 

@@ -350,10 +350,12 @@ def test_numpys_function_ours_and_the_method_are_one_op(of_numpy, ours, method):
 
 
 def test_errors_about_arguments_speak_of_tensor():
-    with pytest.raises(
-        TypeError, match=r"Tensor\.mean\(\) got an unexpected keyword argument 'dim'"
-    ):
+    with pytest.raises(TypeError, match=r"Tensor\.mean has no argument dim=; it is called axis="):
         leaf([1.0]).mean(dim=0)
+    with pytest.raises(
+        TypeError, match=r"Tensor\.mean\(\) got an unexpected keyword argument 'dimension'"
+    ):
+        leaf([1.0]).mean(dimension=0)
 
 
 # ---------------------------------------------------------------------------- as a container

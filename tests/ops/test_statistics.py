@@ -32,7 +32,7 @@ def test_quantiles_at_and_between_elements_are_numpys(method, n):
 def test_the_two_elements_beside_a_quantile_share_its_gradient():
     assert gradients(lambda x: np.quantile(x, 0.25), [4.0, 1, 2]) == [[0, 0.5, 0.5]]
     assert gradients(lambda x: np.percentile(x, 50), [3.0, 3, 1, 5]) == [[0.5, 0.5, 0, 0]]
-    assert gradients(lambda x: np.quantile(x, 0.5), [3.0, NAN, 1]) == [[0, 0, 0]]
+    assert gradients(lambda x: np.quantile(x, 0.5), [3.0, NAN, 1]) == [[0, 1, 0]]
     assert gradients(lambda x: np.nanquantile(x, 0.5), [3.0, NAN, 1]) == [[0.5, 0, 0.5]]
     assert gradients(lambda x: np.nanquantile(x, 0.5), [NAN, NAN]) == [[0, 0]]
 
