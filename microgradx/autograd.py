@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from microgradx.arrays.types import as_array, unwrap
+from microgradx.common.floating_point import WarningsAtCaller
 from microgradx.common.messages import describe
 from microgradx.engine import Tensor, as_tensor, release_graph, sweep
 from microgradx.graph.grad_mode import enable_grad
@@ -58,7 +59,7 @@ def grad(
         grad_outputs = [None] * len(ys)
     if len(grad_outputs) != len(ys):
         raise ValueError(f"{len(grad_outputs)} grad_outputs for {len(ys)} outputs; pass one each")
-    with enable_grad() if create_graph else nullcontext():
+    with enable_grad() if create_graph else nullcontext(), WarningsAtCaller():
         seeds = accumulate_seeds(
             (y, initial_gradient(y, weight)) for y, weight in zip(ys, grad_outputs, strict=True)
         )

@@ -19,7 +19,7 @@ from numpy import ndarray
 
 from microgradx.arrays.broadcasting import unbroadcast
 from microgradx.arrays.methods import ArrayMethods
-from microgradx.arrays.summation import FEW, HALF, widen
+from microgradx.arrays.summation import add_gradients
 from microgradx.arrays.types import (
     as_array,
     as_input,
@@ -28,6 +28,7 @@ from microgradx.arrays.types import (
     as_result,
     unwrap,
 )
+from microgradx.common.floating_point import WarningsAtCaller, restore_warnings, warn_at_caller
 from microgradx.common.messages import describe, format_call, with_context, wrong_gradient_count
 from microgradx.graph.accumulation import accumulate_gradients
 from microgradx.graph.conversion import Conversion
@@ -43,6 +44,7 @@ from microgradx.graph.scopes import Scope
 __all__ = ["Op", "Tensor", "as_tensor"]
 
 _new = object.__new__
+_array_of = attrgetter("array")
 
 
 # ---------------------------------------------------------------------------- operations
@@ -127,18 +129,19 @@ class Op:
         """Arrays in, array out; a Tensor anywhere in, a Tensor out, which remembers."""
         if len(inputs) != self.arity and self.arity:
             raise TypeError(f"{self.name} takes {self.arity} inputs, not {len(inputs)}")
-        arrays = []
-        is_differentiable = False
+        arrays, is_differentiable = [], False
         for x in inputs:
             if not isinstance(x, Tensor):
                 if not any(isinstance(y, Tensor) for y in inputs):
-                    return self.forward(*[y if type(y) is ndarray else as_input(y) for y in inputs])
+                    with WarningsAtCaller():
+                        return self.forward(*map(as_input, inputs))
                 return self(
                     *[y if isinstance(y, Tensor) else _make(as_operand(y, inputs)) for y in inputs]
                 )
             arrays.append(x.array)
             if x._requires_grad:
                 is_differentiable = True
+        token = warn_at_caller()  # at the user's line, and not at one of the op's
         try:
             if not (is_differentiable and grad_enabled.get()):
                 out = _make(self.forward(*arrays))
@@ -149,6 +152,8 @@ class Op:
                 out = _make(op.forward_saving(*arrays), op, inputs)
         except (ValueError, TypeError, IndexError) as error:
             raise with_context(error, repr(self), inputs) from error
+        finally:
+            restore_warnings(token)
         if watching := observers.get():
             for observer in watching:
                 observer.forward(self, inputs, out)
@@ -240,7 +245,7 @@ class Tensor(Leaf, ArrayMethods, Conversion, GradientHooks, Displays):
         shape, if a leaf was changed after use, or if the graph was released.
         """
         start = {self: initial_gradient(self, gradient)}
-        with enable_grad() if create_graph else nullcontext():
+        with enable_grad() if create_graph else nullcontext(), WarningsAtCaller():
             # First all, then assign: a rule that fails leaves no gradient half accumulated.
             arrived = [
                 (tensor, g)
@@ -285,9 +290,7 @@ def sweep(
         if create_graph:
             arguments = [g, tensor, *inputs]
         else:
-            arguments = [g, tensor.array]
-            for x in inputs:
-                arguments.append(x.array)
+            arguments = [g, tensor.array, *map(_array_of, inputs)]
         try:
             # Formulas, of which only those needed are computed, or else all gradients at once.
             derivatives = op.derivatives
@@ -313,10 +316,7 @@ def sweep(
                     gradient = unbroadcast(gradient, array)
                 if x in gradients:
                     additions[x] = count = additions.get(x, 0) + 1
-                    is_long = count > FEW or array.dtype is HALF
-                    gradient = (widen(gradients[x], count) if is_long else gradients[x]) + gradient
-                    if isinstance(gradient, np.generic):
-                        gradient = np.asarray(gradient)
+                    gradient = add_gradients(gradients[x], gradient, count)
                 gradients[x] = gradient
         except (ValueError, TypeError, IndexError) as error:
             raise with_context(error, f"the backward of {op!r}", inputs) from error

@@ -24,6 +24,7 @@ import numpy as np
 
 from microgradx.arrays.types import as_array, unwrap
 from microgradx.autograd import accumulate_seeds
+from microgradx.common.floating_point import WarningsAtCaller
 from microgradx.common.nested import leaves_of, map_nested
 from microgradx.engine import Tensor, as_tensor, reverse_topological_order, sweep
 from microgradx.graph.grad_mode import enable_grad, grad_enabled, transforming
@@ -144,7 +145,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     directions = _match_leaves(tangents, primals, "a tangent for the argument")
     outs = _as_outputs(call.result)
     nested = call.is_nested(*outs, *directions)
-    with enable_grad():
+    with enable_grad(), WarningsAtCaller():
         weights = [_Variable(np.zeros(out.shape, _float_dtype(out))) for out in outs]
         seeds = accumulate_seeds(zip(outs, [v.requires_grad_() for v in weights], strict=True))
         gradients = dict(sweep(seeds, create_graph=True))
@@ -292,7 +293,7 @@ class _DifferentiableCall:
         seeds = accumulate_seeds(
             (out, weight if nested else weight.data) for out, weight in weights
         )
-        with enable_grad():
+        with enable_grad(), WarningsAtCaller():
             arrived = dict(sweep(seeds, create_graph=nested, run_hooks=True))
         return map_nested(lambda x: _gradient_of(x, arrived, nested), self.selected)
 

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microgradx.arrays.dispatch import INSTEAD_OF_METHOD, dispatch, implementations
-from microgradx.arrays.pytorch_habits import hint_at_arguments, hint_at_attribute, takes_axis
+from microgradx.arrays.pytorch_habits import (
+    INSTEAD_OF_ATTRIBUTE,
+    MissingAttribute,
+    hint_at_arguments,
+    takes_axis,
+)
 from microgradx.arrays.types import ArrayHolder, Axis, Operand, unwrap
 
 if TYPE_CHECKING:
@@ -108,11 +113,9 @@ class ArrayMethods(ArrayHolder):
             raise TypeError("iteration over a 0-d Tensor; use t.item() for its number")
         return (self[i] for i in range(len(self)))
 
-    if not TYPE_CHECKING:  # which would take any name for an attribute
-
-        def __getattr__(self, name: str) -> Any:
-            owner = f"{type(self).__name__!r} object"
-            raise AttributeError(hint_at_attribute(owner, name), name=name, obj=self)
+    def __dir__(self) -> list[str]:
+        missing = {k for k, v in vars(ArrayMethods).items() if isinstance(v, MissingAttribute)}
+        return [name for name in object.__dir__(self) if name not in missing]
 
     def __getitem__(self, index: Any) -> Self:
         return implementations["getitem"](self, index)
@@ -402,3 +405,8 @@ for _name, _member in list(vars(ArrayMethods).items()):
         _member.__qualname__ = f"Tensor.{_member.__name__}"
         if takes_axis(_member):
             setattr(ArrayMethods, _name, hint_at_arguments(_member))
+
+# A __getattr__ would say the same of missing attributes, and slow down all those there are.
+for _name in INSTEAD_OF_ATTRIBUTE:
+    if not hasattr(ArrayMethods, _name):
+        setattr(ArrayMethods, _name, MissingAttribute(_name))

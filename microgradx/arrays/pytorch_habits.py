@@ -10,7 +10,14 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-__all__ = ["hint_at_arguments", "hint_at_attribute", "refuse_arguments", "takes_axis"]
+__all__ = [
+    "INSTEAD_OF_ATTRIBUTE",
+    "MissingAttribute",
+    "hint_at_arguments",
+    "hint_at_attribute",
+    "refuse_arguments",
+    "takes_axis",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -117,6 +124,19 @@ def hint_at_attribute(owner: str, name: str) -> str:
     """The message of an AttributeError: that `owner` has no such attribute, and what to write."""
     instead = INSTEAD_OF_ATTRIBUTE.get(name)
     return f"{owner} has no attribute {name!r}" + (f"; write {instead}" if instead else "")
+
+
+class MissingAttribute:
+    """An attribute of PyTorch's Tensors that there is not: the error says what to write."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        kind = (
+            f"type object {owner.__name__!r}" if instance is None else f"{owner.__name__!r} object"
+        )
+        raise AttributeError(hint_at_attribute(kind, self.name), name=self.name, obj=instance)
 
 
 def refuse_arguments(name: str, function: Callable[..., Any], given: Iterable[str]) -> None:

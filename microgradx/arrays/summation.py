@@ -20,6 +20,7 @@ from microgradx.arrays.types import Array, ArrayHolder, Axis, as_array, filled_v
 __all__ = [
     "FEW",
     "HALF",
+    "add_gradients",
     "SHORT",
     "accumulation_dtype",
     "compute_wide",
@@ -156,6 +157,14 @@ def multiply_matrices(x: Any, y: Any) -> Any:
         of_y = y[..., piece, :] if y.ndim > 1 else y[piece]
         total = total + np.matmul(x[..., piece].astype(DOUBLE), of_y.astype(DOUBLE))
     return total.astype(dtype)
+
+
+def add_gradients(total: Any, gradient: Any, count: int) -> Any:
+    """The sum of `count` gradients and one more; of many, in a wider type."""
+    if count > FEW or total.dtype is HALF:
+        total = widen(total, count)
+    total = total + gradient
+    return np.asarray(total) if isinstance(total, np.generic) else total
 
 
 def sum_rows(x: Array) -> Array:

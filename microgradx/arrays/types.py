@@ -137,6 +137,8 @@ def as_result(data: Any) -> Array:
 
 def as_input(x: Any) -> Any:
     """An input of an op of plain arrays: a list as an array, and a number as it is."""
+    if type(x) is np.ndarray:
+        return x
     refuse_subclasses(x)
     return np.asarray(x) if isinstance(x, (list, tuple)) else x
 
