@@ -234,7 +234,7 @@ def collapse(
     def partition_at(depth: int) -> Partition:
         closed = outermost_closed(clusters.drawn, depth, expand)
         partition = Partition(computation, closed, ops_and_blocks(computation, closed))
-        return partition.join_repetitions()
+        return partition.join_repetitions() if closed else partition
 
     def is_too_large(depth: int) -> bool:
         closed = outermost_closed(clusters.drawn, depth, expand)
@@ -286,17 +286,16 @@ def ops_and_blocks(
         if len(run) < SHORTEST_CHAIN:
             op_nodes += [op_node(result, cluster) for result in run]
         else:
-            op_nodes.append(OpNode("chain", describe_chain(op_names(run)), run, cluster))
+            op_nodes.append(OpNode("chain", describe_chain(list(map(op_name, run))), run, cluster))
     return op_nodes
 
 
 def op_node(result: Tensor, cluster: Cluster | None) -> OpNode:
-    (name,) = op_names([result])
-    return OpNode("op", name, (result,), cluster)
+    return OpNode("op", op_name(result), (result,), cluster)
 
 
-def op_names(results: Iterable[Tensor]) -> list[str]:
-    return [result.op.name for result in results if result.op is not None]
+def op_name(result: Tensor) -> str:
+    return "" if result.op is None else result.op.name
 
 
 def straight_runs(
