@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-# What no user wrote: frames of these directories are passed over.
-_ours = tuple(
-    os.path.join(directory, "")
-    for directory in (os.path.dirname(os.path.dirname(__file__)), os.path.dirname(np.__file__))
+# What no user wrote: frames of these directories, and of compiled code, are passed over.
+_ours = (
+    os.path.join(os.path.dirname(os.path.dirname(__file__)), ""),
+    os.path.join(os.path.dirname(np.__file__), ""),
+    "<compiled ",
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from microgradx.common.floating_point import WarningsAtCaller
 from microgradx.compiler.module_text import (
     NO_SOURCE,
     PROGRAMS,
@@ -113,7 +114,8 @@ class _FunctionProgram:
         except IndexError:  # all are at work in other threads
             function = self._make()
         try:
-            return function(*inputs)
+            with WarningsAtCaller():
+                return function(*inputs)
         finally:
             self._idle.append(function)
 

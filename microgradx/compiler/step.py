@@ -16,6 +16,7 @@ import numpy as np
 
 from microgradx.arrays.types import Array, unwrap
 from microgradx.common.files import replacing
+from microgradx.common.floating_point import WarningsAtCaller
 from microgradx.common.randomness import as_generator
 from microgradx.common.threads import make_lock
 from microgradx.compiler.module_text import (
@@ -86,7 +87,7 @@ class CompiledStep:
         Raises CaptureError for what cannot be compiled; IndexError for labels that are not classes,
         before anything is changed; and, in the first call, what eager execution raises.
         """
-        with self._lock:
+        with self._lock, WarningsAtCaller():
             return self._step(X, y)
 
     def _step(self, X: Any, y: Any) -> float:
@@ -118,7 +119,7 @@ class CompiledStep:
         The batches are those of `microgradx.data.batches(X, y, batch_size, generator)`. Raises the
         errors of `batches` and of single steps.
         """
-        with self._lock:
+        with self._lock, WarningsAtCaller():
             return self._epoch(X, y, batch_size, generator)
 
     def _epoch(
