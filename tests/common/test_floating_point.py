@@ -60,9 +60,8 @@ def test_compiled_code_names_the_line_of_the_call():
     model = mg.nn.Linear(2, 2)
     optimizer = mg.optim.SGD(model.parameters(), 0.0)
     step = mg.compile(model, lambda out, y: np.mean(np.log(np.abs(out) * 0)), optimizer)
-    for _ in range(2):
-        texts = lines_of_warnings(lambda: step(np.ones((1, 2), np.float32), np.ones(1)))
-        assert "divide by zero encountered in log" in texts
+    texts = lines_of_warnings(lambda: step(np.ones((1, 2), np.float32), np.ones(1)))
+    assert "divide by zero encountered in log" in texts
 
 
 def test_each_line_warns_once_by_default():
