@@ -148,8 +148,7 @@ COMMANDS = (
 def test_hostile_expressions(check):
     for i, text in enumerate(HOSTILE):
         used = [value for name, value in VALUES.items() if uses(text.split("#")[0], name)]
-        for command in (COMMANDS[0], COMMANDS[1 + i % 3]):
-            check(text, used or [VALUES["s"]], command)
+        check(text, used or [VALUES["s"]], COMMANDS[i % len(COMMANDS)])
 
 
 def uses(text, name):

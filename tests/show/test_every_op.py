@@ -51,11 +51,8 @@ def alternatives(arrays):
 
         return where_float(change)
 
-    yield arrays
-    yield where_float(lambda a: a.astype(np.float32))
-    yield [a.astype(a.dtype.newbyteorder(">")) for a in arrays]
-    yield ending_in(np.nan)
-    yield ending_in(-np.inf)
+    yield [a.astype(np.float32) if a.dtype.kind == "f" else a for a in ending_in(np.nan)]
+    yield [a.astype(a.dtype.newbyteorder(">")) for a in ending_in(-np.inf)]
     if sum(floats) > 1:
         yield [arrays[0], *(np.rint(a).astype(int) for a in arrays[1:])]
         yield [arrays[0], *(a > 0 for a in arrays[1:])]
@@ -77,18 +74,17 @@ def calls_of(row, name):
 @pytest.mark.parametrize("name", TABLE)
 def test_every_op_is_shown(name):
     row = TABLE[name]
-    for tensors, settings in calls_of(row, name):
+    for i, (tensors, settings) in enumerate(calls_of(row, name)):
         with np.errstate(all="ignore"):
             try:
                 results = as_list(row.function(*tensors, **settings))
             except (TypeError, ValueError, ArithmeticError):  # of NaN, integers, …
                 continue
-            for result in results:
-                if result.op is None:
-                    continue
+            result = results[-1]
+            if result.op is not None:
+                if result.size > 1 and i % 2:  # as a part of a computation of one number
+                    result = mg.square(result[(-1,) * result.ndim])
                 show_everywhere(result)
-                if result.size > 1:
-                    show_everywhere(mg.square(result[(-1,) * result.ndim]))
 
 
 def test_graphviz_draws_what_is_asked_of_it(monkeypatch):

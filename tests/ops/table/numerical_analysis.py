@@ -147,7 +147,7 @@ ROWS = {
     ),
     "polyfit of weights": calls(
         lambda x, y, w, deg: mg.polyfit(x, y, deg, w=w),
-        (((6,), (6,), (6,)), {"deg": 2}),
+        (((5,), (5,), (5,)), {"deg": 2}),
         (((4,), (4, 2), (4,)), {"deg": 1}),
         numpy=lambda x, y, w, deg: np.polyfit(x, y, deg, w=w),
         inputs=(points, anywhere, positive),
