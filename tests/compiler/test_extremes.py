@@ -176,7 +176,7 @@ def test_the_softmax_family_at_its_ends(name, fused, dtype):
     settings = {} if name == "logsumexp" else {"fused": fused}
     arrays = [np.array(row, dtype) for row in ROWS] + [np.array(ROWS, dtype)]
     arrays += [np.ones(shape, dtype) for shape in SHAPES]
-    for x, axis in itertools.product(arrays, (0, -1)):
+    for x, axis in [*((x, -1) for x in arrays), *((x, 0) for x in arrays if x.ndim > 1)]:
 
         def function(x, axis=axis):
             return getattr(mg, name)(x, axis, **settings)
@@ -222,7 +222,7 @@ def test_losses_at_extreme_logits(options, dtype):
             return total, pull(weights_like(total))
 
         compiled = mg.compile(slope)
-        for k in range(0, len(rows) - 3, 3):  # single rows at first, then several
+        for k in range(0, len(rows) - 3, 7):  # a single row at first, then two, then three
             z = rows[k : k + 1 + k % 3]
             y = (np.arange(len(z)) + k // 3) % 3
             given = (z.T.copy() if options.get("axis") == 0 else z), y
@@ -235,7 +235,7 @@ def test_losses_at_extreme_logits(options, dtype):
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_labels_that_are_no_classes_are_refused_among_extreme_logits(options):
-    for label, logit in itertools.product((-1, -3, 3, 100), (0.0, INF, NAN, 1e30)):
+    for label, logit in ((-1, 0.0), (-3, INF), (3, NAN), (100, 1e30)):
         z, y = np.array([[0.0, 1.0, 2.0], [logit, 0.0, 0.0]]), np.array([0, label])
         compiled = mg.compile(lambda z, y: mg.cross_entropy(z, y, **options))
         z = z.T.copy() if options.get("axis") == 0 else z
