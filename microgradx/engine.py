@@ -19,15 +19,9 @@ from numpy import ndarray
 
 from microgradx.arrays.broadcasting import unbroadcast
 from microgradx.arrays.methods import ArrayMethods
+from microgradx.arrays.pytorch_habits import wrong_arguments
 from microgradx.arrays.summation import add_gradients
-from microgradx.arrays.types import (
-    as_array,
-    as_input,
-    as_operand,
-    as_read_only,
-    as_result,
-    unwrap,
-)
+from microgradx.arrays.types import as_array, as_input, as_operand, as_read_only, as_result, unwrap
 from microgradx.common.floating_point import WarningsAtCaller, restore_warnings, warn_at_caller
 from microgradx.common.messages import describe, format_call, with_context, wrong_gradient_count
 from microgradx.graph.accumulation import accumulate_gradients
@@ -125,10 +119,10 @@ class Op:
         vars(op).update(vars(self))
         return op
 
-    def __call__(self, *inputs: Any) -> Any:
+    def __call__(self, *inputs: Any, **settings: Any) -> Any:
         """Arrays in, array out; a Tensor anywhere in, a Tensor out, which remembers."""
-        if len(inputs) != self.arity and self.arity:
-            raise TypeError(f"{self.name} takes {self.arity} inputs, not {len(inputs)}")
+        if settings or (len(inputs) != self.arity and self.arity):
+            raise wrong_arguments(self.name, self.arity, inputs, settings)
         arrays, is_differentiable = [], False
         for x in inputs:
             if not isinstance(x, Tensor):

@@ -104,7 +104,9 @@ def dispatch(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     implementation: Any = implementations[function]
     if kwargs:
         parameters = _parameters(implementation)
-        accepts_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        # An op takes only inputs; its **settings serve an error message.
+        is_op = hasattr(implementation, "arity")
+        accepts_any = not is_op and any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         unsupported = set() if accepts_any else kwargs.keys() - parameters.keys()
         kwargs = {k: v for k, v in kwargs.items() if k not in unsupported or v is not None}
         unsupported &= kwargs.keys()  # None asks for nothing

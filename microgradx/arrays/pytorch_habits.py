@@ -17,6 +17,7 @@ __all__ = [
     "hint_at_attribute",
     "refuse_arguments",
     "takes_axis",
+    "wrong_arguments",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,6 +34,8 @@ INSTEAD_OF_ARGUMENT = {
     "correction": "it is called ddof=, as in NumPy",
     "device": _NO_DEVICE,
     "descending": "write np.sort(-t), with another sign",
+    "beta": "nn.functional.softplus has it",
+    "threshold": "nn.functional.softplus has it",
     "size_average": "it is called reduction=",
     "reduce": "it is called reduction=",
 }
@@ -147,6 +150,14 @@ def refuse_arguments(name: str, function: Callable[..., Any], given: Iterable[st
     for argument in given:
         if argument not in parameters and argument in INSTEAD_OF_ARGUMENT:
             raise TypeError(f"{name} has no argument {argument}=; {INSTEAD_OF_ARGUMENT[argument]}")
+
+
+def wrong_arguments(name: str, arity: int, inputs: Any, settings: Iterable[str]) -> TypeError:
+    """The error for a call of an op, which takes `arity` inputs and no arguments by name."""
+    for argument in settings:
+        instead = INSTEAD_OF_ARGUMENT.get(argument, "its inputs are given by position")
+        return TypeError(f"{name} has no argument {argument}=; {instead}")
+    return TypeError(f"{name} takes {arity} inputs, not {len(inputs)}")
 
 
 def takes_axis(function: Any) -> bool:

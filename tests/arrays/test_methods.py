@@ -765,3 +765,13 @@ def test_results_through_numpy_have_numpys_values():
     ):
         assert_same(call(x), call(X))
     assert_allclose(np.mean(x).item(), X.mean())
+
+
+def test_ops_say_what_to_write_for_arguments_of_pytorch():
+    for call, message in [
+        (lambda: mg.relu(leaf(X), inplace=True), "relu has no argument inplace=; leave it out"),
+        (lambda: mg.softplus(leaf(X), beta=2), "no argument beta=; nn.functional.softplus has it"),
+        (lambda: mg.exp(x=leaf(X)), "exp has no argument x=; its inputs are given by position"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            call()
