@@ -297,7 +297,7 @@ def test_there_are_mistakes_enough_of_every_kind():
         assert [k for k, *_ in PLANTED].count(kind) >= 2, kind
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_where_no_cause_fits_none_is_named(seed):
     """Gradients that are wrong for no reason, or for several at once."""
     generator = np.random.default_rng(seed)

@@ -60,7 +60,7 @@ def test_no_second_derivative_is_a_quiet_0(name):
         call for call in row.samples(name) if 0 < sum(np.size(array) for array in call[0]) <= 6
     ]
     for (arrays, settings), point, power in (
-        (call, point, power) for call in small[:3] for point in POINTS for power in (1, 2)
+        (call, point, power) for call in small[:2] for point in POINTS for power in (1, 2)
     ):
         f = total(row, settings, power)
         inputs = [np.full(array.shape, point) for array in arrays]
