@@ -38,7 +38,10 @@ test: .venv/test  ## check format, style and types, run the tests and the exampl
 	$(RUN) ruff format --check
 	$(RUN) ruff check
 	$(RUN) mypy --strict microgradx
-	$(RUN) pytest -n auto --maxprocesses 8
+	$(RUN) pytest -n auto --maxprocesses 8 -m 'not slow'
+
+slow: .venv/test  ## run the tests that take longest: sweeps, long trainings, a million ops
+	$(RUN) pytest -n auto --maxprocesses 8 -m slow tests
 
 parity: .venv-parity/torch  ## compare values and gradients with PyTorch's
 	$(RUN_PARITY) pytest -m parity tests
@@ -103,4 +106,4 @@ clean:  ## remove .venv and everything else that was made
 
 FORCE:
 
-.PHONY: help test parity notebooks demo bench format clean FORCE
+.PHONY: help test slow parity notebooks demo bench format clean FORCE

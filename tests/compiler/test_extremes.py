@@ -18,6 +18,8 @@ from microgradx.compiler.tracing import CaptureError
 from tests.compiler.test_programs import DECIDED_BY_VALUES, flat
 from tests.ops.test_table import SPECIAL, TABLE, as_list
 
+pytestmark = pytest.mark.slow  # a sweep over the whole table
+
 DTYPES = (np.float32, np.float64)
 
 # LAPACK may not come to an end with infinities, or decide otherwise from one call to the next.

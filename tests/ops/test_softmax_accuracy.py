@@ -14,6 +14,8 @@ from benchmarks.accuracy import (
     logit_rows,
 )
 
+pytestmark = pytest.mark.slow  # mpmath computes thousands of digits
+
 BOUNDS = {"logsumexp": 1, "log_softmax": 2, "softmax": 4, "loss": 2, "gradient": 6}
 
 

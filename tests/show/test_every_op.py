@@ -13,6 +13,8 @@ from microgradx.show.graphs import drawing
 from tests.helpers import leaf, op_with
 from tests.ops.test_table import TABLE, as_list
 
+pytestmark = pytest.mark.slow  # a sweep over the whole table
+
 PICTURE = '<svg width="1pt" height="1pt" viewBox="0 0 1 1"></svg>'
 
 
