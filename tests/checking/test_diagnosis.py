@@ -234,6 +234,7 @@ def test_a_mistake_planted_by_somebody_else_is_named(planted):
     assert report.cause == planted.kind, report.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", STUDENTS, ids=lambda mistake: mistake.name)
 def test_a_students_mistake_is_found_and_no_false_cause_named(mistake):
     report = mg.gradcheck(mistake.op, mistake.inputs, raise_exception=False)

@@ -13,6 +13,8 @@ from microgradx.compiler.module_text import PROGRAMS
 from microgradx.compiler.tracing import CaptureError
 from tests.compiler.test_steps import OPTIMISERS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def no_collector():

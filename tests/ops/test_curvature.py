@@ -12,6 +12,8 @@ import pytest
 import microgradx as mg
 from tests.ops.test_table import SPECIAL, TABLE, as_list
 
+pytestmark = pytest.mark.slow
+
 #: Piecewise linear: at a kink their second derivative is 0 by convention, so that of their square
 #: need not lie between the quotients. The rest jump, have slopes that jump, bend within a step, or
 #: depend on vectors that are arbitrary at equal singular values.

@@ -14,6 +14,8 @@ import microgradx as mg
 from microgradx.ops import activations, elementwise
 from tests.ops.test_table import TABLE
 
+pytestmark = pytest.mark.slow
+
 DTYPES = [np.float64, np.float32, np.float16]
 BOUND = 4.0
 

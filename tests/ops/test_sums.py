@@ -6,6 +6,8 @@ import pytest
 import microgradx as mg
 from microgradx.nn import functional as F
 
+pytestmark = pytest.mark.slow
+
 N = 70_000  # more than float16 can count, and enough for float32 to lose digits
 
 M = 20_000  # float16 stands still at 2048
