@@ -216,7 +216,7 @@ class Cosine(Op):
 
     def forward(self, x, y):
         largest = np.maximum(np.abs(x), np.abs(y))
-        largest = np.where(largest == 0, 1, largest)
+        largest = np.where((largest == 0) | np.isinf(largest), 1, largest)
         x, y = x / largest, y / largest  # of which no square overflows, and not both underflow
         norm = np.hypot(x, y)
         return x / np.where(norm == 0, 1, norm)
@@ -229,7 +229,7 @@ def _divide_by_hypot(g, x, y, at_0):
     """g / √(x² + y²), where neither overflows; and g divided by `at_0` at (0, 0)."""
     largest = unwrap(np.maximum(np.abs(x), np.abs(y)))
     is_0 = largest == 0
-    scale = np.where(is_0, 1, largest)
+    scale = np.where(is_0 | np.isinf(largest), 1, largest)
     norm = np.where(is_0, at_0, np.hypot(x / scale, y / scale))
     return g / norm / scale
 

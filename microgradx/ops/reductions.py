@@ -217,7 +217,7 @@ class NormGradient(Reduction):
         if x.size == 0:
             return size
         largest = np.max(size, axis=self.axis, keepdims=True)
-        divisor = np.where(largest == 0, 1, largest)
+        divisor = np.where((largest == 0) | np.isinf(largest), 1, largest)
         if self.p == 2:
             x = x / divisor  # now no square overflows, and not all underflow
             norm = np.sqrt(sum_along(x * x, self.axis, keepdims=True))

@@ -113,3 +113,19 @@ def test_what_is_no_norm_is_refused_as_numpy_refuses_it(call):
     with pytest.raises(type(numpys.value)) as ours:
         call(leaf(x))
     assert str(ours.value) == str(numpys.value)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: np.linalg.norm(x),
+        lambda x: np.linalg.norm(x, 3),
+        lambda x: np.linalg.norm(x, 1.5),
+        lambda x: np.hypot(x[0], x[1]),
+    ],
+    ids=["2", "3", "1.5", "hypot"],
+)
+def test_beside_an_infinite_element_the_others_have_no_share(function):
+    assert_array_equal(mg.grad(function)(np.array([1.0, np.inf])), [0, np.nan])
+    assert_array_equal(mg.grad(function)(np.array([-np.inf, 2.0])), [np.nan, 0])
