@@ -1,8 +1,8 @@
 """A small reverse-mode autograd engine on NumPy that shows what it does.
 
-`Tensor`, the ops and the losses are here. `nn`, `optim` and `data` are modules of their own, and
-like `draw` and `gradcheck` are loaded when they are first used: `import microgradx` loads NumPy
-and nothing else that is heavy.
+`Tensor`, the ops and the losses are here. `nn`, `optim`, `data` and `metrics` are modules of their
+own, and like `draw` and `gradcheck` are loaded when they are first used: `import microgradx` loads
+NumPy and nothing else that is heavy.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from microgradx.ops.softmax import *
 from microgradx.ops.statistics import *
 
 if TYPE_CHECKING:
-    from microgradx import autograd, data, nn, optim
+    from microgradx import autograd, data, metrics, nn, optim
     from microgradx.checking.anomaly import AnomalyError, detect_anomaly
     from microgradx.checking.gradients import GradcheckError, gradcheck
     from microgradx.checking.op_requirements import OpCheckError, check_op
@@ -69,7 +69,7 @@ _LAZY = {
         "microgradx.transforms",
     ),
 }
-_LAZY_MODULES = ("autograd", "data", "nn", "optim")
+_LAZY_MODULES = ("autograd", "data", "metrics", "nn", "optim")
 
 
 def __getattr__(name: str) -> Any:

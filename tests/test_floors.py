@@ -25,7 +25,7 @@ FLOORS = (
     ("autograd",),
     ("transforms",),
     ("checking",),
-    ("nn", "optim", "data"),
+    ("nn", "optim", "data", "metrics"),
     ("compiler",),
     ("training",),
     ("show",),

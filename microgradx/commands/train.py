@@ -137,9 +137,9 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from microgradx.metrics import format_confusion_matrix
     from microgradx.training.experiment import Experiment
     from microgradx.training.interruption import defer_interrupt
-    from microgradx.training.metrics import format_confusion_matrix
     from microgradx.training.persistence import save_classifier
     from microgradx.training.progress import show_progress
 

@@ -5,10 +5,10 @@ a check of the gradients, and a `Classifier`: a network with its schema, scaler 
 """
 
 from microgradx.common.messages import InputError
+from microgradx.metrics import accuracy, confusion_matrix
 from microgradx.training.classifier import Classifier
 from microgradx.training.datasets import load_table
 from microgradx.training.loop import Epoch, History, cosine_decay, evaluate, train
-from microgradx.training.metrics import accuracy, confusion_matrix
 from microgradx.training.persistence import load_classifier, save_classifier
 from microgradx.training.tables import Table, TableSchema, read_new_rows, read_table
 from microgradx.training.verification import Verification, verify_gradients

@@ -13,7 +13,7 @@ from microgradx.arrays.types import Array
 from microgradx.data import batches
 from microgradx.functional import cross_entropy
 from microgradx.graph.grad_mode import no_grad
-from microgradx.training.metrics import accuracy
+from microgradx.metrics import accuracy
 
 if TYPE_CHECKING:
     from microgradx.compiler.compiled import CompiledStep
