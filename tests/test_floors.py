@@ -22,7 +22,7 @@ FLOORS = (
     ("engine",),
     ("ops",),
     ("functional",),
-    ("autograd",),
+    ("autograd", "clipping"),
     ("transforms",),
     ("checking",),
     ("nn", "optim", "data", "metrics"),

@@ -1,6 +1,6 @@
 """Neural networks: modules, layers, activations, losses, and the initialisation of weights."""
 
-from microgradx.nn import functional
+from microgradx.nn import functional, utils
 from microgradx.nn.activations import LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
 from microgradx.nn.containers import MLP, Sequential
 from microgradx.nn.initialisation import glorot_normal, glorot_uniform, he_normal, he_uniform
@@ -18,6 +18,7 @@ from microgradx.nn.module import Module
 
 __all__ = [
     "functional",
+    "utils",
     "Module",
     "Linear",
     "Sequential",
