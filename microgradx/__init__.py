@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from microgradx.common.randomness import manual_seed
     from microgradx.compiler.compiled import compile
     from microgradx.compiler.tracing import CaptureError
+    from microgradx.sampling import gumbel_max, sample
     from microgradx.show.explanation import explain
     from microgradx.show.graphs.drawing import draw, draw_dot
     from microgradx.show.softmax_page import explain_softmax
@@ -60,6 +61,8 @@ _LAZY = {
     "OpCheckError": "microgradx.checking.op_requirements",
     "check_op": "microgradx.checking.op_requirements",
     "manual_seed": "microgradx.common.randomness",
+    "sample": "microgradx.sampling",
+    "gumbel_max": "microgradx.sampling",
     "draw": "microgradx.show.graphs.drawing",
     "draw_dot": "microgradx.show.graphs.drawing",
     "explain": "microgradx.show.explanation",

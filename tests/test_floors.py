@@ -25,7 +25,7 @@ FLOORS = (
     ("autograd", "clipping"),
     ("transforms",),
     ("checking",),
-    ("nn", "optim", "data", "metrics"),
+    ("nn", "optim", "data", "metrics", "sampling"),
     ("compiler",),
     ("training",),
     ("show",),
