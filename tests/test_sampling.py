@@ -6,7 +6,7 @@ from scipy import stats
 
 import microgradx as mg
 
-DRAWS = 20_000
+DRAWS = 4_000
 METHODS = pytest.mark.parametrize("method", [mg.sample, mg.gumbel_max])
 
 
@@ -26,7 +26,7 @@ def agree(counts, p):
 
 
 @METHODS
-@pytest.mark.parametrize("temperature", [0.3, 1.0, 5.0])
+@pytest.mark.parametrize("temperature", [0.3, 1.0])
 @pytest.mark.parametrize(
     "logits",
     [[2.0, 1.0, 0.1], [0.0, 0.0, 0.0, 0.0], [-np.inf, 1.0, 0.0, -np.inf], [1000.0, 999.0, -1e300],
@@ -80,6 +80,17 @@ def test_limits_and_ties_take_the_first_of_the_largest(method, generator):
     ties = [1.0, 3.0, 3.0, 3.0]
     assert agree(frequencies(method, ties, top_k=2), np.array([0, 1, 1, 0]))
     assert agree(frequencies(method, ties, temperature=1e-300), np.array([0, 1, 1, 1]))
+
+
+@pytest.mark.parametrize("drawn", [0.0, 1 - 2.0**-53])
+def test_the_ends_of_the_unit_interval_draw_nothing_impossible(drawn):
+    class Fixed(np.random.Generator):
+        def random(self, size=None):
+            return np.full(size, drawn)
+
+    logits = np.array([[-np.inf, 0.1, -1e9, 0.7, -np.inf]] * 3)
+    label = 1 if drawn == 0 else 3
+    assert mg.sample(logits, generator=Fixed(np.random.PCG64(0))).tolist() == [label] * 3
 
 
 @METHODS
