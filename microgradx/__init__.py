@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from microgradx.show.explanation import explain
     from microgradx.show.graphs.drawing import draw, draw_dot
     from microgradx.show.softmax_page import explain_softmax
+    from microgradx.training.history import History
+    from microgradx.training.loop import fit
+    from microgradx.training.prediction import evaluate, predict, predict_proba
     from microgradx.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 # What is loaded at its first use, and from where.
@@ -67,6 +70,9 @@ _LAZY = {
     "draw_dot": "microgradx.show.graphs.drawing",
     "explain": "microgradx.show.explanation",
     "explain_softmax": "microgradx.show.softmax_page",
+    "fit": "microgradx.training.loop",
+    "History": "microgradx.training.history",
+    **dict.fromkeys(("evaluate", "predict", "predict_proba"), "microgradx.training.prediction"),
     **dict.fromkeys(
         ("grad", "value_and_grad", "vjp", "jvp", "jacobian", "hessian", "hvp"),
         "microgradx.transforms",
@@ -100,10 +106,11 @@ def _at_first_use(module: str, name: str) -> Any:
     return call
 
 
-# What Tensor's methods of these names call.
+# What the methods of Tensor of these names call, and History.plot.
 for _name, _module in (
     ("draw", "graphs.drawing"),
     ("explain", "explanation"),
     ("steps", "step_text"),
+    ("plot_history", "plots"),
 ):
     displays[_name] = _at_first_use(f"microgradx.show.{_module}", _name)

@@ -6,7 +6,6 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from microgradx.common.messages import InputError, printable
 
 if TYPE_CHECKING:
     from microgradx.training.experiment import Experiment
-    from microgradx.training.loop import Epoch
+    from microgradx.training.history import History
 
 __all__ = ["WrongGradientError", "add_parser", "run"]
 
@@ -141,7 +140,6 @@ def run(arguments: argparse.Namespace) -> int:
     from microgradx.training.experiment import Experiment
     from microgradx.training.interruption import defer_interrupt
     from microgradx.training.persistence import save_classifier
-    from microgradx.training.progress import show_progress
 
     experiment = Experiment(
         arguments.data,
@@ -162,31 +160,29 @@ def run(arguments: argparse.Namespace) -> int:
     epochs = arguments.epochs or max(EPOCHS, math.ceil(STEPS / steps))
     model_file = out / "model.npz"
     with defer_interrupt() as is_interrupted:
-        with show_progress(sys.stdout, epochs, steps) as progress:
-            history = experiment.train(
-                arguments.optimizer,
-                lr=LEARNING_RATES[arguments.optimizer] if arguments.lr is None else arguments.lr,
-                epochs=epochs,
-                compiled=arguments.compile,
-                on_batch=progress.batch,
-                on_epoch=progress.epoch,
-                should_stop=is_interrupted,
-            )
+        history = experiment.train(
+            arguments.optimizer,
+            lr=LEARNING_RATES[arguments.optimizer] if arguments.lr is None else arguments.lr,
+            epochs=epochs,
+            compiled=arguments.compile,
+            progress=True,
+        )
         if history.interrupted:
             print(
-                f"Stopped by Ctrl-C in epoch {len(history.epochs)} of {epochs}; what was "
+                f"Stopped by Ctrl-C in epoch {len(history)} of {epochs}; what was "
                 "learnt until then is kept. Ctrl-C again quits at once."
             )
         save_classifier(experiment.classifier, model_file)
     if is_interrupted() and not history.interrupted:  # after the last step
         raise KeyboardInterrupt
 
-    loss, accuracy = experiment.evaluate()
+    measured = experiment.evaluate()
+    accuracy = measured["accuracy"]
     rows = len(experiment.y_held_out)
     smoothing = arguments.label_smoothing
     print(
         f"\nHeld-out accuracy: {accuracy:.2%} ({rows - round(accuracy * rows)} of {rows} rows "
-        f"wrong), cross-entropy {loss:.4f}"
+        f"wrong), cross-entropy {measured['loss']:.4f}"
         + (f" (without the label smoothing of {smoothing:g})" if smoothing else "")
         + "\n"
     )
@@ -195,10 +191,10 @@ def run(arguments: argparse.Namespace) -> int:
     print(format_confusion_matrix(experiment.y_held_out, predicted, names))
 
     files = [(model_file, "the model: weights, standardisation, label names")]
-    if experiment.compiled is not None:
-        experiment.compiled.save(out / "step.py")
+    if history.compiled_step is not None:
+        history.compiled_step.save(out / "step.py")
         files.append((out / "step.py", "a training step as NumPy source; run it to train"))
-    files += _save_pictures(out, experiment, history.epochs)
+    files += _save_pictures(out, experiment, history)
     print("\nWritten:")
     width = max(len(printable(str(path))) for path, _ in files)
     for path, content in files:
@@ -245,13 +241,11 @@ def _print_verification(experiment: Experiment) -> None:
     )
 
 
-def _save_pictures(
-    out: Path, experiment: Experiment, epochs: Sequence[Epoch]
-) -> list[tuple[Path, str]]:
+def _save_pictures(out: Path, experiment: Experiment, history: History) -> list[tuple[Path, str]]:
     """Draw what can be drawn, and print a line for each picture that lacks a program."""
     from microgradx.show.graphs.drawing import draw
     from microgradx.show.graphs.rendering import RenderingError
-    from microgradx.show.plots import PlottingError, plot_curves, plot_predictions
+    from microgradx.show.plots import PlottingError, plot_history, plot_predictions
 
     smoothing = experiment.label_smoothing
     title = f"Loss, with label smoothing {smoothing:g}" if smoothing else "Loss"
@@ -266,7 +260,7 @@ def _save_pictures(
         (
             "curves.png",
             "loss and accuracy in each epoch",
-            lambda path: plot_curves(epochs, path, title),
+            lambda path: plot_history(history, path, title),
         ),
         (
             "predictions.png",

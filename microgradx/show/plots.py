@@ -13,9 +13,9 @@ import numpy as np
 from microgradx.arrays.types import Array
 from microgradx.common.files import replacing
 from microgradx.training.classifier import Classifier
-from microgradx.training.loop import Epoch
+from microgradx.training.history import History
 
-__all__ = ["PlottingError", "plot_curves", "plot_predictions"]
+__all__ = ["PlottingError", "plot_history", "plot_predictions"]
 
 # Colours of Okabe and Ito (2008), which readers with any colour vision can tell apart.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#b8a800")
@@ -46,29 +46,29 @@ class PlottingError(RuntimeError):
 # ---------------------------------------------------------------------------- curves
 
 
-def plot_curves(epochs: Sequence[Epoch], path: str | Path, loss: str = "Loss") -> None:
-    """Draw loss and accuracy, training and held out, against the epochs, into an image file.
+def plot_history(history: History, path: str | Path | None = None, loss: str = "Loss") -> Any:
+    """Draw loss and metrics, training and held out, against the epochs, into an image file.
 
-    `loss` is the title of the left panel. The extension of `path` is the format: .png, .svg or
-    .pdf. Raises PlottingError without matplotlib, and ValueError if there are no epochs.
+    `loss` is the title of the first panel. The extension of `path` is the format: .png, .svg or
+    .pdf. Without a path, returns the figure. Raises PlottingError without matplotlib, and
+    ValueError if there are no epochs.
     """
-    if not epochs:
+    if not history.rows:
         raise ValueError("there are no epochs to draw; train for one at least")
-    numbers = [epoch.number for epoch in epochs]
-    panels: dict[str, list[tuple[str, str, list[Any]]]] = {
-        loss: [
-            ("training", TRAINING, [epoch.loss for epoch in epochs]),
-            ("held out", HELD_OUT, [epoch.validation_loss for epoch in epochs]),
-        ],
-        "Accuracy": [
-            ("training", TRAINING, [epoch.accuracy for epoch in epochs]),
-            ("held out", HELD_OUT, [epoch.validation_accuracy for epoch in epochs]),
-        ],
+    numbers = history["epoch"].tolist()
+    columns = {name: history[name].tolist() for name in history.columns}
+    names = [n for n in columns if n not in ("epoch", "lr") and not n.startswith("validation_")]
+    panels = {
+        loss if name == "loss" else name.replace("_", " ").capitalize(): name for name in names
     }
     with _style() as figure_of:
-        figure = figure_of(figsize=(9.0, 3.6), layout="constrained")
-        for axes, (title, curves) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-            curves = [curve for curve in curves if None not in curve[2]]
+        figure = figure_of(figsize=(4.5 * len(panels), 3.6), layout="constrained")
+        grid = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, name) in zip(grid, panels.items(), strict=True):
+            curves = [("training", TRAINING, columns[name])]
+            if f"validation_{name}" in columns:
+                curves.append(("held out", HELD_OUT, columns[f"validation_{name}"]))
+            is_share = name.endswith(("accuracy", "precision", "recall"))
             for _, colour, values in curves:
                 axes.plot(
                     numbers,
@@ -84,16 +84,19 @@ def plot_curves(epochs: Sequence[Epoch], path: str | Path, loss: str = "Loss") -
             axes.grid(axis="y", color=RULE, linewidth=0.8)
             axes.set_axisbelow(True)
             axes.margins(x=0.02)
-            if title == "Accuracy":
+            if is_share:
                 from matplotlib.ticker import PercentFormatter
 
                 low, high = axes.get_ylim()
                 decimals = 0 if high - low > 0.05 else None
                 axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals))
-            else:
+            elif min(min(values) for _, _, values in curves) >= 0:
                 axes.set_ylim(bottom=0)
-            _label_ends(axes, numbers[-1], curves, ".1%" if title == "Accuracy" else ".3f")
+            _label_ends(axes, numbers[-1], curves, ".1%" if is_share else ".3f")
+        if path is None:
+            return figure
         _save(figure, path)
+        return None
 
 
 def _label_ends(axes: Any, x: int, curves: list[tuple[str, str, list[float]]], form: str) -> None:

@@ -1,24 +1,31 @@
-"""Training a classifier, from a table in a file to a model in a file.
+"""Training a model: `fit`, and what uses what it has learnt.
 
-`train` is the loop, for any model and any loss. Around it: tables and data sets by name, metrics,
-a check of the gradients, and a `Classifier`: a network with its schema, scaler and label names.
+`fit` is the loop, for any model and any loss; `evaluate`, `predict` and `predict_proba` use the
+model. Around it: tables and data sets by name, a check of the gradients, and a `Classifier`: a
+network with its schema, scaler and label names.
 """
 
 from microgradx.common.messages import InputError
 from microgradx.metrics import accuracy, confusion_matrix
+from microgradx.training.callbacks import Callback, Training
 from microgradx.training.classifier import Classifier
 from microgradx.training.datasets import load_table
-from microgradx.training.loop import Epoch, History, cosine_decay, evaluate, train
+from microgradx.training.history import History
+from microgradx.training.loop import DivergenceError, fit
 from microgradx.training.persistence import load_classifier, save_classifier
+from microgradx.training.prediction import evaluate, predict, predict_proba
 from microgradx.training.tables import Table, TableSchema, read_new_rows, read_table
 from microgradx.training.verification import Verification, verify_gradients
 
 __all__ = [
-    "train",
+    "fit",
     "evaluate",
-    "cosine_decay",
-    "Epoch",
+    "predict",
+    "predict_proba",
     "History",
+    "Callback",
+    "Training",
+    "DivergenceError",
     "accuracy",
     "confusion_matrix",
     "verify_gradients",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,11 +16,10 @@ from microgradx.nn import MLP
 from microgradx.optim import SGD, Adam
 from microgradx.training.classifier import Activation, Classifier, fit_scaler
 from microgradx.training.datasets import load_table
-from microgradx.training.loop import Epoch, History, cosine_decay, evaluate, train
+from microgradx.training.history import History
+from microgradx.training.loop import fit
+from microgradx.training.prediction import evaluate
 from microgradx.training.verification import Verification, verify_gradients
-
-if TYPE_CHECKING:
-    from microgradx.compiler.compiled import CompiledStep
 
 __all__ = ["Experiment"]
 
@@ -33,8 +31,7 @@ class Experiment:
 
     >>> experiment = Experiment("moons", hidden_sizes=(8,), label_smoothing=0.0)
     >>> history = experiment.train("adam", lr=0.01, epochs=20)
-    >>> loss, accuracy = experiment.evaluate()
-    >>> accuracy > 0.8
+    >>> experiment.evaluate()["accuracy"] > 0.8
     True
     """
 
@@ -71,7 +68,6 @@ class Experiment:
         self.y_held_out = table.labels[held_out]
         self.label_smoothing, self.batch_size, self.seed = label_smoothing, batch_size, seed
         self.loss = partial(cross_entropy, label_smoothing=label_smoothing)
-        self.compiled: CompiledStep | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -103,15 +99,10 @@ class Experiment:
         *,
         lr: float,
         epochs: int,
-        compiled: bool = False,
-        on_batch: Callable[[], None] | None = None,
-        on_epoch: Callable[[Epoch], None] | None = None,
-        should_stop: Callable[[], bool] | None = None,
+        compiled: bool | None = False,
+        progress: bool = False,
     ) -> History:
-        """Train the classifier; the learning rate falls to 0 along a cosine.
-
-        With `compiled`, the steps run as generated NumPy source, and `self.compiled` is the step.
-        """
+        """Train the classifier by `fit`; the learning rate falls to 0 along a cosine."""
         model = self.classifier.model
         momentum = 0.9 if optimizer == "momentum" else 0.0
         adam_or_sgd = (
@@ -119,30 +110,24 @@ class Experiment:
             if optimizer == "adam"
             else SGD(model.parameters(), lr, momentum=momentum)
         )
-        if compiled:
-            from microgradx.compiler.compiled import CompiledStep
-
-            self.compiled = CompiledStep(model, self.loss, adam_or_sgd)
-        return train(
+        return fit(
             model,
-            self.x,
-            self.y,
+            (self.x, self.y),
             optimizer=adam_or_sgd,
             epochs=epochs,
             batch_size=self.batch_size,
             loss=self.loss,
-            compiled=self.compiled,
-            decay=cosine_decay,
+            schedule="cosine",
             validation=(self.x_held_out, self.y_held_out),
+            compiled=compiled,
             generator=self._for_batches,
-            on_batch=on_batch,
-            on_epoch=on_epoch,
-            should_stop=should_stop,
+            progress=progress,
         )
 
-    def evaluate(self) -> tuple[float, float]:
+    def evaluate(self) -> dict[str, float]:
         """Cross-entropy (without label smoothing) and accuracy on the rows held out."""
-        return evaluate(self.classifier.model, self.x_held_out, self.y_held_out)
+        held_out = self.x_held_out, self.y_held_out
+        return evaluate(self.classifier.model, held_out, loss="cross_entropy")
 
     def loss_of_few_rows(self, rows: int = 4) -> Any:
         """The loss of a training step on a few rows: a Tensor with its graph, to be drawn."""

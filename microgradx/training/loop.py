@@ -1,166 +1,286 @@
-"""The training loop: shuffle, and for each batch predict, measure, differentiate, step."""
+"""`fit`: the training loop. Shuffle, and for each batch predict, measure, differentiate, step."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from microgradx.arrays.types import Array
-from microgradx.data import batches
-from microgradx.functional import cross_entropy
-from microgradx.graph.grad_mode import no_grad
-from microgradx.metrics import accuracy
+from microgradx.common.randomness import as_generator
+from microgradx.compiler.compiled import CompiledStep
+from microgradx.compiler.tracing import CaptureError
+from microgradx.data.batching import Batches, batches
+from microgradx.metrics import Metric
+from microgradx.nn.module import Module
+from microgradx.optim.optimizer import Optimizer
+from microgradx.training.arguments import (
+    check_count,
+    check_flag,
+    check_model,
+    check_number,
+    find_optimizer,
+)
+from microgradx.training.callbacks import Callbacks, Training
+from microgradx.training.history import History
+from microgradx.training.interruption import defer_interrupt
+from microgradx.training.losses import find_loss
+from microgradx.training.measures import find_metrics, measure_loss, measure_metrics, weigh_rows
+from microgradx.training.prediction import BATCH_SIZE, compute_outputs
+from microgradx.training.preparation import PreparedData, prepare_data
+from microgradx.training.progress import Progress, show_progress
+from microgradx.training.schedules import Schedule, find_schedule
+from microgradx.training.stopping import BestWeights, find_monitor
 
-if TYPE_CHECKING:
-    from microgradx.compiler.compiled import CompiledStep
-
-__all__ = ["Epoch", "History", "cosine_decay", "evaluate", "train"]
-
-
-class Epoch(NamedTuple):
-    """Loss and accuracy of one pass over the training rows.
-
-    `loss` and `accuracy` are means over the training rows, measured as each batch is trained on;
-    those of the validation rows are measured at the end of the epoch.
-    """
-
-    number: int
-    loss: float
-    accuracy: float
-    validation_loss: float | None = None
-    validation_accuracy: float | None = None
-
-
-@dataclass
-class History:
-    """The epochs of a training, in order. If it was interrupted, the last may be incomplete."""
-
-    epochs: list[Epoch] = field(default_factory=list)
-    interrupted: bool = False
+__all__ = ["DivergenceError", "fit"]
 
 
-def train(
+class DivergenceError(FloatingPointError):
+    """The loss became NaN or infinite. `history` is the history until then."""
+
+    def __init__(self, training: Training) -> None:
+        self.history = training.history
+        step = training.step - (training.epoch - 1) * training.steps_per_epoch
+        super().__init__(
+            f"the loss became {training.loss} in epoch {training.epoch}, in step {step} of "
+            f"{training.steps_per_epoch}: mostly because the steps are too large; lower the "
+            f"learning rate, which is {training.lr:g}, or ask microgradx.diagnose(model, data)"
+        )
+
+
+def fit(
     model: Any,
-    features: Array,
-    labels: Array,
+    data: Any,
     *,
-    optimizer: Any,
-    epochs: int,
-    batch_size: int,
-    loss: Callable[[Any, Any], Any] = cross_entropy,
-    decay: Callable[[float], float] | None = None,
-    validation: tuple[Array, Array] | None = None,
+    label: Any = None,
+    loss: Any = "cross_entropy",
+    optimizer: Any = "adam",
+    lr: float | None = None,
+    epochs: int = 10,
+    batch_size: int = 32,
+    metrics: Any = None,
+    validation: Any = None,
+    classes: Any = None,
+    class_weight: Any = None,
+    sample_weight: Any = None,
+    early_stopping: bool = False,
+    patience: int = 10,
+    monitor: str | None = None,
+    min_delta: float = 0.0,
+    schedule: Any = None,
+    callbacks: Any = (),
+    compiled: bool | None = None,
+    shuffle: bool = True,
     generator: np.random.Generator | None = None,
-    compiled: CompiledStep | None = None,
-    on_batch: Callable[[], None] | None = None,
-    on_epoch: Callable[[Epoch], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    progress: Any = True,
 ) -> History:
-    """Train a classifier on rows of features and their labels, by steps of `optimizer`.
+    """Train a model, and return the history of its training.
 
-    features, labels: (rows, columns) of floats and (rows,) of integers.
-    loss: of logits (batch, classes) and labels (batch,); the mean over the batch.
-    decay: maps the share of the training that is done to a factor of the learning rate.
-    validation: features and labels to measure loss and accuracy on, after each epoch.
-    generator: shuffles the rows in each epoch.
-    compiled: what `microgradx.compile` returned for model, loss and optimizer. It takes the same
-        steps, faster.
-    on_batch, on_epoch: called after each batch and each epoch.
-    should_stop: called after each step; if it returns True, the training ends.
+    data: `(X, y)`: rows of features, and a target for each row. X is an array of any rank, a list,
+        or a data frame of pandas or polars. y has labels, which are whole numbers, texts or
+        booleans, one-hot rows or rows of probabilities; or numbers, for a regression. Or a data
+        frame, of which `label` names the column of labels.
+    loss: a name, such as "cross_entropy", "binary_cross_entropy_with_logits" (of a model with one
+        output) or "mse_loss"; or a function of outputs and targets that returns a mean.
+    optimizer: a name, such as "adam" or "sgd", with the learning rate `lr`; or an optimiser of the
+        model's parameters.
+    epochs, batch_size: how often all rows are passed over, and the rows of a step.
+    metrics: names of `microgradx.metrics`, or functions of labels and probabilities; by default
+        the accuracy.
+    validation: the share of the rows to hold out, with the same proportions of the classes, or
+        `(X, y)`. Loss and metrics of these rows are measured after each epoch.
+    classes: the labels in the order of the model's outputs, where they do not follow from y.
+    class_weight: the weights of classes: a dict by label, an array, or "balanced". Losses of rows
+        are multiplied by them, divided by their mean over all rows.
+    sample_weight: a weight for each row, likewise.
+    early_stopping: stop after `patience` epochs in which `monitor`, a column of the history (by
+        default the loss of the validation rows), did not improve by more than `min_delta`. The
+        model then gets the weights of its best epoch, also after Ctrl-C.
+    schedule: of the learning rate: "cosine", "linear" or "one_cycle", or a function from the share
+        of the training that is done to a factor.
+    callbacks: `Callback` objects, or functions, called after each epoch: see `Callback`.
+    compiled: whether steps run as NumPy source (see `compile`); None: where they can.
+    shuffle: whether rows come in a new random order in each epoch, drawn by `generator`, which
+        also draws the validation rows.
+    progress: whether to show it: a bar on a terminal and in a notebook, otherwise lines.
 
-    Raises FloatingPointError if the loss is not finite, ValueError if there are no rows.
+    Ctrl-C ends the training after a step, and the history says `interrupted`. The model keeps what
+    it has learnt, and is in training mode. It remembers columns and classes for `predict`.
 
-    >>> import numpy as np
-    >>> from microgradx import nn, optim
-    >>> generator = np.random.default_rng(0)
-    >>> x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    >>> model = nn.MLP(2, [8], 2, generator=generator)
-    >>> optimizer = optim.Adam(model.parameters(), lr=0.05)
-    >>> history = train(model, x, np.array([0, 1, 1, 0]), optimizer=optimizer, epochs=100,
-    ...                 batch_size=4, generator=generator)
-    >>> history.epochs[-1].accuracy
-    1.0
+    >>> import microgradx as mg
+    >>> X, y = mg.data.moons(200, generator=np.random.default_rng(0))
+    >>> model = mg.nn.MLP(2, [16], 2, generator=np.random.default_rng(0))
+    >>> history = mg.fit(model, (X, y), lr=0.02, epochs=30, validation=0.2,
+    ...                  generator=np.random.default_rng(0), progress=False)
+    >>> history[-1]["validation_accuracy"] > 0.9
+    True
+
+    Raises ValueError or TypeError, before anything is changed, for what cannot be trained: it names
+    the columns with NaN, the labels without an output, the optimiser of another model, and so on.
+    Raises DivergenceError if the loss becomes NaN or infinite.
     """
-    history = History()
-    rows = len(labels)
-    if rows == 0:
-        raise ValueError("there are no rows to train on; give at least one")
-    full_rate = optimizer.lr
-    steps = epochs * math.ceil(rows / batch_size)
-    step = 0
-    for number in range(1, epochs + 1):
-        model.train()
-        loss_sum, right, seen = 0.0, 0, 0
-        for x, y in batches(features, labels, batch_size, generator):
-            if decay is not None:
-                optimizer.lr = full_rate * decay(step / steps)
+    check_model(model)
+    epochs, batch_size = check_count("epochs", epochs), check_count("batch_size", batch_size)
+    if compiled is not None:
+        compiled = check_flag("compiled", compiled)
+    if early_stopping := check_flag("early_stopping", early_stopping):
+        patience, min_delta = (
+            check_count("patience", patience),
+            check_number("min_delta", min_delta),
+        )
+    loss, callbacks = find_loss(loss), Callbacks(callbacks)
+    prepared = prepare_data(
+        model,
+        data,
+        label,
+        loss,
+        validation=validation,
+        classes=classes,
+        class_weight=class_weight,
+        sample_weight=sample_weight,
+        generator=as_generator(generator),
+    )
+    found_metrics = find_metrics(metrics, prepared.task)
+    monitor = find_monitor(monitor, found_metrics, prepared.validation is not None)
+    optimizer = find_optimizer(optimizer, lr, model, loss)
+    numbers = np.arange(len(prepared.y))
+    return _Loop(
+        model,
+        loss,
+        optimizer,
+        prepared,
+        batches(prepared.X, numbers, batch_size, generator, check_flag("shuffle", shuffle)),
+        epochs,
+        found_metrics,
+        find_schedule(schedule, optimizer),
+        BestWeights(monitor, patience, min_delta, restores=early_stopping),
+        callbacks,
+        compiled,
+        show_progress(progress),
+    ).run()
+
+
+@dataclass(eq=False)
+class _Loop:
+    """A training: all is checked, and nothing was changed yet."""
+
+    model: Module
+    loss: Any
+    optimizer: Optimizer
+    data: PreparedData
+    batches: Batches  # features, and the numbers of the rows
+    epochs: int
+    metrics: list[Metric]
+    schedule: Schedule
+    best: BestWeights
+    callbacks: Callbacks
+    compiled: bool | None
+    progress: Progress
+
+    def run(self) -> History:
+        """Train, and return the history, also after Ctrl-C."""
+        model, data, history = self.model, self.data, History()
+        history.model, history.optimizer, history.loss_function = model, self.optimizer, self.loss
+        history.training_data, history.validation_data = (data.X, data.y), data.validation
+        self.history = history
+        self.row_loss, self.targets = weigh_rows(self.loss, data.y, data.weights)
+        if self.compiled is not False:
+            history.compiled_step = CompiledStep(model, self.row_loss, self.optimizer)
+        model.fitted_data = data.fitted
+        self.training = training = Training(
+            model, self.optimizer, history, self.epochs, len(self.batches)
+        )
+        with ExitStack() as stack:
+            self.is_interrupted = stack.enter_context(defer_interrupt())
+            stack.enter_context(self.progress.start(training))
+            stack.callback(self._end)
+            self.callbacks.call("on_fit_begin", training)
+            while training.epoch < self.epochs and not training.is_stopped:
+                training.epoch += 1
+                self._run_epoch()
+        return history
+
+    def _end(self) -> None:
+        """At the end, however it came."""
+        self.schedule.end()
+        self.best.restore(self.model)
+        self.history.stopped_early = self.training.is_stopped and not self.history.interrupted
+        self.callbacks.call("on_fit_end", self.training)
+
+    def _run_epoch(self) -> None:
+        training = self.training
+        self.callbacks.call("on_epoch_begin", training)
+        self.model.train()
+        total, seen, outputs = 0.0, [], []
+        for X, numbers in self.batches:
+            self.schedule.before_step(training.step / (self.epochs * len(self.batches)))
+            training.lr = self.optimizer.lr
             with np.errstate(over="ignore", invalid="ignore"):  # the loss is checked below
-                if compiled is None:
-                    value, logits = _take_step(model, loss, optimizer, x, y)
-                else:
-                    value, logits = compiled(x, y), compiled.output
-            step += 1
-            if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"the loss became {value} in epoch {number}: the steps are too large; lower "
-                    f"the learning rate, which is {full_rate:g}"
-                )
-            loss_sum += value * len(y)
-            right += int(np.count_nonzero(np.argmax(logits, axis=1) == y))
-            seen += len(y)
-            if on_batch is not None:
-                on_batch()
-            if should_stop is not None and should_stop():
-                history.interrupted = True
+                training.loss, output = self._take_step(X, self.targets[numbers])
+            training.step += 1
+            if not math.isfinite(training.loss):
+                raise DivergenceError(training)
+            self.schedule.after_step()
+            total += training.loss * len(numbers)
+            seen.append(numbers)
+            outputs.append(output)
+            self.callbacks.call("on_batch_end", training)
+            self.progress.batch()
+            if self.is_interrupted():
+                self.history.interrupted = True
+                training.stop()
+            if training.is_stopped:
                 break
-        validated = evaluate(model, *validation, loss=loss) if validation else (None, None)
-        epoch = Epoch(number, loss_sum / seen, right / seen, *validated)
-        history.epochs.append(epoch)
-        if on_epoch is not None:
-            on_epoch(epoch)
-        if history.interrupted:
-            break
-    optimizer.lr = full_rate
-    return history
+        rows = np.concatenate(seen)
+        measured = {"loss": total / len(rows)}
+        if self.metrics:
+            measured |= measure_metrics(
+                self.metrics, self.data.task, self.data.y[rows], np.concatenate(outputs)
+            )
+        self._end_epoch(measured | self._validate())
 
+    def _end_epoch(self, measured: dict[str, float]) -> None:
+        training, best = self.training, self.best
+        row = {"epoch": training.epoch, "lr": training.lr, **measured}
+        self.history.rows.append(row)
+        self.callbacks.call("on_epoch_end", training)  # which may add to the row
+        should_stop = best.update(row, self.model)
+        self.history.best_epoch = best.epoch
+        self.schedule.after_epoch(row[best.monitor])
+        if should_stop:
+            training.stop()
+        self.progress.epoch()
 
-def _take_step(
-    model: Any, loss: Callable[[Any, Any], Any], optimizer: Any, x: Array, y: Array
-) -> tuple[float, Array]:
-    """One step; returns loss and logits. Its graph is freed before the next one is built."""
-    optimizer.zero_grad()
-    logits = model(x)
-    batch_loss = loss(logits, y)
-    batch_loss.backward()
-    optimizer.step()
-    return batch_loss.item(), logits.data
+    def _take_step(self, X: Array, y: Array) -> tuple[float, Array]:
+        """One step, compiled where it can be; returns loss and outputs."""
+        step = self.history.compiled_step
+        if step is not None:
+            try:
+                return step(X, y), step.output
+            except CaptureError as error:
+                if self.compiled:
+                    raise
+                self.history.compiled_step = None
+                self.history.notes.append(f"the steps were not compiled: {error}")
+        self.optimizer.zero_grad()
+        output = self.model(X)
+        batch_loss = self.row_loss(output, y)
+        batch_loss.backward()
+        self.optimizer.step()
+        return batch_loss.item(), output.data
 
-
-def evaluate(
-    model: Any,
-    features: Array,
-    labels: Array,
-    *,
-    loss: Callable[[Any, Any], Any] = cross_entropy,
-) -> tuple[float, float]:
-    """Loss and accuracy of a model in evaluation mode, without recording a graph."""
-    model.eval()
-    with no_grad(), np.errstate(over="ignore", invalid="ignore"):
-        logits = model(features)
-        predicted = np.argmax(logits.data, axis=1)
-        return float(loss(logits, labels).item()), accuracy(predicted, labels)
-
-
-def cosine_decay(done: float) -> float:
-    """From 1 to 0 along half a cosine.
-
-    Source: I. Loshchilov and F. Hutter, "SGDR", 2017, without restarts.
-
-    >>> cosine_decay(0.5)
-    0.5
-    """
-    return 0.5 * (1 + math.cos(math.pi * done))
+    def _validate(self) -> dict[str, float]:
+        """Loss and metrics of the validation rows."""
+        if self.data.validation is None:
+            return {}
+        X, y = self.data.validation
+        outputs = compute_outputs(self.model, X, max(self.batches.batch_size, BATCH_SIZE))
+        weighted = weigh_rows(self.loss, y, self.data.validation_weights)
+        measured = {
+            "loss": measure_loss(*weighted, outputs),
+            **measure_metrics(self.metrics, self.data.task, y, outputs),
+        }
+        return {f"validation_{name}": value for name, value in measured.items()}

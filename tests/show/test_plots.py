@@ -7,10 +7,17 @@ import pytest
 
 from microgradx.data import StandardScaler
 from microgradx.show import plots
-from microgradx.show.plots import PlottingError, plot_curves, plot_predictions
-from microgradx.training import Classifier, Epoch, TableSchema
+from microgradx.show.plots import PlottingError, plot_history, plot_predictions
+from microgradx.training import Classifier, History, TableSchema
 
-EPOCHS = [Epoch(i, 1 / i, 1 - 0.5 / i, 1.2 / i, 1 - 0.6 / i) for i in range(1, 6)]
+COLUMNS = "epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"
+
+
+def make_history(*rows):
+    return History([dict(zip(COLUMNS, row, strict=False)) for row in rows])
+
+
+HISTORY = make_history(*((i, 1 / i, 1 - 0.5 / i, 1.2 / i, 1 - 0.6 / i) for i in range(1, 6)))
 
 
 @pytest.fixture
@@ -58,16 +65,16 @@ def is_png(path):
 
 
 def test_curves_show_the_numbers_and_name_them(figures, tmp_path):
-    plot_curves(EPOCHS, tmp_path / "curves.png")
+    plot_history(HISTORY, tmp_path / "curves.png")
     assert is_png(tmp_path / "curves.png")
     loss, accuracy = figures[0].axes
     assert [line.get_ydata().tolist() for line in loss.lines] == [
-        [epoch.loss for epoch in EPOCHS],
-        [epoch.validation_loss for epoch in EPOCHS],
+        HISTORY["loss"].tolist(),
+        HISTORY["validation_loss"].tolist(),
     ]
     assert [line.get_ydata().tolist() for line in accuracy.lines] == [
-        [epoch.accuracy for epoch in EPOCHS],
-        [epoch.validation_accuracy for epoch in EPOCHS],
+        HISTORY["accuracy"].tolist(),
+        HISTORY["validation_accuracy"].tolist(),
     ]
     assert {"Loss", "Accuracy", "epoch"} <= set(texts(figures[0]))
     assert {"training 0.200", "held out 0.240", "training 90.0%", "held out 88.0%"} <= set(
@@ -76,7 +83,7 @@ def test_curves_show_the_numbers_and_name_them(figures, tmp_path):
 
 
 def test_labels_of_ends_that_meet_are_kept_apart(figures, tmp_path):
-    plot_curves([Epoch(1, 1.0, 0.1, 1.0, 0.1), Epoch(2, 0.5, 1.0, 0.5, 1.0)], tmp_path / "c.svg")
+    plot_history(make_history((1, 1.0, 0.1, 1.0, 0.1), (2, 0.5, 1.0, 0.5, 1.0)), tmp_path / "c.svg")
     for axes in figures[0].axes:
         low, high = axes.get_ylim()
         first, second = (text.xy[1] for text in axes.texts)
@@ -84,13 +91,23 @@ def test_labels_of_ends_that_meet_are_kept_apart(figures, tmp_path):
 
 
 def test_without_validation_there_is_one_curve_in_each(figures, tmp_path):
-    plot_curves([Epoch(1, 0.5, 0.9), Epoch(2, 0.4, 0.95)], tmp_path / "curves.png")
+    plot_history(make_history((1, 0.5, 0.9), (2, 0.4, 0.95)), tmp_path / "curves.png")
     assert [len(axes.lines) for axes in figures[0].axes] == [1, 1]
 
 
 def test_a_single_epoch_is_a_point(figures, tmp_path):
-    plot_curves(EPOCHS[:1], tmp_path / "curves.png")
+    plot_history(History(HISTORY.rows[:1]), tmp_path / "curves.png")
     assert all(line.get_marker() == "o" for axes in figures[0].axes for line in axes.lines)
+
+
+def test_a_history_draws_itself_and_each_metric_has_a_panel(tmp_path):
+    pytest.importorskip("matplotlib")
+    history = History([{"epoch": 1, "loss": -0.5, "brier_score": 0.1}, {"epoch": 2, "loss": -1}])
+    figure = history.plot()
+    assert [axes.get_title("left") for axes in figure.axes] == ["Loss", "Brier score"]
+    assert figure.axes[0].get_ylim()[0] < -1
+    assert history.plot(tmp_path / "curves.png") is None
+    assert is_png(tmp_path / "curves.png")
 
 
 # ---------------------------------------------------------------------------- predictions
@@ -171,7 +188,7 @@ def test_names_in_other_scripts_warn_nobody(figures, tmp_path):
 
 def test_nothing_to_draw(tmp_path):
     with pytest.raises(ValueError, match="no epochs"):
-        plot_curves([], tmp_path / "curves.png")
+        plot_history(History(), tmp_path / "curves.png")
     with pytest.raises(ValueError, match="no rows"):
         plot_predictions(classifier(2, 2), np.empty((0, 2)), np.empty(0, int), tmp_path / "p.png")
 
@@ -179,7 +196,7 @@ def test_nothing_to_draw(tmp_path):
 def test_without_matplotlib_one_line_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(PlottingError, match=r'pip install "microgradx\[plots\]"'):
-        plot_curves(EPOCHS, tmp_path / "curves.png")
+        plot_history(HISTORY, tmp_path / "curves.png")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -187,7 +204,7 @@ def test_the_users_settings_stay(figures, tmp_path):
     import matplotlib
 
     with matplotlib.rc_context({"font.size": 17.0, "axes.grid": True}):
-        plot_curves(EPOCHS, tmp_path / "curves.png")
+        plot_history(HISTORY, tmp_path / "curves.png")
         assert matplotlib.rcParams["font.size"] == 17.0
         assert matplotlib.rcParams["axes.grid"]
     assert figures[0].axes[0].xaxis.label.get_fontsize() == 9

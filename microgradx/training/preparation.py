@@ -1,0 +1,117 @@
+"""The data of a training: checked, encoded for the loss, weighted, and split for validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from microgradx.arrays.types import Array
+from microgradx.data import stratified_split
+from microgradx.data.frames import is_frame
+from microgradx.nn.module import Module
+from microgradx.training.arguments import row_weights
+from microgradx.training.features import FittedData
+from microgradx.training.losses import losses_of_rows
+from microgradx.training.prediction import compute_outputs
+from microgradx.training.rows import read_rows
+from microgradx.training.targets import Task, find_task
+
+__all__ = ["PreparedData", "prepare_data"]
+
+
+@dataclass
+class PreparedData:
+    """Rows to train on and, maybe, to validate on: features, targets as the loss takes them, and
+    weights. What the outputs mean is in `task`; what the model will remember, in `fitted`."""
+
+    X: Array
+    y: Array
+    weights: Array | None
+    task: Task
+    fitted: FittedData
+    validation: tuple[Array, Array] | None = None
+    validation_weights: Array | None = None
+
+
+def prepare_data(
+    model: Module,
+    data: Any,
+    label: Any,
+    loss: Any,
+    *,
+    validation: Any = None,
+    classes: Any = None,
+    class_weight: Any = None,
+    sample_weight: Any = None,
+    generator: np.random.Generator | None = None,
+) -> PreparedData:
+    """The data of `fit`, whose arguments these are; raises its errors, and changes nothing.
+
+    Class weights count the rows that are trained on, and are not those of the validation rows.
+    """
+    rows = read_rows(data, label, model)
+    shape = compute_outputs(model, rows.X[:2]).shape[1:]
+    task = find_task(loss, rows.y, shape, rows.class_names if classes is None else classes)
+    targets = task.encode(rows.y, shape)
+    width = rows.X.shape[1] if rows.X.ndim == 2 else None
+    fitted = FittedData(rows.columns, width, task, loss)
+    weights = row_weights(task, targets, None, sample_weight)
+    if weights is not None or class_weight is not None:
+        losses_of_rows(loss)
+    train: Any = slice(None)
+    held_out, held_out_weights = None, None
+    if isinstance(validation, (int, float, np.integer, np.floating)):
+        train, test = _split(targets, task, float(validation), generator)
+        held_out = rows.X[test], targets[test]
+        held_out_weights = None if weights is None else weights[test]
+    elif validation is not None:
+        held_out, held_out_weights = _read_validation(validation, label, model, fitted, shape)
+    return PreparedData(
+        rows.X[train],
+        targets[train],
+        row_weights(
+            task, targets[train], class_weight, None if weights is None else weights[train]
+        ),
+        task,
+        fitted,
+        held_out,
+        held_out_weights,
+    )
+
+
+def _split(
+    targets: Array, task: Task, share: float, generator: np.random.Generator | None
+) -> tuple[Array, Array]:
+    """Rows to train on and rows held out, with the same proportions of the classes."""
+    if not 0 < share < 1:
+        raise ValueError(
+            f"validation must be a share between 0 and 1, or (X, y), and not {share:g}"
+        )
+    if len(targets) < 2:
+        raise ValueError(f"{len(targets)} row cannot be split; give validation rows as (X, y)")
+    labels = task.labels(targets)
+    if labels is None or labels.ndim > 1:
+        labels = np.zeros(len(targets), np.int64)  # all rows are alike
+    return stratified_split(labels, share, generator)
+
+
+def _read_validation(
+    validation: Any, label: Any, model: Module, fitted: FittedData, shape: tuple[int, ...]
+) -> tuple[tuple[Array, Array], Array | None]:
+    """Validation rows that are given as `(X, y)`, `(X, y, weights)`, or a data frame."""
+    weights = None
+    if isinstance(validation, (tuple, list)) and len(validation) == 3:
+        *validation, weights = validation
+    if not is_frame(validation) and not (isinstance(validation, (tuple, list))):
+        raise TypeError(
+            "validation must be the share of the rows to hold out, such as 0.2, or a pair (X, y), "
+            f"not {type(validation).__name__}"
+        )
+    try:
+        rows = read_rows(validation, label if is_frame(validation) else None, model, fitted)
+        targets = fitted.task.encode(rows.y, shape)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"validation: {error}") from None
+    return (rows.X, targets), row_weights(fitted.task, targets, None, weights)

@@ -1,0 +1,99 @@
+"""Schedules of the learning rate: by name, as a function, or by `optim.lr_scheduler`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from microgradx.training.losses import find_name
+
+__all__ = ["Schedule", "cosine_decay", "find_schedule", "linear_decay", "one_cycle"]
+
+
+def cosine_decay(done: float) -> float:
+    """From 1 to 0 along half a cosine.
+
+    Source: I. Loshchilov and F. Hutter, "SGDR", 2017, without restarts.
+
+    >>> cosine_decay(0.5)
+    0.5
+    """
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def linear_decay(done: float) -> float:
+    """From 1 to 0 along a line.
+
+    >>> linear_decay(0.25)
+    0.75
+    """
+    return 1 - done
+
+
+def one_cycle(done: float) -> float:
+    """From 1/25 up to 1 during the first 0.3, then down to 4e-7, each along half a cosine.
+
+    Source: L. Smith and N. Topin, "Super-Convergence", 2018, with the defaults of PyTorch's
+    OneCycleLR.
+
+    >>> [round(one_cycle(done), 3) for done in (0, 0.3, 1)]
+    [0.04, 1.0, 0.0]
+    """
+    start, low, peak = 1 / 25, 1 / 25 / 1e4, 0.3
+    if done < peak:
+        return 1 + (start - 1) * cosine_decay(done / peak)
+    return low + (1 - low) * cosine_decay((done - peak) / (1 - peak))
+
+
+NAMED: dict[str, Callable[[float], float]] = {
+    "cosine": cosine_decay,
+    "linear": linear_decay,
+    "one_cycle": one_cycle,
+}
+
+
+class Schedule:
+    """Sets the learning rate before each step, and after each epoch."""
+
+    def before_step(self, done: float) -> None:
+        """`done` is the share of all steps that were taken."""
+
+    def after_step(self) -> None: ...
+
+    def after_epoch(self, monitored: float) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class FactorSchedule(Schedule):
+    """The rate that the optimiser had, times a function of the share of the training that is done.
+
+    At the end the optimiser has its rate again.
+    """
+
+    def __init__(self, factor: Callable[[float], float], optimizer: Any) -> None:
+        self.factor, self.optimizer, self.rate = factor, optimizer, float(optimizer.lr)
+
+    def before_step(self, done: float) -> None:
+        self.optimizer.lr = self.rate * self.factor(done)
+
+    def end(self) -> None:
+        self.optimizer.lr = self.rate
+
+
+def find_schedule(schedule: Any, optimizer: Any) -> Schedule:
+    """A schedule by its name, of a function, or none.
+
+    Raises ValueError for an unknown name, and TypeError for other objects.
+    """
+    if schedule is None:
+        return Schedule()
+    if isinstance(schedule, str):
+        return FactorSchedule(NAMED[find_name("schedule", schedule, NAMED)], optimizer)
+    if callable(schedule):
+        return FactorSchedule(schedule, optimizer)
+    raise TypeError(
+        f"schedule must be a name, {', '.join(NAMED)}, a function of the share of the training "
+        f"that is done, or one of microgradx.optim.lr_scheduler, not {schedule!r}"
+    )
