@@ -19,10 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from microgradx import functional
 from microgradx.arrays.methods import ArrayMethods
 from microgradx.common.nested import leaves_of
 from microgradx.engine import Op, Tensor
+from microgradx.functional import (
+    binary_classification,
+    classification,
+    probabilities,
+    regression,
+)
 from microgradx.ops import (
     activations,
     decompositions,
@@ -175,7 +180,8 @@ def compute_expression(text: str, variables: Mapping[str, Any]) -> Tensor:
 def functions() -> dict[str, Any]:
     """The public functions that have derivatives, by name."""
     families = (
-        *(functional, activations, elementwise, indexing, linalg, decompositions, norms),
+        *(probabilities, classification, binary_classification, regression),
+        *(activations, elementwise, indexing, linalg, decompositions, norms),
         *(numerical_analysis, products, rearrangements, reductions, shapes, statistics),
     )
     return {

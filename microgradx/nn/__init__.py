@@ -3,12 +3,16 @@
 from microgradx.nn import functional, utils
 from microgradx.nn.activations import LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
 from microgradx.nn.containers import MLP, Sequential
+from microgradx.nn.embedding import Embedding
 from microgradx.nn.initialisation import glorot_normal, glorot_uniform, he_normal, he_uniform
 from microgradx.nn.layers import Dropout, Flatten, Linear
 from microgradx.nn.losses import (
+    BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
+    FocalLoss,
     HuberLoss,
+    KLDivLoss,
     L1Loss,
     MSELoss,
     NLLLoss,
@@ -31,13 +35,17 @@ __all__ = [
     "LogSoftmax",
     "Dropout",
     "Flatten",
+    "Embedding",
     "CrossEntropyLoss",
-    "SmoothL1Loss",
     "NLLLoss",
+    "FocalLoss",
+    "KLDivLoss",
+    "BCEWithLogitsLoss",
+    "BCELoss",
     "MSELoss",
     "L1Loss",
     "HuberLoss",
-    "BCEWithLogitsLoss",
+    "SmoothL1Loss",
     "he_normal",
     "he_uniform",
     "glorot_normal",

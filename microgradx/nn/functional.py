@@ -22,9 +22,12 @@ from microgradx.arrays.summation import widen
 from microgradx.arrays.types import as_floats, unwrap
 from microgradx.engine import Tensor
 from microgradx.functional import (
+    binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
+    focal_loss,
     huber_loss,
+    kl_div,
     l1_loss,
     log_softmax,
     mse_loss,
@@ -90,6 +93,9 @@ __all__ = [
     "log_softmax",
     "cross_entropy",
     "nll_loss",
+    "focal_loss",
+    "kl_div",
+    "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "mse_loss",
     "l1_loss",

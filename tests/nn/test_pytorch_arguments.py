@@ -31,6 +31,10 @@ PYTORCH = {
         "Softplus": "beta threshold",
         "Softmax": "dim",
         "LogSoftmax": "dim",
+        "Embedding": "num_embeddings embedding_dim padding_idx max_norm norm_type"
+        " scale_grad_by_freq sparse _weight _freeze device dtype",
+        "KLDivLoss": "size_average reduce reduction log_target",
+        "BCELoss": "weight size_average reduce reduction",
         "CrossEntropyLoss": "weight size_average ignore_index reduce reduction label_smoothing",
         "MSELoss": "size_average reduce reduction",
         "L1Loss": "size_average reduce reduction",
@@ -70,6 +74,7 @@ PYTORCH = {
         "nll_loss": "input target weight size_average ignore_index reduce reduction",
         "binary_cross_entropy_with_logits": "input target weight size_average reduce reduction"
         " pos_weight",
+        "kl_div": "input target size_average reduce reduction log_target",
         "mse_loss": "input target size_average reduce reduction weight",
         "l1_loss": "input target size_average reduce reduction weight",
         "huber_loss": "input target reduction delta weight",
@@ -78,6 +83,7 @@ PYTORCH = {
     },
 }
 OWN = {"Optimizer", "Module", "Sequential", "MLP", "functional"}  # of no or of any arguments
+OWN |= {"FocalLoss", "focal_loss"}  # PyTorch has none
 OWN |= {"he_normal", "he_uniform", "glorot_normal", "glorot_uniform"}  # PyTorch's fill a tensor
 
 # In PyTorch's words, and where another one cannot be taken for it.
@@ -94,7 +100,7 @@ ACTIVATIONS = [name for name in activations.__all__ if name in F.__all__] + ["ta
 PUBLIC = [
     *[("optim", name) for name in optim.__all__ if name not in OWN],
     *[("nn", name) for name in nn.__all__ if name not in OWN],
-    *[("nn.functional", name) for name in F.__all__],
+    *[("nn.functional", name) for name in F.__all__ if name not in OWN],
 ]
 
 

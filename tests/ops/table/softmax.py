@@ -5,6 +5,11 @@ import numpy as np
 import microgradx as mg
 from tests.ops.table.row import along_axes, anywhere, calls, positive, probability, reduction
 
+
+def log_probability(generator, shape):
+    return np.log(probability(generator, shape))
+
+
 ROWS = {
     "logsumexp": reduction(mg.logsumexp),
     "Softmax": along_axes(lambda x, axis: mg.Softmax(axis)(x)),
@@ -51,6 +56,33 @@ ROWS = {
             (((2, 3, 2),), {"axis": 1, "reduction": reduction_, "ignore_index": 2})
             for reduction_ in ("mean", "sum", "none")
         ],
+        inputs=(log_probability,),
+    ),
+    "focal_loss": calls(
+        lambda x, **settings: mg.focal_loss(x, np.array([0, 2, 1, 0]), **settings),
+        *[
+            (((4, 3),), {"gamma": gamma, "reduction": reduction_, **settings})
+            for gamma, reduction_ in [(0, "mean"), (0.5, "sum"), (2.0, "mean"), (3.0, "none")]
+            for settings in ({}, {"alpha": 0.25}, {"alpha": np.array([0.5, 2, 1])})
+        ],
+        (((4, 3),), {"alpha": np.array([0.5, 2, 1]), "ignore_index": 0}),
+        (((3, 4),), {"axis": 0}),
+    ),
+    "kl_div": calls(
+        mg.kl_div,
+        *[
+            (((2, 3), (2, 3)), {"reduction": reduction_, "log_target": log_target})
+            for reduction_ in ("mean", "batchmean", "sum", "none")
+            for log_target in (True, False)
+        ],
+        inputs=(log_probability, probability),
+    ),
+    "binary_cross_entropy": calls(
+        mg.binary_cross_entropy,
+        (((2, 3), (2, 3)), {}),
+        (((3,), (3,)), {"reduction": "none", "weight": np.array([2.0, 1.0, 0.5])}),
+        (((3,), (3,)), {"reduction": "sum"}),
+        inputs=(probability, probability),
     ),
     **{
         name: calls(
