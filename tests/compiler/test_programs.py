@@ -33,6 +33,7 @@ def flat(structure):
     return [x for item in as_list(structure) for x in as_list(item)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @settings(max_examples=100, deadline=None)
 @given(program=programs(longest=20))

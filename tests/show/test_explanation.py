@@ -909,6 +909,7 @@ def test_what_cannot_be_explained():
 # ---------------------------------------------------------------------------- frames
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "hidden",
     [

@@ -101,6 +101,7 @@ FORWARD |= {"eigh", "eigvalsh", "svd", "svdvals", "qr", "conv2d"}
 BACKWARD = {"conv2d", "qr"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE)
 def test_every_step_of_every_op_is_explained(name):
     row = TABLE[name]

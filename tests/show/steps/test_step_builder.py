@@ -42,6 +42,7 @@ def contributions_of(output):
 # ---------------------------------------------------------------------------- against the engine
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(programs())
 def test_the_steps_of_random_programs_are_the_engines(program):
