@@ -220,7 +220,8 @@ class Tensor(Leaf, ArrayMethods, Conversion, GradientHooks, Displays):
     def __reduce__(self) -> Any:
         # Copying and pickling keep data and flags. The graph stays behind: it would be followed
         # recursively, and a copy of it would not be the one that the other Tensors are in.
-        return type(self), (self.array, self.requires_grad), (None, {"name": self.name})
+        state = {"name": self.name, "requires_grad": self.requires_grad}
+        return type(self), (self.array, self.requires_grad or self.is_frozen), (None, state)
 
     def backward(
         self, gradient: Any = None, *, retain_graph: bool = True, create_graph: bool = False

@@ -21,7 +21,7 @@ __all__ = ["Leaf"]
 class Leaf(ArrayHolder):
     """The side of Tensor that may be changed, as long as no op made it."""
 
-    __slots__ = ()
+    __slots__ = ("_was_trained",)  # set where gradients are no longer required
     op: Any
     shape: tuple[int, ...]
     sequence_number: int
@@ -118,6 +118,8 @@ class Leaf(ArrayHolder):
                 f"only floats can require gradients, and {describe(self)} is not of floats; "
                 "write 2.0 instead of 2, or pass dtype=float (np.float32, np.float64)"
             )
+        if self._requires_grad and not value:
+            self._was_trained = True
         self._requires_grad = bool(value)  # type: ignore[misc]
         if not value:
             self.hooks, self.retains_grad = (), False  # type: ignore[misc]
@@ -129,6 +131,11 @@ class Leaf(ArrayHolder):
         requires_grad_,
         doc="Whether gradients are computed for it, and for what is computed from it.",
     )
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it required gradients until `requires_grad_(False)`: no constant, but frozen."""
+        return not self._requires_grad and hasattr(self, "_was_trained")
 
     @property
     def is_leaf(self) -> bool:

@@ -1,10 +1,18 @@
-"""Modules made of other modules: sequences of layers, and the multilayer perceptron."""
+"""Modules made of other modules: sequences, lists and dicts, and the multilayer perceptron."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    MutableSequence,
+    Sequence,
+)
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,48 +22,173 @@ from microgradx.nn.initialisation import glorot_uniform, he_uniform
 from microgradx.nn.layers import Dropout, Linear
 from microgradx.nn.module import Module
 
-__all__ = ["MLP", "Sequential"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["MLP", "ModuleDict", "ModuleList", "Sequential"]
 
 
-class Sequential(Module):
+class _Container(Module):
+    """Modules in an order, which are attributes."""
+
+    #: The names of these attributes.
+    _names: Sequence[str] = ()
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        super().add_module(name, module)
+        if name not in self._names:
+            self._names = [*self._names, name]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class _ListContainer(_Container, MutableSequence[Any]):
+    """Modules in an order, called "0", "1", … unless they have names, that can be changed."""
+
+    #: How one is made of a list.
+    _of_list = "ModuleList(layers)"
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(vars(self).__getitem__, self._names)
+
+    def __setitem__(self, index: Any, module: Any) -> None:
+        self.add_module(self._names[index], module)
+
+    def __delitem__(self, index: int | slice) -> None:
+        pairs = self._pairs()
+        del pairs[index]
+        self._arrange(pairs)
+
+    def insert(self, index: int, module: Module) -> None:
+        """Put a module before the one at `index`."""
+        pairs = self._pairs()
+        pairs.insert(index, ("0", module))
+        self._arrange(pairs)
+
+    def append(self, module: Module) -> Self:  # type: ignore[override]
+        """Put a module at the end; returns the container itself."""
+        return self.extend([module])
+
+    def extend(self, modules: Iterable[Module]) -> Self:  # type: ignore[override]
+        """Put modules at the end; returns the container itself."""
+        self._arrange([*self._pairs(), *[("0", module) for module in modules]])
+        return self
+
+    def _pairs(self) -> list[tuple[str, Any]]:
+        return list(zip(self._names, self, strict=True))
+
+    def _arrange(self, pairs: list[tuple[str, Any]]) -> None:
+        """Hold these modules, those without a name of their own under their positions."""
+        for i, (_, module) in enumerate(pairs):
+            if not isinstance(module, Module):
+                raise TypeError(
+                    f"part {i} is not a Module but {type(module).__name__}; write nn.ReLU() for "
+                    f"the function relu, and {self._of_list} for a list"
+                )
+        for name in self._names:
+            delattr(self, name)
+        self._names = ()
+        for i, (name, module) in enumerate(pairs):
+            position = str(i) if name.isdecimal() else name
+            _rename_parameters(module, name, position)
+            self.add_module(position, module)
+
+
+def _rename_parameters(module: Module, before: str, after: str) -> None:
+    """Let parameters whose names end in their paths below `before` have those below `after`."""
+    for path, parameter in module.named_parameters():
+        old = f"{before}.{path}"
+        if f".{parameter.name}".endswith(f".{old}"):
+            parameter.name = f"{str(parameter.name).removesuffix(old)}{after}.{path}"
+
+
+class Sequential(_ListContainer):
     """Calls modules one after the other, each on the output of the one before it.
 
     The modules are attributes called "0", "1", …, so parameters are called "0.weight", "0.bias",
-    and so on. `len`, iteration and indexing work; a slice is a Sequential of the same modules.
+    and so on; of a dict, they have its names. `len`, iteration, indexing, `append`, `extend`,
+    `insert` and `del` work as with lists; a slice is a Sequential of the same modules.
 
     >>> import microgradx as mg
-    >>> net = mg.nn.Sequential(mg.nn.Linear(2, 8), mg.nn.Tanh(), mg.nn.Linear(8, 3))
+    >>> net = mg.nn.Sequential(mg.nn.Linear(2, 8), mg.nn.Tanh()).append(mg.nn.Linear(8, 3))
     >>> [name for name, _ in net.named_parameters()]
     ['0.weight', '0.bias', '2.weight', '2.bias']
 
     Raises TypeError for an argument that is not a Module.
     """
 
-    def __init__(self, *layers: Module) -> None:
-        for i, layer in enumerate(layers):
-            if not isinstance(layer, Module):
-                raise TypeError(
-                    f"part {i} is not a Module but {type(layer).__name__}; "
-                    "write nn.ReLU() for the function relu, and Sequential(*layers) for a list"
-                )
-        for i, layer in enumerate(layers):
-            setattr(self, str(i), layer)
+    _of_list = "Sequential(*layers)"
+
+    def __init__(self, *layers: Module | Mapping[str, Module]) -> None:
+        if len(layers) == 1 and isinstance(layers[0], Mapping):
+            self._arrange([*layers[0].items()])
+        else:
+            self.extend(layers)  # type: ignore[arg-type]
 
     def forward(self, x: Any) -> Any:
-        for name, layer in vars(self).items():  # a little faster than `for layer in self`
-            if name.isdecimal():
-                x = layer(x)
+        attributes = vars(self)
+        for name in self._names:
+            x = attributes[name](x)
         return x
-
-    def __iter__(self) -> Iterator[Module]:
-        return (layer for name, layer in vars(self).items() if name.isdecimal())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
     def __getitem__(self, index: int | slice) -> Any:
         layers = list(self)
         return Sequential(*layers[index]) if isinstance(index, slice) else layers[index]
+
+
+class ModuleList(_ListContainer):
+    """A list of modules, for a `forward` that says how they are called.
+
+    They are called "0", "1", … as in Sequential. Lists, tuples and dicts of modules will do as
+    well.
+
+    >>> import microgradx as mg
+    >>> heads = mg.nn.ModuleList(mg.nn.Linear(4, n) for n in (2, 3))
+    >>> [head(np.ones(4)).shape for head in heads]
+    [(2,), (3,)]
+
+    Raises TypeError for an item that is not a Module.
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        self.extend(modules)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        layers = list(self)
+        return ModuleList(layers[index]) if isinstance(index, slice) else layers[index]
+
+
+class ModuleDict(_Container, MutableMapping[str, Any]):
+    """Modules by their names, for a `forward` that says how they are called.
+
+    >>> import microgradx as mg
+    >>> heads = mg.nn.ModuleDict({"colour": mg.nn.Linear(4, 2), "size": mg.nn.Linear(4, 3)})
+    >>> heads["size"](np.ones(4)).shape
+    (3,)
+
+    Raises TypeError for a value that is not a Module, ValueError for a name that cannot be that of
+    an attribute.
+    """
+
+    __eq__, __hash__ = Module.__eq__, Module.__hash__
+
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
+        self.update(modules)
+
+    def __getitem__(self, name: str) -> Any:
+        return {key: vars(self)[key] for key in self._names}[name]
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        self.add_module(name, module)
+
+    def __delitem__(self, name: str) -> None:
+        self[name]  # raises KeyError
+        delattr(self, name)
+        self._names = [key for key in self._names if key != name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
 
 
 #: For each activation of an MLP: its module, and the initialisation of the layer before it.

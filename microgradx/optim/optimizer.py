@@ -261,7 +261,7 @@ def _check_parameters(params: Any) -> list[Tensor]:
             raise ValueError(
                 f"{at} was computed by {parameter.op!r}; train the leaves that it was computed from"
             )
-        if not parameter.requires_grad:
+        if not (parameter.requires_grad or parameter.is_frozen):  # frozen: may be trained again
             raise ValueError(
                 f"{at} requires no gradient; make it with requires_grad=True, or leave it out"
             )

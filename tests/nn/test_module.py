@@ -87,17 +87,215 @@ def test_a_chain_of_many_modules_does_not_recurse():
     assert name == "inner." * 5000 + "weight"
 
 
-def test_only_leaves_that_require_gradients_are_parameters():
+def test_only_leaves_that_require_gradients_or_are_frozen_are_parameters():
     module = nn.Module()
     module.weight = parameter(2)
-    module.frozen = Tensor([1.0])
+    module.constant = Tensor([1.0])
     module.counts = Tensor([1, 2])
     module.computed = module.weight * 2
     module.array = np.ones(3)
     assert [name for name, _ in module.named_parameters()] == ["weight"]
     module.weight.requires_grad = False
-    assert list(module.parameters()) == []
-    assert list(module.state_dict()) == ["weight", "frozen", "counts"]
+    assert [name for name, _ in module.named_parameters()] == ["weight"]
+    assert [name for name, _ in module.named_buffers()] == ["constant", "counts"]
+    assert list(module.state_dict()) == ["weight", "constant", "counts"]
+
+
+def test_what_is_asked_for_at_a_path():
+    block = Block()
+    assert block.get_parameter("others.1.1.bias") is block.others[1][1].bias
+    assert block.get_parameter("by_name.gain") is block.by_name["gain"]
+    assert block.get_submodule("others.0") is block.others[0]
+    assert block.get_submodule("") is block
+    assert block.get_buffer("offset") is block.offset
+    block.others[0].weight = block.first.weight  # not listed under this path, but there
+    assert block.get_parameter("others.0.weight") is block.first.weight
+    for get, target, there in (
+        (block.get_parameter, "first.wight", "'first.weight', 'first.bias', "),
+        (block.get_parameter, "offset", "'first.weight'"),
+        (block.get_submodule, "others.2", "'first', 'others.0', "),
+        (block.get_submodule, "others", "'first'"),
+        (block.get_buffer, "scale", "'offset'$"),
+        (block.get_buffer, "offset.data", "'offset'$"),
+        (nn.ReLU().get_buffer, "x", "none$"),
+    ):
+        with pytest.raises(AttributeError, match=f"has no .* '{target}'; it has .*{there}"):
+            get(target)
+
+
+def test_children_are_the_submodules_of_the_module_itself():
+    block = Block()
+    assert [name for name, _ in nn.Sequential(block).named_children()] == ["0"]
+    assert [name for name, _ in block.named_children()] == [
+        *("first", "others.0", "others.1.0", "others.1.1")
+    ]
+    relu = nn.ReLU()
+    assert list(nn.Sequential(relu, relu).children()) == [relu]
+    assert [name for name, _ in block.named_parameters(recurse=False)] == ["scale", "by_name.gain"]
+    assert [name for name, _ in block.named_buffers(recurse=False)] == ["offset"]
+
+
+def test_apply_comes_to_submodules_first_in_their_order():
+    net = nn.Sequential(nn.Sequential(nn.Tanh(), nn.ReLU()), nn.Sigmoid())
+    kinds = []
+    assert net.apply(lambda module: kinds.append(type(module))) is net
+    assert kinds == [nn.Tanh, nn.ReLU, nn.Sequential, nn.Sigmoid, nn.Sequential]
+
+
+def test_modules_of_computed_names():
+    net = nn.Module()
+    net.add_module("layer1", nn.Linear(2, 3))
+    net.add_module("none", None)
+    assert [name for name, _ in net.named_parameters()] == ["layer1.weight", "layer1.bias"]
+    with pytest.raises(TypeError, match="layer2 must be a Module, not function"):
+        net.add_module("layer2", lambda x: x)
+    for name, message in (("a.b", "paths are made with dots"), ("forward", "exists already")):
+        with pytest.raises(ValueError, match=message):
+            net.add_module(name, nn.ReLU())
+
+
+# ---------------------------------------------------------------------------- buffers
+
+
+class Counter(nn.Module):
+    def __init__(self):
+        self.register_buffer("count", 0)
+        self.register_buffer("mean", np.zeros(2, np.float32))
+        self.register_buffer("last", np.ones(2), persistent=False)
+        self.register_buffer("none", None)
+
+    def forward(self, x):
+        self.count.data = self.count.data + 1
+        self.mean.data = self.mean.data + np.mean(x, axis=0)
+        return x
+
+
+def test_buffers_are_saved_and_not_trained(tmp_path):
+    counter = Counter()
+    counter(np.array([[1.0, 2.0], [3.0, 6.0]]))
+    net = nn.Sequential(counter)
+    assert not [*net.parameters()]
+    assert [name for name, _ in net.named_buffers()] == ["0.count", "0.mean", "0.last"]
+    assert [*net.buffers()] == [counter.count, counter.mean, counter.last]
+    np.savez(tmp_path / "state.npz", **net.state_dict())
+    other = nn.Sequential(Counter())
+    with np.load(tmp_path / "state.npz") as state:
+        assert {*state} == {"0.count", "0.mean"}
+        other.load_state_dict(state)
+    assert other[0].count.item() == 1
+    assert other[0].mean.tolist() == [2, 4]
+    assert other[0].mean.dtype == np.float32
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_have_buffers_and_what_is_frozen_of_their_own(copied):
+    counter = Counter()
+    counter.weight = parameter(2).requires_grad_(False)
+    counter.constant = Tensor([1.0])
+    other = copied(counter)
+    other.count.data = 5
+    assert counter.count.item() == 0
+    assert [*other.state_dict()] == [*counter.state_dict()]
+    assert [name for name, _ in other.named_parameters()] == ["weight"]
+    assert not other.weight.requires_grad
+    assert other.unfreeze().weight.requires_grad
+    assert not other.constant.requires_grad
+
+
+def test_an_array_is_copied_into_a_buffer_and_a_tensor_is_the_buffer():
+    module, array, tensor = nn.Module(), np.zeros(2), Tensor([1.0])
+    module.register_buffer("a", array)
+    module.register_buffer("t", tensor)
+    array += 1
+    assert module.a.tolist() == [0, 0]
+    assert module.t is tensor
+    module.register_buffer("t", None)  # again, as something else
+    assert [*module.state_dict()] == ["a"]
+
+
+@pytest.mark.parametrize("value", [np.ones(2), 1.0, [1.0, 2.0], parameter(2), parameter(2) * 2])
+def test_what_a_buffer_cannot_be_is_refused(value):
+    counter = Counter()
+    with pytest.raises(TypeError, match=r"Counter.mean is a buffer, .*\.mean\.data = "):
+        counter.mean = value
+    assert counter.mean.tolist() == [0, 0]
+    counter.mean = Tensor([1.0, 2.0])
+    if isinstance(value, Tensor):
+        with pytest.raises(TypeError, match=r"is a buffer, .* requires gradients"):
+            counter.register_buffer("other", value)
+        assert not hasattr(counter, "other")
+        counter.other = value  # it was not registered
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a.b", "cannot be called 'a.b'"),
+        ("", "cannot be called ''"),
+        (1, "cannot be called 1"),
+        ("forward", r"Linear\.forward exists already"),
+        ("training", r"Linear\.training exists already"),
+        ("weight", r"Linear\.weight exists already"),
+    ],
+)
+def test_names_that_no_buffer_can_have(name, message):
+    with pytest.raises(ValueError, match=message):
+        nn.Linear(2, 2).register_buffer(name, np.zeros(2))
+
+
+# ---------------------------------------------------------------------------- freezing
+
+
+def test_frozen_parameters_stay_parameters_and_do_not_change():
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    state = net.state_dict()
+    optimizer = mg.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        net([[1.0, 2.0]]).sum().backward()
+        optimizer.step()
+    net(np.ones((2, 2))).sum().backward()  # gradients that would still be there
+    assert net[0].freeze() is net[0]
+    assert [p.requires_grad for p in net.parameters()] == [False, False, True, True]
+    assert [*net.state_dict()] == [*state]
+    assert not [*net.buffers()]
+    before = net.state_dict()
+    optimizer.step()
+    optimizer.zero_grad()
+    net([[1.0, 2.0]]).sum().backward()
+    assert net[0].weight.grad is None
+    optimizer.step()
+    changed = [name for name, x in net.state_dict().items() if not np.array_equal(x, before[name])]
+    assert changed == ["1.weight", "1.bias"]
+    assert net.unfreeze() is net
+    net([[1.0, 2.0]]).sum().backward()
+    optimizer.step()
+    assert not np.array_equal(net[0].weight.data, before["0.weight"])
+
+
+def test_parameters_may_be_frozen_one_by_one_before_the_optimiser_is_made():
+    net = nn.MLP(2, (3,), 1)
+    net.offset = Tensor([1.0])
+    for p in net[0].parameters():
+        p.requires_grad = False
+    before = net.state_dict()
+    optimizer = mg.optim.Adam(net.parameters(), lr=0.1)
+    net([[1.0, 2.0]]).sum().backward()
+    optimizer.step()
+    changed = [name for name, x in net.state_dict().items() if not np.array_equal(x, before[name])]
+    assert changed == ["2.weight", "2.bias"] or changed == ["2.bias"]
+    for p in net.parameters():
+        p.requires_grad = True
+    assert not net.offset.requires_grad
+    assert len(list(net.parameters())) == 4
+
+
+def test_a_frozen_parameter_keeps_its_name_and_gets_that_of_its_path():
+    layer = nn.Linear(2, 2).freeze()
+    net = nn.Sequential(layer)
+    assert [p.name for p in net.parameters()] == ["0.weight", "0.bias"]
+    with pytest.raises(TypeError, match="weight is a parameter"):
+        layer.weight = np.zeros((2, 2))
 
 
 # ---------------------------------------------------------------------------- naming
@@ -250,6 +448,19 @@ def test_a_state_that_does_not_fit_is_refused_whole_and_every_misfit_named():
         assert misfit in str(raised.value)
     after = net.state_dict()
     assert all(np.array_equal(after[name], before[name]) for name in before)
+
+
+def test_not_strictly_what_both_have_is_loaded():
+    old, new = nn.MLP(2, (3,), 4), nn.MLP(2, (3,), 4)
+    new[2] = nn.Linear(3, 5)
+    state = {name: x for name, x in old.state_dict().items() if name[0] == "0"} | {"3.bias": [1.0]}
+    keys = new.load_state_dict(state, strict=False)
+    assert keys.missing_keys == ["2.weight", "2.bias"]
+    assert keys.unexpected_keys == ["3.bias"]
+    assert np.array_equal(new[0].weight.data, old[0].weight.data)
+    with pytest.raises(ValueError, match=r"2\.bias has shape \(4,\) and must have \(5,\)"):
+        new.load_state_dict(old.state_dict(), strict=False)
+    assert new.load_state_dict(new.state_dict()) == ([], [])
 
 
 def test_a_path_in_place_of_a_state_is_refused_with_what_to_write():

@@ -131,5 +131,5 @@ def home_cluster(leaf: Tensor, cluster: Cluster | None) -> Cluster | None:
 
 
 def is_parameter(leaf: Tensor) -> bool:
-    """Whether a leaf may be a parameter of a module: these require gradients and have names."""
-    return leaf.requires_grad and leaf.name is not None
+    """Whether a leaf may be a parameter of a module: trained or frozen, with a name."""
+    return (leaf.requires_grad or leaf.is_frozen) and leaf.name is not None
