@@ -2,7 +2,7 @@
 
 from microgradx.nn import functional, utils
 from microgradx.nn.activations import LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
-from microgradx.nn.containers import MLP, Sequential
+from microgradx.nn.containers import MLP, ModuleDict, ModuleList, Sequential
 from microgradx.nn.embedding import Embedding
 from microgradx.nn.initialisation import glorot_normal, glorot_uniform, he_normal, he_uniform
 from microgradx.nn.layers import Dropout, Flatten, Linear
@@ -19,6 +19,7 @@ from microgradx.nn.losses import (
     SmoothL1Loss,
 )
 from microgradx.nn.module import Module
+from microgradx.nn.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 
 __all__ = [
     "functional",
@@ -26,6 +27,8 @@ __all__ = [
     "Module",
     "Linear",
     "Sequential",
+    "ModuleList",
+    "ModuleDict",
     "MLP",
     "ReLU",
     "Tanh",
@@ -36,6 +39,10 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Embedding",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "LayerNorm",
+    "RMSNorm",
     "CrossEntropyLoss",
     "NLLLoss",
     "FocalLoss",

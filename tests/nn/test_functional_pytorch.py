@@ -97,6 +97,27 @@ def test_pooling(generator, kernel_size, stride, padding, ceil_mode):
             )
 
 
+@pytest.mark.parametrize("ceil_mode", [False, True])
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize("stride", [None, 1, 3])
+def test_pooling_of_signals(generator, stride, padding, ceil_mode):
+    settings = {"kernel_size": 3, "stride": stride, "padding": padding, "ceil_mode": ceil_mode}
+    for shape in [(2, 3, 8), (3, 7)]:
+        arrays = (generator.normal(size=shape),)
+        agrees("max_pool1d", arrays, **settings, dilation=2)
+        for counted in (True, False):
+            agrees("avg_pool1d", arrays, **settings, count_include_pad=counted)
+
+
+def test_adaptive_pooling(generator):
+    for size in (1, 2, 3, 5, 7, 9):
+        agrees("adaptive_avg_pool1d", (generator.normal(size=(2, 3, 7)),), output_size=size)
+    for sizes in (1, 3, (2, 9), (None, 1), (5, None), (7, 4)):
+        for shape in [(2, 3, 7, 4), (3, 5, 6)]:
+            arrays = (generator.normal(size=shape),)
+            agrees("adaptive_avg_pool2d", arrays, output_size=sizes)
+
+
 def test_a_window_that_ceil_mode_makes_room_for(generator):
     x = generator.normal(size=(1, 1, 1, 2))
     agrees("max_pool2d", (x,), kernel_size=2, ceil_mode=True)
@@ -140,6 +161,17 @@ def test_layer_norm(generator, normalized):
         ours, theirs = leaves(arrays)
         out = F.layer_norm(ours[0], normalized, *ours[1:], eps=1e-3)
         expected = torch.nn.functional.layer_norm(theirs[0], normalized, *theirs[1:], eps=1e-3)
+        compare(out, expected, ours, theirs)
+
+
+@pytest.mark.parametrize("normalized", [(5,), (3, 5), (2, 3, 5)])
+def test_rms_norm(generator, normalized):
+    x = generator.normal(2, 3, size=(2, 3, 5))
+    for weight, eps in itertools.product((True, False), (None, 0.1)):
+        parameter = generator.normal(size=normalized) if weight else None
+        ours, theirs = leaves([x, parameter])
+        out = F.rms_norm(ours[0], normalized, ours[1], eps)
+        expected = torch.nn.functional.rms_norm(theirs[0], normalized, theirs[1], eps)
         compare(out, expected, ours, theirs)
 
 

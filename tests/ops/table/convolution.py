@@ -44,6 +44,11 @@ POOLING = [
     ((2, 3, 2), {"kernel_size": 2, "stride": 1}),
     ((0, 2, 4, 4), {"kernel_size": 2}),
 ]
+SIGNALS = [
+    ((2, 2, 6), {"kernel_size": 2}),
+    ((1, 5), {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}),
+    ((0, 2, 4), {"kernel_size": 2}),
+]
 
 ROWS = {
     "Convolution": calls(
@@ -66,16 +71,28 @@ ROWS = {
     ),
     "conv1d": calls(F.conv1d, *CONV1D),
     "conv2d": calls(F.conv2d, *CONV2D),
+    "max_pool1d": calls(F.max_pool1d, *SIGNALS, inputs=(apart,)),
     "max_pool2d": calls(
         F.max_pool2d,
         *POOLING,
         ((1, 2, 6, 5), {"kernel_size": 2, "stride": 1, "dilation": (3, 2)}),
         inputs=(apart,),
     ),
+    "avg_pool1d": calls(F.avg_pool1d, *SIGNALS),
     "avg_pool2d": calls(
         F.avg_pool2d,
         *POOLING,
         ((1, 2, 5, 4), {"kernel_size": 3, "padding": 1, "count_include_pad": False}),
         ((1, 2, 5, 4), {"kernel_size": 3, "padding": 1, "divisor_override": 4}),
+    ),
+    "adaptive_avg_pool1d": calls(
+        F.adaptive_avg_pool1d,
+        *[((2, 3, 5), {"output_size": size}) for size in (1, 3, 8)],
+        ((0, 3, 5), {"output_size": 2}),
+    ),
+    "adaptive_avg_pool2d": calls(
+        F.adaptive_avg_pool2d,
+        *[((2, 2, 4, 5), {"output_size": size}) for size in (1, (None, 3), (4, 2))],
+        ((1, 3, 2), {"output_size": 1}),
     ),
 }

@@ -38,4 +38,11 @@ ROWS = {
         (((4,), (4,), (4,)), {"shape": [4]}),
         (((0, 3), (3,), (3,)), {"shape": 3}),
     ),
+    "rms_norm": calls(
+        lambda x, *parameters, shape: F.rms_norm(x, shape, *parameters),
+        (((4, 3),), {"shape": 3}),
+        (((2, 4, 3), (4, 3)), {"shape": (4, 3)}),
+        (((4,), (4,)), {"shape": [4]}),
+        (((0, 3), (3,)), {"shape": 3}),
+    ),
 }
