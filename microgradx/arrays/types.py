@@ -27,6 +27,7 @@ __all__ = [
     "as_result",
     "filled_vector",
     "is_known_true",
+    "match_kind",
     "present_values",
     "refuse_subclasses",
     "unwrap",
@@ -194,6 +195,17 @@ def filled_vector(value: float, count: int, dtype: Any = np.float64) -> Array:
     vector = np.full(count, value, dtype)
     vector.flags.writeable = False
     return vector
+
+
+def match_kind(x: Any, others: Sequence[Any]) -> Any:
+    """An ndarray as an array of the kind of the others, if they are traced or Dask's, say.
+
+    Such arrays may index it, or be written into a copy; an ndarray would ask for their values.
+    """
+    for other in others:
+        if type(other) is not np.ndarray and type(x) is np.ndarray:
+            return np.where(np.ones_like(other, bool, shape=x.shape), x, x)
+    return x
 
 
 class UnknownValues(RuntimeError):

@@ -15,6 +15,7 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.compiler.ir import FunctionCall, Input, Program, Value, arguments_of
+from microgradx.compiler.primitives import may_raise
 
 __all__ = ["Buffer", "BufferPlan", "Location", "new_array"]
 
@@ -28,6 +29,8 @@ class Buffer:
     is_writable: bool
     #: Whether it is the same array in every call, so that views of it can be made beforehand.
     is_fixed: bool
+    #: Whether it keeps its values between calls of the program.
+    is_persistent: bool = False
     #: How many of the values in it will be read again.
     readers: int = 0
 
@@ -55,6 +58,10 @@ class BufferPlan:
         self.parts: dict[Value, list[Location]] = {}
         #: By value, the position of the call that reads it last.
         self.last_read: dict[Value, int] = {}
+        # An error, for a label that is no class, say, leaves all as it was: what persists is
+        # written to after the last call that may raise one.
+        raising = (i for i, c in enumerate(program.calls) if may_raise(c.function, c.args))
+        self._last_raising = max(raising, default=-1)
         self._free: defaultdict[Any, list[Location]] = defaultdict(list)
         for i, call in enumerate(program.calls):
             self.last_read.update(dict.fromkeys(arguments_of(call), i))
@@ -69,7 +76,12 @@ class BufferPlan:
     def bind_input(self, value: Input, name: str) -> None:
         is_persistent = value.array is not None
         array = value.array if is_persistent else np.empty(value.shape, value.dtype)
-        buffer = Buffer(array, is_writable=value in self.program.updates, is_fixed=is_persistent)
+        buffer = Buffer(
+            array,
+            is_writable=value in self.program.updates,
+            is_fixed=is_persistent,
+            is_persistent=is_persistent,
+        )
         self.bind(value, Location(name, array, buffer))
 
     def release(self, call: FunctionCall, i: int) -> None:
@@ -118,6 +130,7 @@ class BufferPlan:
             and self.last_read[value] == i
             and location.buffer.is_writable
             and location.buffer.is_fixed
+            and (i > self._last_raising or not location.buffer.is_persistent)
             and location.buffer.readers == 1
             and location.array.flags.carray
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from microgradx.arrays.bounds import check_range
 from microgradx.common.messages import quote
 from microgradx.common.nested import leaves_of
 from microgradx.compiler.buffers import Location, new_array
@@ -17,7 +18,6 @@ from microgradx.compiler.primitives import (
     VIEWS,
     add_at,
     cast,
-    check_labels,
     concatenate_flat,
     draw,
     flat_slice,
@@ -38,16 +38,33 @@ def generate_lines(program: Program) -> SourceLines:
     plan = writer.plan
     for i, call in enumerate(program.calls):
         # Other numbers are expressions, written where they are used.
-        if not call.is_number or call.function in (draw, check_labels):
+        if not call.is_number or call.function in (draw, check_range):
             writer.add_comment(call)
             _write(writer, call, i)
             plan.release(call, i)
     writer.finish_comments()
     writer.lines.results = _name_results(writer)
-    for start, end in program.updates.items():
-        if plan.locations[end].buffer is not plan.locations[start].buffer:
-            writer.add_call("copyto", writer.text(start), writer.text(end))
+    _write_updates(writer)
     return writer.lines
+
+
+def _write_updates(writer: Writer) -> None:
+    """Copy new values that are not in their place yet, first those that others would overwrite."""
+    locations = writer.plan.locations
+    starts = [locations[start] for start in writer.program.updates]
+    ends = [locations.get(end) for end in writer.program.updates.values()]
+    changing = {start.buffer for start in starts}
+    copies = []
+    for start, end, value in zip(starts, ends, writer.program.updates.values(), strict=True):
+        if end is not None and end.buffer is start.buffer:
+            continue
+        text = writer.text(value)
+        if end is not None and end.buffer in changing:
+            before, text = text, writer.new_name(f"{text}_before")
+            writer.add_line(f"{text} = {before}.copy()")
+        copies.append((start.name, text))
+    for start_name, text in copies:
+        writer.add_call("copyto", start_name, text)
 
 
 def _name_results(writer: Writer) -> list[Result]:
@@ -343,11 +360,10 @@ def _write_draw(writer: Writer, call: FunctionCall, i: int) -> None:
         writer.plan.bind(call, new_array(name, call))
 
 
-def _write_check_labels(writer: Writer, call: FunctionCall, i: int) -> None:
-    writer.add_helper(function_source(check_labels))
-    labels, classes, ignored = call.args
-    rest = "" if ignored is None else f", {ignored}"
-    writer.add_line(f"check_labels({writer.text(labels)}, {classes}{rest})")
+def _write_check_range(writer: Writer, call: FunctionCall, i: int) -> None:
+    writer.add_helper(function_source(check_range))
+    arguments = [writer.text(x) for x in call.args]
+    writer.add_line(f"check_range({', '.join(arguments)})")
 
 
 _WRITERS: dict[Any, Callable[[Writer, FunctionCall, int], None]] = {
@@ -356,6 +372,6 @@ _WRITERS: dict[Any, Callable[[Writer, FunctionCall, int], None]] = {
     add_at: _write_in_place,
     concatenate_flat: _write_concatenate_flat,
     draw: _write_draw,
-    check_labels: _write_check_labels,
+    check_range: _write_check_range,
     softmax_cross_entropy: lambda writer, call, i: write_softmax_cross_entropy(writer, call),
 }

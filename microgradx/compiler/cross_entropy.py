@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from microgradx.arrays.bounds import check_range
 from microgradx.compiler.buffers import new_array
 from microgradx.compiler.ir import Constant, FunctionCall
-from microgradx.compiler.primitives import check_labels
 from microgradx.compiler.writer import Writer
 from microgradx.ops.softmax_rows import (
     label_losses_and_gradients,
@@ -37,7 +37,7 @@ _ONE_HOT = """\
 try:
     {class_rows}.take({y}, axis=0, out={one_hot})
 except IndexError:
-    check_labels({y}, {classes})
+    check_range({y}, {classes})
     raise
 """
 
@@ -67,7 +67,7 @@ add({dlogits}, {at_label}, out={dlogits})
 
 # Many classes: by its index, as one-hot rows would take longer than all the rest.
 _AT_LABELS = """\
-check_labels({y}, {classes})
+check_range({y}, {classes})
 add({row_starts}, {y}, out={at_labels})
 """
 
@@ -121,7 +121,8 @@ def function_source(function: Callable[..., Any]) -> str:
     parameters = [p.replace(annotation=empty) for p in signature.parameters.values()]
     bare = signature.replace(parameters=parameters, return_annotation=empty)
     head = f"def {function.__name__}{bare}:"
-    return re.sub(r"def [^:]*(:[^:\n]+)*:\n", f"{head}\n", inspect.getsource(function), count=1)
+    source = inspect.getsource(function)
+    return re.sub(r"def .*?\)( -> [^\n]+)?:\n", lambda _: f"{head}\n", source, count=1, flags=re.S)
 
 
 def write_softmax_cross_entropy(writer: Writer, call: FunctionCall) -> None:
@@ -200,13 +201,13 @@ def write_softmax_cross_entropy(writer: Writer, call: FunctionCall) -> None:
         target = f"{1 - smoothing!r} * {hits} + {smoothing / classes!r}"
     writer.add_line("else:")
     if is_few and not smoothing:
-        writer.add_line(f"    check_labels({names['y']}, {classes})")
+        writer.add_line(f"    check_range({names['y']}, {classes})")
     arguments = f"{z}, {target}, {names['weights']}, {names['dlogits']}"
     writer.add_line(f"    {names['loss']} = far_cross_entropy({arguments})")
     if is_few:  # the row of what is not a class is NaN
         writer.add_line(f"if not {names['loss']} < np.inf:")
-        writer.add_line(f"    check_labels({names['y']}, {classes})")
-    for function in (check_labels, shifted_exponentials, kernel):
+        writer.add_line(f"    check_range({names['y']}, {classes})")
+    for function in (check_range, shifted_exponentials, kernel):
         writer.add_helper(function_source(function))
     writer.add_helper(_FAR.format(kernel=kernel.__name__))
     loss = new_array(names["loss"], Constant((), dtype, np.empty((), dtype)))

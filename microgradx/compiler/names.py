@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from microgradx.arrays.bounds import check_range
 from microgradx.common.messages import describe
 from microgradx.compiler.ir import Comment, Constant, Value, escape_braces
-from microgradx.compiler.primitives import check_labels, softmax_cross_entropy
+from microgradx.compiler.primitives import softmax_cross_entropy
 from microgradx.compiler.tracing import CaptureError, TracedArray, TracedNumber, Tracer
 from microgradx.engine import Op, Tensor
 from microgradx.ops import activations
@@ -107,7 +108,7 @@ class NamingObserver:
         ):
             return
         for call in self.tracer.calls:
-            if call.function is check_labels and call.args[0] is target.value:
+            if call.function is check_range and call.args[0] is target.value:
                 call.has_side_effects = False  # the lines of the primitive check the labels
         logits.value.name = "logits"
         divisor = len(target) if op.reduction == "mean" else 1

@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from microgradx.arrays.bounds import check_range
 from microgradx.arrays.types import Array
+from microgradx.common.nested import leaves_of
 
 __all__ = [
     "IN_PLACE",
     "VIEWS",
     "add_at",
     "cast",
-    "check_labels",
     "concatenate_flat",
     "draw",
     "flat_slice",
+    "may_raise",
     "set_item",
     "softmax_cross_entropy",
 ]
@@ -60,19 +62,6 @@ def draw(generator: np.random.Generator, method: str, *args: Any, **kwargs: Any)
     return getattr(generator, method)(*args, **kwargs)
 
 
-def check_labels(labels: Array, classes: int, ignored: int | None = None) -> None:
-    """Raise IndexError unless each label is a class, or the one to ignore."""
-    if labels.size == 0 or (labels.min() >= 0 and labels.max() < classes):
-        return
-    wrong = (labels < 0) | (labels >= classes)
-    if ignored is not None:
-        wrong &= labels != ignored
-    if wrong.any():
-        raise IndexError(
-            f"label {labels[wrong][0]} is not one of the {classes} classes, 0 to {classes - 1}"
-        )
-
-
 def softmax_cross_entropy(
     logits: Array, labels: Array, divisor: float, label_smoothing: float
 ) -> tuple[Array, Array]:
@@ -82,6 +71,16 @@ def softmax_cross_entropy(
     """
     return np.zeros((), logits.dtype), np.zeros_like(logits)
 
+
+def may_raise(function: Any, args: Any) -> bool:
+    """Whether a call with arguments of these shapes raises an error for some values of them."""
+    if function in (operator.getitem, set_item, add_at):  # an index may be out of bounds
+        return any(hasattr(part, "dtype") for part in leaves_of(args[1]))
+    return function in _RAISING or getattr(function, "__module__", None) == "numpy.linalg"
+
+
+_RAISING = {check_range, softmax_cross_entropy, np.take, np.take_along_axis, np.choose}
+_RAISING |= {np.ravel_multi_index, np.unravel_index}
 
 #: Functions that may return a view of their first argument.
 VIEWS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import itertools
 import math
@@ -11,6 +10,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -26,9 +26,9 @@ from microgradx.compiler.module_text import (
     name_in_title,
     write_step_module,
 )
+from microgradx.compiler.restoring import leave_unchanged
 from microgradx.compiler.trace_step import trace_step
 from microgradx.compiler.traced_program import ParameterGroup, TracedProgram
-from microgradx.compiler.tracing import CaptureError
 from microgradx.data.batching import batches
 from microgradx.engine import Tensor
 from microgradx.graph.creation_order import creation_counter
@@ -37,6 +37,9 @@ from microgradx.nn.module import Module, named_members, walk_members
 from microgradx.optim.optimizer import Optimizer
 
 __all__ = ["CompiledStep"]
+
+# By id, the arrays of buffers that programs change in place, in which nothing else has a part.
+_own_arrays: WeakValueDictionary[int, Array] = WeakValueDictionary()
 
 # After all that modules hold, so that one object more, or one less, is seen too.
 _END = object()
@@ -74,7 +77,6 @@ class CompiledStep:
         self._programs: OrderedDict[Any, _StepProgram] = OrderedDict()
         self._latest: _StepProgram | None = None
         self._output: Array | None = None  # of a step that was not compiled
-        self._has_stepped = False
         names = [name for name in optimizer.hyperparameters if name != "lr"]
         self._settings_of = operator.attrgetter("__class__", "hyperparameters", *names)
         # Of the parameters after the latest compiled step, if steps are counted.
@@ -101,10 +103,7 @@ class CompiledStep:
             program = self._program(X, y)
             if program is None:
                 loss_of_first = self._eager(X, y)
-                # Now there is a state, so a program can be traced, for its source. If it cannot,
-                # the next call raises the error, as this step was taken.
-                with contextlib.suppress(CaptureError):
-                    self._program(X, y)
+                self._program(X, y)  # now there is a state, so that it has a source
                 return loss_of_first
         self._output = None
         loss: float = program.step(X, y, *[source() for source in program.sources])
@@ -133,7 +132,8 @@ class CompiledStep:
         start = 0
         while start < full:
             first = order[start : start + batch_size]
-            program = None if observers.get() else self._program(X[first], y[first])
+            is_first = observers.get() or self._latest is None
+            program = None if is_first else self._program(X[first], y[first])
             if program is None or program.epoch is None:
                 total += self._step(X[first], y[first]) * batch_size
                 start += batch_size
@@ -191,14 +191,13 @@ class CompiledStep:
         total.backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self._has_stepped = True
         self._output = output.data if isinstance(output, Tensor) else None
         return float(total.item())
 
     def _program(self, X: Array, y: Array) -> _StepProgram | None:
         """The program for arrays like these: an earlier one that still fits, or a new one.
 
-        None if the optimiser has no state yet.
+        None if the optimiser has no state yet, and the next step can be compiled.
         """
         for name, array in (("X", X), ("y", y)):
             if array.dtype.kind not in "fiub":
@@ -213,14 +212,13 @@ class CompiledStep:
         leaves = list(dict.fromkeys([*optimizer.params, *leaves]))
         program = self._programs.get(key)
         if program is None or not self._is_bound(program, leaves):
-            has_no_state = optimizer.counters and not any(optimizer.state)
-            if has_no_state and not self._has_stepped:
-                return None  # the first step, an eager one, makes the state
-            with _restore(attributes):
+            hooks = [hook for leaf in leaves for hook in leaf.hooks]
+            with leave_unchanged(self.model, self.loss, optimizer, *paths, *hooks):
                 traced = self._trace(X, y, leaves, paths)
-            if traced is None:
-                return None
-            program = self._programs[key] = _StepProgram(self, traced, X, y)
+            program = _StepProgram(self, traced, X, y)
+            if not traced.has_state:
+                return None  # an eager step makes it; this one only shows what cannot be compiled
+            self._programs[key] = program
             program.bindings = self._list_bindings(leaves, traced.groups)
         self._remember(attributes, leaves)
         self._programs.move_to_end(key)
@@ -231,7 +229,7 @@ class CompiledStep:
 
     def _trace(
         self, X: Array, y: Array, leaves: list[Tensor], paths: dict[Any, str]
-    ) -> TracedProgram | None:
+    ) -> TracedProgram:
         trained = len(self.optimizer.params)
         names = [paths.get(leaf) or leaf.name or f"w{k + 1}" for k, leaf in enumerate(leaves)]
         names = _make_unique([*_shorten_paths(names[:trained]), *names[trained:]])
@@ -314,8 +312,8 @@ class CompiledStep:
         """Mark the parameters as changed, and count the steps in the optimiser's state."""
         program.uses += count
         number = next(creation_counter)
-        for parameter in program.one_by_one:
-            parameter.sequence_number = number
+        for tensor in program.changed_tensors:
+            tensor.sequence_number = number
         for states, name in program.counters:
             for state in states:
                 state[name] += count
@@ -336,6 +334,9 @@ class _StepProgram:
         title, defaults = _module_title(owner, X, y), {"lr": optimizer.lr}
         self.source, lines = write_step_module(traced.program, title, defaults)
         make = load_module(self.source, "step", self)["make_step"]
+        for i, value in enumerate(traced.program.persistent):
+            if value in traced.buffers:
+                traced.persistent[i] = _own_array(traced.buffers[value])
         self.step, self.epoch, self.output = make(*traced.persistent, **lines.data)
         self.shapes = X.shape, X.dtype, y.shape, y.dtype
         self.sources = traced.sources
@@ -349,8 +350,17 @@ class _StepProgram:
             if any(flat.state is state for state in states)
         ]
         positions = {position for flat in self.flat_parameters for position in flat.positions}
-        self.one_by_one = [p for k, p in enumerate(optimizer.params) if k not in positions]
+        one_by_one = [p for k, p in enumerate(optimizer.params) if k not in positions]
+        self.changed_tensors = [*one_by_one, *traced.buffers.values()]
         self.uses = 0
+
+
+def _own_array(buffer: Tensor) -> Array:
+    """The array of a buffer, which is copied if it may be shared: programs change it in place."""
+    if _own_arrays.get(id(buffer.array)) is not buffer.array:
+        buffer.array = buffer.array.copy(order="K")
+        _own_arrays[id(buffer.array)] = buffer.array
+    return buffer.array
 
 
 # ---------------------------------------------------------------------------- model and loss
@@ -366,22 +376,6 @@ def _referenced_members(function: Any) -> list[tuple[str, Any]]:
         variables = inspect.getclosurevars(function)
         referenced |= {**variables.globals, **variables.nonlocals}
     return [pair for name, value in referenced.items() for pair in named_members(name, value)]
-
-
-@contextlib.contextmanager
-def _restore(attributes: list[dict[str, Any]]) -> Iterator[None]:
-    """Undo what `forward` sets as attributes of modules, while it is traced.
-
-    What it leaves alone stays in place throughout: other threads may use the modules.
-    """
-    before = [dict(each) for each in attributes]
-    try:
-        yield
-    finally:
-        for each, values in zip(attributes, before, strict=True):
-            for name in [name for name in each if name not in values]:
-                del each[name]
-            each.update(values)
 
 
 def _walk_containers(values: Iterable[Any]) -> Iterator[Iterable[Any]]:

@@ -8,11 +8,12 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from microgradx.arrays.types import Array
+from microgradx.arrays.types import Array, present_values
 from microgradx.common.threads import make_lock
 from microgradx.compiler.ir import Comment, FunctionCall, Value, escape_braces
 from microgradx.compiler.names import use_variable_names
@@ -34,23 +35,17 @@ def trace_step(
     group: Callable[[dict[str, Tensor]], list[ParameterGroup]],
     X: Array,
     y: Array,
-) -> TracedProgram | None:
-    """Trace a step on a batch; None if the optimiser has no state yet.
+) -> TracedProgram:
+    """Trace a step on a batch.
 
     `group` returns the groups in which parameters that receive gradients are updated.
     """
-    for name, tensor in parameters.items():
-        if tensor.hooks:
-            raise CaptureError(
-                f"{name} has hooks, which a compiled step would not call; remove them, or write "
-                "what they do into the loss"
-            )
     # A first trace shows which parameters receive gradients, and what differs from call to call.
     first = ProgramBuilder()
     arrays = {
         t: first.add_persistent(t.array, name) for name, t in (parameters | constants).items()
     }
-    _, gradients = _trace_gradients(first, model, loss, arrays, X, y)
+    _, gradients, _ = _trace_gradients(first, model, loss, arrays, X, y)
     used = {name: tensor for name, tensor in parameters.items() if tensor in gradients}
     if not used:
         raise ValueError(
@@ -63,7 +58,7 @@ def trace_step(
     values, arrays = _add_groups(builder, groups)
     rest = {n: t for n, t in (parameters | constants).items() if t not in arrays}
     arrays |= {tensor: builder.add_persistent(tensor.array, name) for name, tensor in rest.items()}
-    results, gradients = _trace_gradients(builder, model, loss, arrays, X, y)
+    results, gradients, buffers = _trace_gradients(builder, model, loss, arrays, X, y)
     if builder.fingerprint() != first.fingerprint():
         raise CaptureError(
             "the model, or the loss, computes something else each time it is called, with numbers "
@@ -72,13 +67,14 @@ def trace_step(
         )
     update = _UpdateTracer(builder, optimizer)
     for each, w, suffix in zip(groups, values, _name_suffixes(groups), strict=True):
-        if not update.trace(each, w, [gradients[t] for t in each.parameters.values()], suffix):
-            return None
+        update.trace(each, w, [gradients[t] for t in each.parameters.values()], suffix)
     builder.tracer.add_comment(Comment(f"update: {escape_braces(type(optimizer).__name__)}"))
-    traced = builder.build(results, update.updates)
+    traced = builder.build(results, update.updates | buffers)
+    traced.buffers = {array.value: t for t, array in arrays.items() if array.value in buffers}
     traced.program.counters += update.counters
     traced.counters = list(update.counters.values())
     traced.groups = groups
+    traced.has_state = update.has_state
     return traced
 
 
@@ -122,17 +118,25 @@ class _UpdateTracer:
         self.updates: dict[Value, TracedArray] = {}
         #: For each count, the states that hold it, and its name there.
         self.counters: dict[Any, tuple[list[dict[str, Any]], str]] = {}
+        #: Whether each group has the state that its update keeps.
+        self.has_state = True
         self._numbers: dict[tuple[str, int], TracedNumber] = {}
 
     def trace(
         self, group: ParameterGroup, w: TracedArray, gradients: list[Any], suffix: str
-    ) -> bool:
-        """Trace the update of a group; False if the optimiser has no state for it yet."""
+    ) -> None:
+        """Trace the update of a group."""
         tracer = self.builder.tracer
         gradient = gradients[0]
         if len(gradients) > 1:
             gradient = tracer.call(concatenate_flat, tuple(gradients), {})
             gradient.value.name = f"gradients{suffix}"
+        self._trace_update(group, w, gradient, suffix)
+
+    def _trace_update(
+        self, group: ParameterGroup, w: TracedArray, gradient: Any, suffix: str
+    ) -> None:
+        tracer = self.builder.tracer
         state = {
             name: self._trace_state(group, name, value, suffix)
             for name, value in group.state.items()
@@ -144,7 +148,9 @@ class _UpdateTracer:
         with use_variable_names(self.optimizer, self.builder.number_names):
             self.optimizer.apply_update(updated, gradient, state)
         if state.keys() != before.keys():
-            return False
+            del tracer.calls[start:]
+            self._trace_update(self._with_state(group, state), w, gradient, suffix)
+            return
         if self.builder.fingerprint(start) != rehearsed:
             raise CaptureError(
                 "the optimiser's update computes something else each time it is called, with "
@@ -157,7 +163,18 @@ class _UpdateTracer:
                 self.updates[before[name]] = traced
             else:
                 _check_counter(traced, before[name], name)
-        return True
+
+    def _with_state(self, group: ParameterGroup, state: dict[str, Any]) -> ParameterGroup:
+        """The group with a state like the one that its first update has made."""
+        if group.state:
+            raise CaptureError(
+                f"the optimiser's update keeps {', '.join(state)} in a state that held "
+                f"{', '.join(group.state)}, and compiled steps need the same names in each step; "
+                "put all that is kept into the state in the first update"
+            )
+        self.has_state = False
+        made = {name: copy.deepcopy(present_values(value)) for name, value in state.items()}
+        return replace(group, state=made)
 
     def _trace_state(self, group: ParameterGroup, name: str, value: Any, suffix: str) -> Any:
         """The traced entry of a state; counts that are equal are one argument."""
@@ -203,11 +220,11 @@ def _trace_gradients(
     arrays: dict[Tensor, TracedArray],
     X: Array,
     y: Array,
-) -> tuple[list[TracedArray], dict[Tensor, Any]]:
-    """The traced loss and output of the model, and the gradients at the Tensors."""
+) -> tuple[list[TracedArray], dict[Tensor, Any], dict[Value, TracedArray]]:
+    """The traced loss and output, the gradients at the Tensors, and the new values of buffers."""
     inputs = builder.add_argument(X, "X"), builder.add_argument(y, "y")
     naming = builder.naming
-    with _substitute_arrays(arrays), builder.tracing():
+    with _substitute_arrays(arrays) as present, builder.tracing():
         output = model(inputs[0])
         total = loss(output, inputs[1])
         if not isinstance(total, Tensor) or total.size != 1 or not total.requires_grad:
@@ -230,7 +247,12 @@ def _trace_gradients(
         results: list[TracedArray] = [scalar_loss]
         if isinstance(output, Tensor) and isinstance(output.array, TracedArray):
             results.append(output.array)
-        return results, gradients
+        buffers = {
+            array.value: present[tensor]
+            for tensor, array in arrays.items()
+            if present[tensor].value is not array.value
+        }
+        return results, gradients, buffers
 
 
 # ---------------------------------------------------------------------------- substitution
@@ -238,25 +260,33 @@ def _trace_gradients(
 # A Tensor belongs to one trace at a time.
 _tracing = make_lock()
 
-#: The traced arrays of Tensors, in the context that traces them.
-_substitutes: ContextVar[dict[Tensor, Any] | None] = ContextVar("substitutes", default=None)
+#: The traced arrays of Tensors, at first and at present, in the context that traces them.
+_substitutes: ContextVar[tuple[dict[Tensor, Any], dict[Tensor, Any]]] = ContextVar(
+    "substitutes", default=({}, {})
+)
 
 
 @contextmanager
-def _substitute_arrays(arrays: dict[Tensor, TracedArray]) -> Iterator[None]:
-    """Let Tensors have traced arrays here, and in other threads those that they have."""
+def _substitute_arrays(arrays: dict[Tensor, TracedArray]) -> Iterator[dict[Tensor, TracedArray]]:
+    """Let Tensors have traced arrays here, and in other threads those that they have.
+
+    The dict that a `with` returns has the present array of each: `t.data = v` puts another there.
+    """
     for traced in arrays.values():
         traced.is_read_only = True
+    present = dict(arrays)
     kinds: dict[Tensor, Any] = {tensor: type(tensor) for tensor in arrays}
+    sequence_numbers = [tensor.sequence_number for tensor in arrays]
     with _tracing:
-        token = _substitutes.set(dict(arrays))
+        token = _substitutes.set((arrays, present))
         try:
             for tensor, kind in kinds.items():
                 tensor.__class__ = _substituted_kind(kind)
-            yield
+            yield present
         finally:
-            for tensor, kind in kinds.items():
-                tensor.__class__ = kind
+            for tensor, number in zip(arrays, sequence_numbers, strict=True):
+                tensor.__class__ = kinds[tensor]
+                tensor.sequence_number = number
             _substitutes.reset(token)
 
 
@@ -265,14 +295,14 @@ def _substituted_kind(kind: Any) -> Any:
     """A subclass of a kind of Tensor, whose `array` is the substitute where there is one."""
 
     def get(tensor: Any) -> Any:
-        substitutes = _substitutes.get()
-        found = None if substitutes is None else substitutes.get(tensor)
+        found = _substitutes.get()[1].get(tensor)
         return kind.array.__get__(tensor) if found is None else found
 
     def put(tensor: Any, array: Any) -> None:
-        substitutes = _substitutes.get()
-        if substitutes is not None and tensor in substitutes:
-            substitutes[tensor] = array
+        first, present = _substitutes.get()
+        if tensor in present:  # the calls so far are those of its new value
+            array.tracer.add_comment(Comment("a new value for {0}", (first[tensor].value,)))
+            present[tensor] = array
         else:
             kind.array.__set__(tensor, array)
 

@@ -49,6 +49,10 @@ class TracedProgram:
     #: For each count, the states that hold it, and its name there.
     counters: list[tuple[list[dict[str, Any]], str]] = field(default_factory=list)
     groups: list[ParameterGroup] = field(default_factory=list)
+    #: The constants of the model that a step changes, such as running means.
+    buffers: dict[Value, Tensor] = field(default_factory=dict)
+    #: Whether the state is the optimiser's; otherwise it is one like that of its first step.
+    has_state: bool = True
     #: Of a function: makes its result from the results of the program.
     rebuild: Callable[[Sequence[Any]], Any] | None = None
 

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from microgradx.arrays.bounds import check_range
 from microgradx.arrays.methods import ArrayMethods
 from microgradx.arrays.types import UnknownValues, refuse_subclasses
-from microgradx.common.messages import find_caller_frame
+from microgradx.common.messages import find_caller_frame, quote
 from microgradx.common.nested import leaves_of, map_nested
 from microgradx.compiler.ir import Comment, Constant, FunctionCall, Input, Value, values_in
-from microgradx.compiler.primitives import IN_PLACE, add_at, cast, check_labels, draw, set_item
+from microgradx.compiler.primitives import IN_PLACE, add_at, cast, draw, set_item
 
 __all__ = ["CaptureError", "Traced", "TracedArray", "TracedGenerator", "TracedNumber", "Tracer"]
 
@@ -140,6 +141,11 @@ def _example(x: Any) -> Any:
     return x
 
 
+def _constant_values(x: Any) -> Any:
+    """The array of a traced array that is the same in every call; others stay traced."""
+    return x.example if isinstance(x, TracedArray) and isinstance(x.value, Constant) else x
+
+
 def _value(x: Any) -> Any:
     """The value that a traced array stands for; a plain array becomes a constant."""
     if isinstance(x, Traced):
@@ -201,15 +207,17 @@ class TracedArray(Traced, NDArrayOperatorsMixin):
             result = function(*map_nested(_example, args), **map_nested(_example, kwargs))
             return self.tracer.constant(result) if function in _LIKE else result
         if function in _SHAPED_BY_VALUES or (function is np.where and len(args) == 1):
+            args, kwargs = map_nested(_constant_values, (args, kwargs))
+            if not any(isinstance(x, Traced) for x in leaves_of((args, kwargs))):
+                return map_nested(self.tracer.constant, function(*args, **kwargs))
             raise error_at_caller(
                 f"the shape of the result of {name} depends on values, and a compiled program has "
                 "fixed shapes",
                 "select with np.where(mask, x, 0), or leave this step out of what is compiled",
             )
-        if function is np.copyto and not kwargs and len(args) == 2:
-            args[0][...] = args[1]
-            return None
-        if function in _CHANGING_AN_ARGUMENT or function is np.copyto:
+        if function is np.copyto:
+            return self._trace_copyto(*args, **kwargs)
+        if function in _CHANGING_AN_ARGUMENT:
             raise error_at_caller(f"{name} changes an array in place", "write array[index] = value")
         kwargs = dict(kwargs)
         out = kwargs.pop("out", None)
@@ -221,9 +229,22 @@ class TracedArray(Traced, NDArrayOperatorsMixin):
             )
         return result if out is None else _write_to_out(out, result)
 
+    def _trace_copyto(
+        self, dst: Any, src: Any, casting: Any = "same_kind", where: Any = True
+    ) -> None:
+        if not isinstance(src, TracedArray):
+            src = self.tracer.constant(src)
+        if not np.can_cast(src.dtype, dst.dtype, casting):
+            raise TypeError(
+                f"Cannot cast array data from {src.dtype!r} to {dst.dtype!r} according to the rule "
+                f"{casting!r}"
+            )
+        _write_to_out(dst, src if where is True else np.where(where, src, dst))
+
     # ------------------------------------------------------------------ elements
 
     def __getitem__(self, index: Any) -> Any:
+        index = map_nested(_constant_values, index)
         for part in index if isinstance(index, tuple) else (index,):
             if isinstance(part, TracedArray) and part.dtype == bool and part.ndim:
                 raise error_at_caller(
@@ -252,9 +273,18 @@ class TracedArray(Traced, NDArrayOperatorsMixin):
         self.example, self.value = other.example, other.value
         return self
 
-    def check_labels(self, classes: int, ignore_index: int | None) -> None:
-        """Record that the program is to check these labels."""
-        self.tracer.call(check_labels, (self, classes, ignore_index), {}, has_side_effects=True)
+    def check_range(self, *arguments: Any) -> None:
+        """Record that the program is to check these integers."""
+        self.tracer.call(check_range, (self, *arguments), {}, has_side_effects=True)
+
+    def refuse_observer(self, hook: Any) -> None:
+        """Raise CaptureError for a hook that returns None: it only looks at the gradient."""
+        function = getattr(hook, "func", hook)
+        raise CaptureError(
+            f"a hook, {quote(getattr(function, '__name__', repr(function)))}, returns None, so "
+            "all that it does is outside of the program, which calls no hooks; return a gradient "
+            "that replaces the one it was given, or remove the hook"
+        )
 
     def __len__(self) -> int:
         return len(self.example)
@@ -290,7 +320,13 @@ class TracedArray(Traced, NDArrayOperatorsMixin):
 
     # ------------------------------------------------------------------ what cannot be traced
 
-    def _refuse_value(self, *args: Any, **kwargs: Any) -> Any:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array(self._known_values(), dtype)
+
+    def _known_values(self) -> Any:
+        """The array, if it is the same in every call; otherwise raises CaptureError."""
+        if isinstance(self.value, Constant):
+            return self.example
         raise error_at_caller(
             "a value is needed as a Python number, by a branch such as `if x > 0`, by item(), "
             "float() or int(), or as a plain array, and a compiled program is the same for all "
@@ -298,8 +334,19 @@ class TracedArray(Traced, NDArrayOperatorsMixin):
             "use np.where, or keep this out of what is compiled",
         )
 
-    __bool__ = __float__ = __int__ = __index__ = __complex__ = _refuse_value
-    __array__ = item = tolist = tobytes = __contains__ = _refuse_value
+
+def _method_of_values(name: str) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self._known_values(), name)(*args, **kwargs)
+
+    return method
+
+
+for _name in (
+    *("__bool__", "__float__", "__int__", "__index__", "__complex__", "__contains__"),
+    *("item", "tolist", "tobytes"),
+):
+    setattr(TracedArray, _name, _method_of_values(_name))
 
 
 def _method(function: Any) -> Callable[..., Any]:

@@ -36,7 +36,7 @@ _SHADOWING = {*dir(builtins)} & {*dir(np)}
 
 # Names that a variable must not have.
 _RESERVED = {*dir(np), *dir(builtins), *keyword.kwlist, "np", "step", "function", "epoch"}
-_RESERVED |= {"check_labels", "shifted_exponentials", "far_cross_entropy"}
+_RESERVED |= {"check_range", "shifted_exponentials", "far_cross_entropy"}
 _RESERVED |= {"losses_and_gradients", "label_losses_and_gradients"}
 _RESERVED |= {"X_rows", "y_rows", *(f"{name}_of_numbers" for name in dir(math))}
 

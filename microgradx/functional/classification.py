@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from microgradx.arrays.bounds import check_bounds
 from microgradx.arrays.summation import sum_along
 from microgradx.arrays.types import (
     Array,
@@ -301,18 +302,8 @@ def _check_labels(labels: Array, classes: int, ignore_index: int | None) -> None
         unsigned = labels.astype(np.uint64)
         if unsigned.size == 0 or unsigned.item(unsigned.argmax()) < classes:
             return
-    if hasattr(labels, "check_labels"):  # a traced array: its program checks them at each call
-        labels.check_labels(classes, ignore_index)
-        return
-    outside = (labels < 0) | (labels >= classes)
-    if ignore_index is not None:
-        outside &= labels != ignore_index
-    if is_known_true(np.any(outside)):
-        row, row_name = _first_row(outside)
-        raise IndexError(
-            f"label {labels[row]} in row {row_name} is not one of the "
-            f"{classes} classes, 0 to {classes - 1}; to ignore such rows, pass ignore_index"
-        )
+    ignored = () if ignore_index is None else ("label", "classes", int(ignore_index))
+    check_bounds(labels, classes, *ignored)
 
 
 def _check_probabilities(values: Array, axis: int) -> None:

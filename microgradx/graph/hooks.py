@@ -93,6 +93,8 @@ def apply_hooks(tensor: Any, g: Any, create_graph: bool) -> Any:
     for hook in tuple(tensor.hooks):  # a hook may remove itself
         replacement = hook(g)
         if replacement is None:
+            if hasattr(g, "refuse_observer"):  # a traced array, whose program calls no hooks
+                g.refuse_observer(hook)
             continue
         if np.shape(unwrap(replacement)) != tensor.shape:
             raise ValueError(

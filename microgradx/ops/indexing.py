@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from microgradx.arrays.bounds import check_bounds
 from microgradx.arrays.dispatch import implements
 from microgradx.arrays.summation import widen
 from microgradx.arrays.types import (
@@ -22,6 +23,7 @@ from microgradx.arrays.types import (
     as_array,
     as_floats,
     is_known_true,
+    match_kind,
     present_values,
     unwrap,
 )
@@ -65,7 +67,7 @@ class Index(Op):
         self.index = index
 
     def forward(self, x, *arrays):
-        return x[_fill_index(self.index, arrays)]
+        return match_kind(x, arrays)[_fill_index(self.index, arrays)]
 
     def backward(self, g, out, x, *arrays):
         gradient = AddAt(self.index, x.shape)(g, *arrays)
@@ -83,7 +85,7 @@ class AddAt(Op):
         self.shape = shape
 
     def forward(self, x, *arrays):
-        index = _fill_index(self.index, arrays)
+        x, index = match_kind(x, arrays), _fill_index(self.index, arrays)
         if any(array.dtype.kind != "b" for array in arrays):
             # As often as there are entries in the index, an element may be repeated.
             addends = widen(x, max(array.size for array in arrays))
@@ -108,16 +110,15 @@ class SetAt(Op):
         self.index = index
 
     def forward(self, x, y, *arrays):
-        if type(x) is np.ndarray and type(y) is not np.ndarray:
-            x = np.where(np.ones_like(y, bool, shape=x.shape), x, x)  # of the kind that y is of
-        out = x.copy()
+        out = match_kind(x, (y, *arrays)).copy()
         out[_fill_index(self.index, arrays)] = y
         return out
 
     def backward(self, g, out, x, y, *arrays):
-        index = _fill_index(self.index, [unwrap(array) for array in arrays])
+        arrays = unwrap(arrays)
+        index = _fill_index(self.index, arrays)
         # For each element of the result, 0 if it is from x, or else the number of y's element.
-        source = np.zeros(x.shape, int)
+        source = match_kind(np.zeros(x.shape, int), arrays)
         numbers = np.arange(1, y.size + 1).reshape(y.shape)
         source[index] = numbers
         by_y = np.where(source[index] == numbers, g[index], 0)
@@ -247,7 +248,7 @@ def take(a: Any, indices: Any, axis: int | None = None) -> Any:
         a, axis = ravel(a), 0
     a = as_array(a)
     before = (slice(None),) * normalize_axis_index(axis, a.ndim)
-    indices = np.asarray(unwrap(indices))
+    indices = as_array(unwrap(indices))
     if indices.dtype == bool or indices.size == 0:  # here booleans are not a mask
         indices = indices.astype(int)
     return getitem(a, (*before, indices))
@@ -459,18 +460,14 @@ def one_hot(labels: Any, num_classes: int | None = None, *, dtype: Any = float) 
     array([[0., 0., 1.],
            [1., 0., 0.]])
     """
-    labels = np.asarray(unwrap(labels))
+    labels = as_array(unwrap(labels))
     if labels.dtype.kind not in "iu":
         raise TypeError(f"labels must be integers, not {labels.dtype}")
     if num_classes is None:
         num_classes = int(np.max(labels, initial=-1)) + 1
-    classes = np.arange(operator.index(num_classes))
-    if np.any((labels < 0) | (labels >= num_classes)):
-        raise IndexError(
-            f"labels from {labels.min()} to {labels.max()} are not all among the {num_classes} "
-            f"classes, 0 to {num_classes - 1}"
-        )
-    return (labels[..., None] == classes).astype(dtype)
+    num_classes = operator.index(num_classes)
+    check_bounds(labels, num_classes, "class", "classes")
+    return (labels[..., None] == np.arange(num_classes)).astype(dtype)
 
 
 @implements("embedding")
@@ -484,15 +481,11 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     array([[3., 4.],
            [3., 4.]])
     """
-    indices = np.asarray(unwrap(input))
+    indices = as_array(unwrap(input))
     if indices.dtype.kind not in "iu":
         raise TypeError(f"an embedding is looked up by integers, not by {indices.dtype}")
     rows = len(weight)
-    if np.any((indices < 0) | (indices >= rows)):
-        raise IndexError(
-            f"indices from {indices.min()} to {indices.max()} are not all among the {rows} rows "
-            f"of the embedding, 0 to {rows - 1}"
-        )
+    check_bounds(indices, rows, "index", "rows of the embedding")
     found = take(weight, indices, axis=0)
     if padding_idx is None:
         return found

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from microgradx.arrays.summation import sum_along
-from microgradx.arrays.types import Axis, as_number, filled_vector, unwrap
+from microgradx.arrays.types import Axis, as_number, filled_vector, match_kind, unwrap
 from microgradx.engine import Op, Tensor
 from microgradx.ops.elementwise import stop_gradient
 from microgradx.ops.reductions import Reduction
@@ -367,4 +367,5 @@ def weigh_labels(labels, weight, ignore_index):
     """Labels, whether each counts, and how much. Ignored ones are set to 0, which is a class."""
     counted = labels != ignore_index
     labels = np.where(counted, labels, 0)
-    return labels, counted, np.where(counted, 1 if weight is None else weight[labels], 0)
+    each = 1 if weight is None else match_kind(weight, (labels,))[labels]
+    return labels, counted, np.where(counted, each, 0)

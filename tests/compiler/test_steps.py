@@ -446,14 +446,6 @@ def test_arrays_that_come_and_go_are_told_apart(generator):
         pair.step(*batch(generator, dtype=np.float64))
 
 
-def test_a_hook_that_comes_later_is_refused(generator):
-    pair = Pair(mlp(), OPTIMISERS["SGD"])
-    pair.step(*batch(generator))
-    next(pair.models[1].parameters()).register_hook(lambda g: 2 * g)
-    with pytest.raises(mg.CaptureError, match="has hooks"):
-        pair.compiled(*batch(generator))
-
-
 def test_functions_as_models_and_modules_as_losses(generator):
     nets = [mlp(np.float64, dropout=0.5)(np.random.default_rng(k)) for k in (0, 0)]
     heads = [nn.Linear(3, 3, dtype=np.float64, generator=np.random.default_rng(1)) for _ in "ab"]
@@ -590,8 +582,6 @@ class Counting(optim.Optimizer):
 def test_updates_that_differ_each_time_are_refused(kind, generator):
     model = mlp()(generator)
     step = mg.compile(model, mg.cross_entropy, kind(model.parameters(), lr=0.1))
-    if kind is Periodic:  # its first step, which makes the state, is an eager one
-        step(*batch(generator))
     with pytest.raises(mg.CaptureError, match=r"changes from call to call|something else each"):
         step(*batch(generator))
 
@@ -636,7 +626,7 @@ def test_an_epoch_that_is_interrupted_has_counted_its_steps(generator):
     wrong = y.copy()
     wrong[order[20]] = 3
     before = pair.optimizers[1].state[0]["t"]
-    with pytest.raises(IndexError, match="label 3 is not one of the 3 classes"):
+    with pytest.raises(IndexError, match=r"label 3 in row \d is not one of the 3 classes"):
         pair.compiled.epoch(X, wrong, 8, np.random.default_rng(1))
     assert pair.optimizers[1].state[0]["t"] == before + 2
 
@@ -655,7 +645,9 @@ def test_labels_that_are_not_classes_are_refused_before_anything_changes(label, 
     before = model.state_dict(), optimizer.state_dict()
     wrong = y.copy()
     wrong[3] = label
-    with pytest.raises(IndexError, match=f"label {label} is not one of the 3 classes, 0 to 2"):
+    with pytest.raises(
+        IndexError, match=f"label {label} in row \\d is not one of the 3 classes, 0 to 2"
+    ):
         step(X, wrong)
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value, before[0][name])
@@ -802,7 +794,9 @@ def test_labels_are_checked_where_the_loss_is_not_the_common_one(generator):
                 step(X, wrong)
                 state = model.state_dict()
                 continue
-            with pytest.raises(IndexError, match=f"label {label} is not one of the 3 classes"):
+            with pytest.raises(
+                IndexError, match=f"label {label} in row \\d is not one of the 3 classes"
+            ):
                 step(X, wrong)
             for path, values in model.state_dict().items():
                 np.testing.assert_array_equal(values, state[path])
@@ -845,7 +839,7 @@ def test_many_classes_with_and_without_smoothing(dtype, generator):
         for scale in (1, 1e4, 1):
             X, _ = batch(generator, dtype=dtype)
             pair.step(X * dtype(scale), generator.integers(0, 100, 8))
-        with pytest.raises(IndexError, match="label 100 is not one of the 100 classes"):
+        with pytest.raises(IndexError, match="label 100 in row 0 is not one of the 100 classes"):
             pair.compiled(X, np.full(8, 100))
 
 

@@ -322,14 +322,14 @@ def test_an_embedding_passes_over_its_padding_also_from_the_end():
             lambda w, padding=padding: mg.embedding([0, 2, 2], w, padding), np.ones((3, 1))
         )
         assert of_weight == [[1], [0], [0]]
-    with pytest.raises(IndexError, match="from 0 to 3 are not all among the 3 rows"):
+    with pytest.raises(IndexError, match="index 3 in row 1 is not one of the 3 rows"):
         mg.embedding([0, 3], np.ones((3, 1)))
     with pytest.raises(TypeError, match="looked up by integers"):
         mg.embedding([0.5], np.ones((3, 1)))
 
 
 def test_labels_for_one_hot_are_checked():
-    with pytest.raises(IndexError, match="from 0 to 3 are not all among the 3 classes"):
+    with pytest.raises(IndexError, match="class 3 in row 1 is not one of the 3 classes"):
         mg.one_hot([0, 3], 3)
     with pytest.raises(TypeError, match="labels must be integers"):
         mg.one_hot([0.5])
