@@ -312,16 +312,16 @@ def _check_probabilities(values: Array, axis: int) -> None:
     wrong = np.any(values < 0, axis) | ((np.abs(totals - 1) > 1e-2) & (totals != 0))
     if is_known_true(np.any(wrong)):
         raise ValueError(
-            f"row {_first_row(wrong)[1]} of the target, which has the logits' shape, "
+            f"row {_first_row(wrong)} of the target, which has the logits' shape, "
             "does not hold probabilities: they must be 0 or more, and sum to 1; divide them by "
             "their sum, or pass integer labels, one for each row"
         )
 
 
-def _first_row(wrong: Array) -> tuple[tuple[int, ...], str]:
-    """The index of the first row that is wrong, and its text for a message."""
+def _first_row(wrong: Array) -> str:
+    """The index of the first row that is wrong."""
     row = tuple(int(i) for i in np.argwhere(present_values(wrong))[0])
-    return row, str(row[0] if len(row) == 1 else row)
+    return str(row[0] if len(row) == 1 else row)
 
 
 def _warn_of_probabilities(loss: str, logits: Any) -> None:
