@@ -10,7 +10,14 @@ from microgradx.compiler.step import CompiledStep
 __all__ = ["CompiledFunction", "CompiledStep", "compile"]
 
 
-def compile(model: Any, loss: Any = None, optimizer: Any = None) -> Any:
+def compile(
+    model: Any,
+    loss: Any = None,
+    optimizer: Any = None,
+    *,
+    clip_grad_norm: float | None = None,
+    clip_grad_value: float | None = None,
+) -> Any:
     """Compile a training step, or a function of arrays, to NumPy source.
 
     `compile(model, loss, optimizer)` returns a `CompiledStep`: `step(X, y)` does what these do,
@@ -20,7 +27,11 @@ def compile(model: Any, loss: Any = None, optimizer: Any = None) -> Any:
         total.backward()
         optimizer.step()
 
-    and returns the loss as a float. `compile(f)`, of a function of arrays such as
+    and returns the loss as a float. With `clip_grad_norm`, the gradients of all the optimiser's
+    parameters are scaled before the update so that their norm is at most this, as by
+    `clip_grad_norm_`; with `clip_grad_value`, each number is clipped, as by `clip_grad_value_`.
+
+    `compile(f)`, of a function of arrays such as
     `value_and_grad(f)`, returns a `CompiledFunction`, with the arguments and results of `f`.
 
     The first call with arrays of some shapes and dtypes traces the NumPy calls of forward, backward
@@ -41,8 +52,9 @@ def compile(model: Any, loss: Any = None, optimizer: Any = None) -> Any:
     >>> slope(np.array([0.0, 1.0]))
     array([0.        , 1.38177329])
 
-    Raises TypeError for arguments of other kinds.
+    Raises TypeError for arguments of other kinds, ValueError for limits below 0, and for both.
     """
-    if loss is None and optimizer is None:
+    limits = {"clip_grad_norm": clip_grad_norm, "clip_grad_value": clip_grad_value}
+    if loss is None and optimizer is None and limits == dict.fromkeys(limits):
         return CompiledFunction(model)
-    return CompiledStep(model, loss, optimizer)
+    return CompiledStep(model, loss, optimizer, **limits)

@@ -15,6 +15,14 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from microgradx.arrays.types import Array, unwrap
+from microgradx.clipping import (
+    check_clip_value,
+    check_max_norm,
+    clip_grad_norm_,
+    clip_grad_value_,
+    clip_values,
+    scale_to_norm,
+)
 from microgradx.common.files import replacing
 from microgradx.common.floating_point import WarningsAtCaller
 from microgradx.common.randomness import as_generator
@@ -64,7 +72,15 @@ class CompiledStep:
     True
     """
 
-    def __init__(self, model: Any, loss: Callable[[Any, Any], Any], optimizer: Optimizer) -> None:
+    def __init__(
+        self,
+        model: Any,
+        loss: Callable[[Any, Any], Any],
+        optimizer: Optimizer,
+        *,
+        clip_grad_norm: float | None = None,
+        clip_grad_value: float | None = None,
+    ) -> None:
         if not callable(model) or not callable(loss) or not isinstance(optimizer, Optimizer):
             raise TypeError(
                 "compile takes a model, a loss (a function of the model's output and y) and an "
@@ -74,6 +90,15 @@ class CompiledStep:
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
+        if clip_grad_norm is not None and clip_grad_value is not None:
+            raise ValueError(
+                "clip_grad_norm scales all gradients by one factor, and clip_grad_value clips each "
+                "number; give one of them"
+            )
+        self.clip_grad_norm = None if clip_grad_norm is None else check_max_norm(clip_grad_norm)
+        self.clip_grad_value = (
+            None if clip_grad_value is None else check_clip_value(clip_grad_value)
+        )
         self._programs: OrderedDict[Any, _StepProgram] = OrderedDict()
         self._latest: _StepProgram | None = None
         self._output: Array | None = None  # of a step that was not compiled
@@ -189,6 +214,10 @@ class CompiledStep:
         output = self.model(X)
         total = self.loss(output, y)
         total.backward()
+        if self.clip_grad_norm is not None:
+            clip_grad_norm_(self.optimizer.params, self.clip_grad_norm)
+        if self.clip_grad_value is not None:
+            clip_grad_value_(self.optimizer.params, self.clip_grad_value)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self._output = output.data if isinstance(output, Tensor) else None
@@ -227,6 +256,13 @@ class CompiledStep:
         self._latest = program
         return program
 
+    def _clip(self, gradients: list[Array]) -> list[Array]:
+        if self.clip_grad_norm is not None:
+            return scale_to_norm(gradients, self.clip_grad_norm)[0]
+        if self.clip_grad_value is not None:
+            return clip_values(gradients, self.clip_grad_value)
+        return gradients
+
     def _trace(
         self, X: Array, y: Array, leaves: list[Tensor], paths: dict[Any, str]
     ) -> TracedProgram:
@@ -236,7 +272,15 @@ class CompiledStep:
         tensors = list(zip(names, leaves, strict=True))
         parameters, constants = dict(tensors[:trained]), dict(tensors[trained:])
         return trace_step(
-            self.model, self.loss, self.optimizer, parameters, constants, self._groups, X, y
+            self.model,
+            self.loss,
+            self.optimizer,
+            parameters,
+            constants,
+            self._groups,
+            self._clip,
+            X,
+            y,
         )
 
     def _groups(self, used: dict[str, Tensor]) -> list[ParameterGroup]:

@@ -33,12 +33,14 @@ def trace_step(
     parameters: dict[str, Tensor],
     constants: dict[str, Tensor],
     group: Callable[[dict[str, Tensor]], list[ParameterGroup]],
+    clip: Callable[[list[Array]], list[Array]],
     X: Array,
     y: Array,
 ) -> TracedProgram:
     """Trace a step on a batch.
 
-    `group` returns the groups in which parameters that receive gradients are updated.
+    `group` returns the groups in which parameters that receive gradients are updated, and `clip`
+    their gradients as the update is to take them.
     """
     # A first trace shows which parameters receive gradients, and what differs from call to call.
     first = ProgramBuilder()
@@ -66,8 +68,16 @@ def trace_step(
             "microgradx.common.randomness, and pass what changes as a part of X or y"
         )
     update = _UpdateTracer(builder, optimizer)
-    for each, w, suffix in zip(groups, values, _name_suffixes(groups), strict=True):
-        update.trace(each, w, [gradients[t] for t in each.parameters.values()], suffix)
+    suffixes = _name_suffixes(groups)
+    of_groups = [
+        update.flatten([gradients[t] for t in each.parameters.values()], suffix)
+        for each, suffix in zip(groups, suffixes, strict=True)
+    ]
+    clipped = clip(of_groups)
+    if clipped is not of_groups:
+        builder.tracer.add_comment(Comment("clip the gradients"))
+    for each, w, g, suffix in zip(groups, values, clipped, suffixes, strict=True):
+        update.trace(each, w, g, suffix)
     builder.tracer.add_comment(Comment(f"update: {escape_braces(type(optimizer).__name__)}"))
     traced = builder.build(results, update.updates | buffers)
     traced.buffers = {array.value: t for t, array in arrays.items() if array.value in buffers}
@@ -122,20 +132,16 @@ class _UpdateTracer:
         self.has_state = True
         self._numbers: dict[tuple[str, int], TracedNumber] = {}
 
-    def trace(
-        self, group: ParameterGroup, w: TracedArray, gradients: list[Any], suffix: str
-    ) -> None:
-        """Trace the update of a group."""
-        tracer = self.builder.tracer
-        gradient = gradients[0]
-        if len(gradients) > 1:
-            gradient = tracer.call(concatenate_flat, tuple(gradients), {})
-            gradient.value.name = f"gradients{suffix}"
-        self._trace_update(group, w, gradient, suffix)
+    def flatten(self, gradients: list[Any], suffix: str) -> Any:
+        """The gradients of a group as one array."""
+        if len(gradients) == 1:
+            return gradients[0]
+        flat = self.builder.tracer.call(concatenate_flat, tuple(gradients), {})
+        flat.value.name = f"gradients{suffix}"
+        return flat
 
-    def _trace_update(
-        self, group: ParameterGroup, w: TracedArray, gradient: Any, suffix: str
-    ) -> None:
+    def trace(self, group: ParameterGroup, w: TracedArray, gradient: Any, suffix: str) -> None:
+        """Trace the update of a group."""
         tracer = self.builder.tracer
         state = {
             name: self._trace_state(group, name, value, suffix)
@@ -149,7 +155,7 @@ class _UpdateTracer:
             self.optimizer.apply_update(updated, gradient, state)
         if state.keys() != before.keys():
             del tracer.calls[start:]
-            self._trace_update(self._with_state(group, state), w, gradient, suffix)
+            self.trace(self._with_state(group, state), w, gradient, suffix)
             return
         if self.builder.fingerprint(start) != rehearsed:
             raise CaptureError(
