@@ -1,11 +1,12 @@
 """Neural networks: modules, layers, activations, losses, and the initialisation of weights."""
 
-from microgradx.nn import functional, utils
+from microgradx.nn import functional, init, utils
 from microgradx.nn.activations import LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
 from microgradx.nn.containers import MLP, ModuleDict, ModuleList, Sequential
+from microgradx.nn.convolution import Conv1d, Conv2d
 from microgradx.nn.embedding import Embedding
 from microgradx.nn.initialisation import glorot_normal, glorot_uniform, he_normal, he_uniform
-from microgradx.nn.layers import Dropout, Flatten, Linear
+from microgradx.nn.layers import Dropout, Flatten, Identity, Linear
 from microgradx.nn.losses import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -20,9 +21,18 @@ from microgradx.nn.losses import (
 )
 from microgradx.nn.module import Module
 from microgradx.nn.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
+from microgradx.nn.pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    MaxPool1d,
+    MaxPool2d,
+)
 
 __all__ = [
     "functional",
+    "init",
     "utils",
     "Module",
     "Linear",
@@ -38,6 +48,15 @@ __all__ = [
     "LogSoftmax",
     "Dropout",
     "Flatten",
+    "Identity",
+    "Conv1d",
+    "Conv2d",
+    "MaxPool1d",
+    "MaxPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
     "Embedding",
     "BatchNorm1d",
     "BatchNorm2d",

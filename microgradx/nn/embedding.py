@@ -73,7 +73,7 @@ class Embedding(Module):
         own = np.random.default_rng(0)  # of numbers that are replaced; no other one moves on
         rows, columns = weight.shape
         made = cls(rows, columns, padding_idx, dtype=weight.dtype, generator=own)
-        made.weight = Tensor(weight, requires_grad=not freeze)
+        made.weight = Tensor(weight, requires_grad=True).requires_grad_(not freeze)
         return made
 
     def forward(self, input: Any) -> Any:

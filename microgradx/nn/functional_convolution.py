@@ -29,6 +29,7 @@ __all__ = [
     "conv2d",
     "max_pool1d",
     "max_pool2d",
+    "padding_widths",
 ]
 
 # ---------------------------------------------------------------------------- convolution
@@ -129,7 +130,7 @@ def _convolve(
             )
         parameters.append(b)
     kernel = w.shape[2:]
-    widths = _padding_widths(name, padding, kernel, strides, dilations)
+    widths = padding_widths(name, padding, kernel, strides, dilations)
     op = Convolution(kernel, strides, widths, dilations, groups)
     return _apply(op, is_unbatched, x, *parameters)
 
@@ -366,7 +367,7 @@ def _apply(op: SlidingWindow, is_unbatched: bool, x: Any, *parameters: Any) -> A
     return reshape(out, out.shape[1:]) if is_unbatched else out
 
 
-def _padding_widths(
+def padding_widths(
     name: str, padding: Size | str, kernel: Sizes, stride: Sizes, dilation: Sizes
 ) -> Padding:
     """The number of zeros before and after, for each spatial axis."""

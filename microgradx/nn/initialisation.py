@@ -21,7 +21,7 @@ import numpy as np
 from microgradx.arrays.types import Array
 from microgradx.common.randomness import as_generator
 
-__all__ = ["he_normal", "he_uniform", "glorot_normal", "glorot_uniform"]
+__all__ = ["compute_fans", "he_normal", "he_uniform", "glorot_normal", "glorot_uniform"]
 
 
 def he_normal(
@@ -34,7 +34,7 @@ def he_normal(
     >>> he_normal((3, 2)).shape
     (3, 2)
     """
-    fan_in, _ = _fans(shape)
+    fan_in, _ = compute_fans(shape)
     return _normal(math.sqrt(2 / fan_in), shape, generator, dtype)
 
 
@@ -48,7 +48,7 @@ def he_uniform(
     >>> bool((abs(he_uniform((3, 6))) <= 1).all())
     True
     """
-    fan_in, _ = _fans(shape)
+    fan_in, _ = compute_fans(shape)
     return _uniform(math.sqrt(6 / fan_in), shape, generator, dtype)
 
 
@@ -62,7 +62,7 @@ def glorot_normal(
     >>> glorot_normal((3, 2), dtype=np.float64).dtype
     dtype('float64')
     """
-    return _normal(math.sqrt(2 / sum(_fans(shape))), shape, generator, dtype)
+    return _normal(math.sqrt(2 / sum(compute_fans(shape))), shape, generator, dtype)
 
 
 def glorot_uniform(
@@ -75,10 +75,11 @@ def glorot_uniform(
     >>> bool((abs(glorot_uniform((2, 4))) <= 1).all())
     True
     """
-    return _uniform(math.sqrt(6 / sum(_fans(shape))), shape, generator, dtype)
+    return _uniform(math.sqrt(6 / sum(compute_fans(shape))), shape, generator, dtype)
 
 
-def _fans(shape: Sequence[int]) -> tuple[int, int]:
+def compute_fans(shape: Sequence[int]) -> tuple[int, int]:
+    """fan_in and fan_out of weights. Raises ValueError for a shape that has none."""
     if len(shape) < 2 or min(shape) < 1:
         raise ValueError(
             f"weights of shape {tuple(shape)} have no fan-in and fan-out; "

@@ -17,15 +17,16 @@ from microgradx.nn.module import Module
 from microgradx.ops.products import linear, matmul
 from microgradx.ops.shapes import reshape
 
-__all__ = ["Dropout", "Flatten", "Linear"]
+__all__ = ["Dropout", "Flatten", "Identity", "Linear"]
 
 
 class Linear(Module):
     """x wᵀ + b: maps inputs of shape (…, in_features) to outputs of shape (…, out_features).
 
-    `weight`, of shape (out_features, in_features), is drawn by `initialisation`; `bias`, of shape
-    (out_features,), starts at 0, or is None with `bias=False`. Inputs are cast to the dtype of the
-    parameters, so float64 data do not slow a float32 network down.
+    `weight`, of shape (out_features, in_features), is drawn by `initialisation`: `nn.he_uniform`
+    and the like, a function of `nn.init`, or any `f(shape, *, generator, dtype)` that returns an
+    array. `bias`, of shape (out_features,), starts at 0, or is None with `bias=False`. Inputs are
+    cast to the dtype of the parameters, so float64 data do not slow a float32 network down.
 
     >>> import microgradx as mg
     >>> mg.nn.Linear(4, 3)(np.ones((5, 4))).shape
@@ -51,7 +52,8 @@ class Linear(Module):
             )
         self.in_features = in_features
         self.out_features = out_features
-        weight = initialisation((out_features, in_features), generator, dtype)
+        shape = (out_features, in_features)
+        weight = initialisation(shape, generator=generator, dtype=dtype)
         self.weight = Tensor(weight, requires_grad=True)
         self.bias = Tensor(np.zeros(out_features, dtype), requires_grad=True) if bias else None
 
@@ -109,21 +111,46 @@ class Dropout(Module):
 
 
 class Flatten(Module):
-    """Merges all axes but the first: (n, 8, 8) becomes (n, 64).
+    """Merges the axes from `start_dim` to `end_dim`: all but the first, (n, 8, 8) to (n, 64).
 
     >>> Flatten()(np.zeros((5, 8, 8))).shape
     (5, 64)
 
-    Raises ValueError for a single number or axis: there is nothing to merge.
+    Raises ValueError for an input that does not have these axes.
     """
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        self.start_dim = start_dim
+        self.end_dim = end_dim
 
     def forward(self, x: Any) -> Any:
         shape = np.shape(x)
-        if not shape:
-            raise ValueError("Flatten keeps the first axis, and its input is a single number")
-        if len(shape) == 1:
+        start, end = (
+            axis + len(shape) if axis < 0 else axis for axis in (self.start_dim, self.end_dim)
+        )
+        if not 0 <= start <= end < len(shape):
+            hint = "; if it is one sample, pass x[None], a batch of one" if len(shape) == 1 else ""
             raise ValueError(
-                f"Flatten merges all axes but the first, and an input of shape {shape} has no "
-                "other; if it is one sample, pass x[None], a batch of one"
+                f"an input of shape {shape} does not fit {self!r}, which merges the axes "
+                f"{self.start_dim} to {self.end_dim}{hint}"
             )
-        return reshape(x, (shape[0], math.prod(shape[1:])))
+        return reshape(x, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+
+    def extra_repr(self) -> str:
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Identity(Module):
+    """Returns its input: what takes the place of a layer that is left out.
+
+    Any arguments are taken, and ignored.
+
+    >>> Identity(54)(3.0)
+    3.0
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def forward(self, x: Any) -> Any:
+        return x

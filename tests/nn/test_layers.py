@@ -25,6 +25,24 @@ def modules(dtype):
         "Softmax": (nn.Softmax(axis=0, temperature=0.5), (5, 4)),
         "LogSoftmax": (nn.LogSoftmax(temperature=2.0), (5, 4)),
         "Flatten": (nn.Flatten(), (5, 2, 2)),
+        "Identity": (nn.Identity(), (5, 4)),
+        "Conv1d": (nn.Conv1d(2, 3, 2, 2, dtype=dtype, generator=seeded()), (2, 2, 5)),
+        "Conv2d": (nn.Conv2d(1, 2, 3, dtype=dtype, generator=seeded()), (2, 1, 4, 3)),
+        "Conv2d, circular": (
+            nn.Conv2d(2, 2, (1, 2), 1, "same", 1, 2, False, "circular", dtype=dtype),
+            (1, 2, 2, 3),
+        ),
+        "MaxPool1d": (nn.MaxPool1d(2), (2, 3, 5)),
+        "MaxPool2d": (nn.MaxPool2d(2, 1), (1, 2, 3, 4)),
+        "AvgPool1d": (nn.AvgPool1d(2), (2, 3, 5)),
+        "AvgPool2d": (nn.AvgPool2d(2), (1, 2, 4, 4)),
+        "AdaptiveAvgPool1d": (nn.AdaptiveAvgPool1d(2), (2, 3, 5)),
+        "AdaptiveAvgPool2d": (nn.AdaptiveAvgPool2d((None, 2)), (1, 2, 3, 5)),
+        "BatchNorm1d": (nn.BatchNorm1d(3, dtype=dtype, momentum=0.0), (4, 3)),
+        "BatchNorm1d, in use": (nn.BatchNorm1d(3, dtype=dtype).eval(), (4, 3, 2)),
+        "BatchNorm2d": (nn.BatchNorm2d(2, dtype=dtype, momentum=0.0), (2, 2, 3, 2)),
+        "LayerNorm": (nn.LayerNorm((2, 3), dtype=dtype), (4, 2, 3)),
+        "RMSNorm": (nn.RMSNorm(4, dtype=dtype), (5, 4)),
         "Dropout, in use": (nn.Dropout(0.5).eval(), (5, 4)),
         "MLP relu": (nn.MLP(4, (6, 5), 3, dtype=dtype, generator=seeded()), (5, 4)),
         "MLP tanh": (nn.MLP(4, (6,), 3, "tanh", dtype=dtype, generator=seeded()), (5, 4)),
@@ -108,6 +126,11 @@ def test_linear_draws_what_it_was_told_to():
     assert np.array_equal(weight, nn.he_uniform((3, 4), seeded()))
     weight = nn.Linear(4, 3, initialisation=nn.glorot_normal, generator=seeded()).weight.data
     assert np.array_equal(weight, nn.glorot_normal((3, 4), seeded()))
+    weight = nn.Linear(4, 3, initialisation=nn.init.orthogonal_, generator=seeded()).weight.data
+    assert np.array_equal(weight, nn.init.orthogonal_((3, 4), generator=seeded()))
+    assert weight.dtype == np.float32
+    weight = nn.Conv2d(2, 3, (2, 1), initialisation=nn.he_normal, generator=seeded()).weight.data
+    assert np.array_equal(weight, nn.he_normal((3, 2, 2, 1), seeded()))
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (3,), (), (4, 5)])
@@ -246,14 +269,40 @@ def test_a_probability_outside_0_to_1_is_refused(p):
 # ---------------------------------------------------------------------------- the others
 
 
-def test_flatten_keeps_the_first_axis():
+def test_flatten_merges_the_axes_that_are_asked_for():
     assert nn.Flatten()(np.zeros((0, 8, 8))).shape == (0, 64)
-    with pytest.raises(ValueError, match=r"shape \(3,\) has no other; .* pass x\[None\]"):
-        nn.Flatten()(np.zeros(3))
-    x = np.arange(24.0).reshape(2, 3, 4)
-    assert np.array_equal(nn.Flatten()(x), x.reshape(2, 12))
-    with pytest.raises(ValueError, match="single number"):
-        nn.Flatten()(1.0)
+    x = np.arange(120.0).reshape(2, 3, 4, 5)
+    assert np.array_equal(nn.Flatten()(x), x.reshape(2, 60))
+    for axes, shape in {
+        (2,): (2, 3, 20),
+        (0, 1): (6, 4, 5),
+        (1, 2): (2, 12, 5),
+        (-3, -2): (2, 12, 5),
+        (0,): (120,),
+        (2, 2): (2, 3, 4, 5),
+    }.items():
+        assert np.array_equal(nn.Flatten(*axes)(x), x.reshape(shape))
+    assert nn.Flatten(0)(np.zeros(3)).shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "message"),
+    [
+        ((), (3,), r"shape \(3,\) does not fit Flatten\(start_dim=1, .* pass x\[None\]"),
+        ((), (), r"shape \(\) does not fit"),
+        ((1, 3), (2, 3, 4), "merges the axes 1 to 3$"),
+        ((2, 1), (2, 3, 4), "merges the axes 2 to 1$"),
+        ((-4, 1), (2, 3, 4), "merges the axes -4 to 1$"),
+    ],
+)
+def test_axes_that_flatten_cannot_merge(axes, shape, message):
+    with pytest.raises(ValueError, match=message):
+        nn.Flatten(*axes)(np.zeros(shape))
+
+
+def test_identity_takes_any_arguments_and_returns_its_input():
+    x = np.ones(3)
+    assert nn.Identity(3, size=4)(x) is x
 
 
 def test_activations_are_the_functions_of_their_names(generator):

@@ -1,6 +1,7 @@
 """Where PyTorch takes arguments by position, the same order or none; its habits get a hint."""
 
 import inspect
+import operator
 
 import numpy as np
 import pytest
@@ -25,6 +26,17 @@ PYTORCH = {
         "Linear": "in_features out_features bias device dtype",
         "Dropout": "p inplace",
         "Flatten": "start_dim end_dim",
+        "Identity": "args kwargs",
+        "Conv1d": "in_channels out_channels kernel_size stride padding dilation groups bias"
+        " padding_mode device dtype",
+        "Conv2d": "in_channels out_channels kernel_size stride padding dilation groups bias"
+        " padding_mode device dtype",
+        "MaxPool1d": "kernel_size stride padding dilation return_indices ceil_mode",
+        "MaxPool2d": "kernel_size stride padding dilation return_indices ceil_mode",
+        "AvgPool1d": "kernel_size stride padding ceil_mode count_include_pad",
+        "AvgPool2d": "kernel_size stride padding ceil_mode count_include_pad divisor_override",
+        "AdaptiveAvgPool1d": "output_size",
+        "AdaptiveAvgPool2d": "output_size",
         "BatchNorm1d": "num_features eps momentum affine track_running_stats device dtype",
         "BatchNorm2d": "num_features eps momentum affine track_running_stats device dtype",
         "LayerNorm": "normalized_shape eps elementwise_affine bias device dtype",
@@ -48,6 +60,23 @@ PYTORCH = {
         "HuberLoss": "reduction delta",
         "NLLLoss": "weight size_average ignore_index reduce reduction",
         "BCEWithLogitsLoss": "weight size_average reduce reduction pos_weight",
+    },
+    "nn.init": {
+        "calculate_gain": "nonlinearity param",
+        "uniform_": "tensor a b generator",
+        "normal_": "tensor mean std generator",
+        "trunc_normal_": "tensor mean std a b generator",
+        "constant_": "tensor val",
+        "ones_": "tensor",
+        "zeros_": "tensor",
+        "eye_": "tensor",
+        "dirac_": "tensor groups",
+        "xavier_uniform_": "tensor gain generator",
+        "xavier_normal_": "tensor gain generator",
+        "kaiming_uniform_": "tensor a mode nonlinearity generator",
+        "kaiming_normal_": "tensor a mode nonlinearity generator",
+        "orthogonal_": "tensor gain generator",
+        "sparse_": "tensor sparsity std generator",
     },
     "nn.functional": {
         "linear": "input weight bias",
@@ -93,7 +122,15 @@ PYTORCH = {
         "binary_cross_entropy": "input target weight size_average reduce reduction",
     },
 }
-OWN = {"Optimizer", "Module", "Sequential", "MLP", "functional"}  # of no or of any arguments
+OWN = {
+    "Optimizer",
+    "Module",
+    "Sequential",
+    "MLP",
+    "functional",
+    "init",
+    "utils",
+}  # of no or of any arguments
 OWN |= {"FocalLoss", "focal_loss"}  # PyTorch has none
 OWN |= {"he_normal", "he_uniform", "glorot_normal", "glorot_uniform"}  # PyTorch's fill a tensor
 
@@ -111,6 +148,7 @@ ACTIVATIONS = [name for name in activations.__all__ if name in F.__all__] + ["ta
 PUBLIC = [
     *[("optim", name) for name in optim.__all__ if name not in OWN],
     *[("nn", name) for name in nn.__all__ if name not in OWN],
+    *[("nn.init", name) for name in nn.init.__all__],
     *[("nn.functional", name) for name in F.__all__ if name not in OWN],
 ]
 
@@ -123,7 +161,7 @@ def positional_names(function):
 @pytest.mark.parametrize(("room", "name"), PUBLIC)
 def test_arguments_by_position_are_in_pytorchs_order(room, name):
     assert name in PYTORCH[room], "say what PyTorch takes by position"
-    module = {"optim": optim, "nn": nn, "nn.functional": F}[room]
+    module = operator.attrgetter(room)(mg)
     theirs = PYTORCH[room][name].split()
     for i, argument in enumerate(positional_names(getattr(module, name))):
         if (name, argument) not in HARMLESS:
@@ -134,7 +172,7 @@ def test_arguments_by_position_are_in_pytorchs_order(room, name):
 @pytest.mark.parametrize(("room", "name"), [(r, n) for r, names in PYTORCH.items() for n in names])
 def test_the_table_is_pytorchs(room, name):
     torch = pytest.importorskip("torch")
-    module = {"optim": torch.optim, "nn": torch.nn, "nn.functional": torch.nn.functional}[room]
+    module = operator.attrgetter(room)(torch)
     try:
         theirs = positional_names(getattr(module, name))
     except ValueError:  # written in C, without a signature
