@@ -134,7 +134,8 @@ def trunc_normal_(
         # By the inverse of the distribution function, in the lower tail, where that is accurate.
         sign = -1 if a > mean else 1
         low, high = sorted((sign * (a - mean) / std, sign * (b - mean) / std))
-        u = rng.uniform(*[math.erfc(-x / math.sqrt(2)) / 2 for x in (low, high)], shape)
+        below, up_to = (math.erfc(-x / math.sqrt(2)) / 2 for x in (low, high))
+        u = rng.uniform(below, up_to, shape)
         quantile = np.vectorize(NormalDist().inv_cdf, otypes=[float])
         x = quantile(np.clip(u, np.finfo(float).tiny, 1 - np.finfo(float).epsneg))
         return np.clip(mean + sign * std * np.clip(x, low, high), a, b)

@@ -9,27 +9,20 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from textwrap import indent
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from microgradx.arrays.pytorch_habits import refuse_arguments
-from microgradx.arrays.types import Array, as_array, fits_dtype, unwrap
+from microgradx.arrays.types import Array
 from microgradx.engine import Tensor
 from microgradx.graph.creation_order import creation_counter
 from microgradx.graph.scopes import leave_scope
+from microgradx.nn.state import IncompatibleKeys, load_state
+from microgradx.nn.summary import Summary, summarise
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Module", "named_members", "walk_members"]
-
-
-class IncompatibleKeys(NamedTuple):
-    """The names by which a state and a module differ."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
 
 
 class Module:
@@ -219,7 +212,7 @@ class Module:
         >>> import microgradx as mg
         >>> def start_at_0(module):
         ...     if isinstance(module, mg.nn.Linear):
-        ...         module.weight.data = np.zeros(module.weight.shape)
+        ...         mg.nn.init.zeros_(module.weight)
         >>> mg.nn.MLP(2, (8,), 3).apply(start_at_0)([1.0, 2.0]).data
         array([0., 0., 0.], dtype=float32)
         """
@@ -261,35 +254,7 @@ class Module:
         Raises ValueError, which lists all differences, and changes nothing if names are missing or
         unexpected, or if shapes or kinds of numbers differ, or numbers are too large.
         """
-        if not isinstance(state, Mapping):
-            raise TypeError(
-                f"a state is a dict of names and arrays, not {type(state).__name__}; "
-                "np.load(path) reads one that np.savez(path, **module.state_dict()) wrote"
-            )
-        leaves = self._saved_leaves()
-        values = {path: as_array(unwrap(state[path])) for path in leaves if path in state}
-        missing = [path for path in leaves if path not in state]
-        unexpected = [path for path in state if path not in leaves]
-        misfits = []
-        if strict:
-            misfits += [f"{path} is missing" for path in missing]
-            misfits += [f"{path} is unexpected" for path in unexpected]
-        for path, value in values.items():
-            leaf = leaves[path]
-            if value.shape != leaf.shape:
-                misfits.append(f"{path} has shape {value.shape} and must have {leaf.shape}")
-            elif not np.can_cast(value.dtype, leaf.dtype, "same_kind"):
-                misfits.append(f"{path} has dtype {value.dtype} and must have {leaf.dtype}")
-            elif not fits_dtype(value, leaf.dtype):
-                misfits.append(f"{path} has numbers that are too large for {leaf.dtype}")
-        if misfits:
-            raise ValueError(
-                f"the state does not fit this {type(self).__name__}: {'; '.join(misfits)}. "
-                "Nothing was changed; build the module as it was when its state was saved"
-            )
-        for path, value in values.items():
-            leaves[path].data = value
-        return IncompatibleKeys(missing, unexpected)
+        return load_state(type(self).__name__, self._saved_leaves(), state, strict)
 
     def _saved_leaves(self) -> dict[str, Tensor]:
         """Parameters, and those of the buffers that are saved, under their paths."""
@@ -355,6 +320,28 @@ class Module:
         return member
 
     # ------------------------------------------------------------------ representation
+
+    def summary(self, *inputs: Any, dtype: Any = None) -> Summary:
+        """A table of the modules, with the shapes of their outputs and how many numbers they have.
+
+        Each input of `forward` is given by its shape, or as an array. A shape may be without the
+        axis of the batch; `dtype` says of what its zeros are: by default the parameters' dtype, or
+        integers, if only these are taken. A copy of the module is called in evaluation mode, so the
+        module, its gradients, and random generators stay as they are.
+
+        >>> import microgradx as mg
+        >>> net = mg.nn.Sequential(mg.nn.Conv2d(1, 4, 3), mg.nn.BatchNorm2d(4).freeze())
+        >>> net.summary((1, 8, 8))
+        layer              output shape  parameters  frozen  buffers
+        Sequential         (1, 4, 6, 6)
+          (0) Conv2d       (1, 4, 6, 6)          40
+          (1) BatchNorm2d  (1, 4, 6, 6)           8       8        9
+        <BLANKLINE>
+        48 parameters, 40 trainable and 8 frozen; 9 numbers in buffers
+
+        Raises ValueError for shapes that the module does not take.
+        """
+        return summarise(self, inputs, dtype)
 
     def extra_repr(self) -> str:
         """The settings, as the module's repr shows them between parentheses."""
