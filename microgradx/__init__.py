@@ -78,7 +78,7 @@ _LAZY = {
         "microgradx.transforms",
     ),
 }
-_LAZY_MODULES = ("autograd", "data", "metrics", "nn", "optim")
+_LAZY_MODULES = ("autograd", "data", "metrics", "nn", "optim", "training")
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ network with its schema, scaler and label names.
 from microgradx.common.messages import InputError
 from microgradx.metrics import accuracy, confusion_matrix
 from microgradx.training.callbacks import Callback, Training
+from microgradx.training.checkpoints import load_model, save_model
 from microgradx.training.classifier import Classifier
 from microgradx.training.datasets import load_table
 from microgradx.training.history import History
@@ -26,6 +27,8 @@ __all__ = [
     "Callback",
     "Training",
     "DivergenceError",
+    "save_model",
+    "load_model",
     "accuracy",
     "confusion_matrix",
     "verify_gradients",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from microgradx.arrays.types import Array, unwrap
+from microgradx.clipping import clip_grad_norm_, clip_grad_value_
 from microgradx.data.frames import is_missing
 from microgradx.engine import Tensor
 from microgradx.nn.module import Module
@@ -17,6 +19,7 @@ from microgradx.training.losses import find_name
 from microgradx.training.targets import Task
 
 __all__ = [
+    "Clipping",
     "check_count",
     "check_flag",
     "check_model",
@@ -63,6 +66,30 @@ def check_flag(name: str, value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, not {value!r}")
     return bool(value)
+
+
+@dataclass
+class Clipping:
+    """Clips gradients by their norm or value, where one of the limits is given.
+
+    Raises TypeError or ValueError for limits that are no numbers above 0, and for both.
+    """
+
+    clip_grad_norm: float | None
+    clip_grad_value: float | None
+
+    def __post_init__(self) -> None:
+        for name, limit in vars(self).items():
+            if limit is not None:
+                check_number(name, limit, positive=True)
+        if self.clip_grad_norm is not None and self.clip_grad_value is not None:
+            raise ValueError("clip_grad_norm and clip_grad_value exclude each other; give one")
+
+    def __call__(self, parameters: list[Tensor]) -> None:
+        if self.clip_grad_norm is not None:
+            clip_grad_norm_(parameters, self.clip_grad_norm)
+        if self.clip_grad_value is not None:
+            clip_grad_value_(parameters, self.clip_grad_value)
 
 
 def find_optimizer(optimizer: Any, lr: Any, model: Module, loss: Any) -> Optimizer:
@@ -167,11 +194,12 @@ def _factors_of_dict(given: dict[Any, Any], classes: Array) -> Array:
 
 def _as_weights(name: str, given: Any, count: int, each: str) -> Array:
     """Weights as floats; raises ValueError for others than `count` numbers from 0 up."""
+    values = np.asarray(unwrap(given), object)
+    if any(is_missing(value) for value in values.flat):
+        raise ValueError(f"{name} has NaN; give each {each} a number from 0 up")
     try:
-        if any(is_missing(value) for value in np.asarray(unwrap(given), object).flat):
-            raise ValueError(f"{name} has NaN; give each {each} a number from 0 up")
-        weights = np.asarray(unwrap(given), np.float64)
-    except TypeError:
+        weights = values.astype(np.float64)
+    except (TypeError, ValueError):
         raise TypeError(f"{name} must be numbers, not {given!r}") from None
     if weights.shape != (count,):
         raise ValueError(

@@ -83,19 +83,20 @@ def read_features(
 
 
 def _as_numbers(X: Any) -> Array:
+    """An array of numbers; of a table in lists or of objects, with NaN for what is missing."""
+    unwrapped = unwrap(X)
     try:
-        return as_array(unwrap(X))
+        array = np.asarray(unwrapped) if isinstance(unwrapped, (list, tuple)) else unwrapped
     except ValueError:
         raise ValueError(
             "X has rows of different lengths; each must have the same number of features"
         ) from None
+    if getattr(getattr(array, "dtype", None), "kind", "") in "OUS" and np.ndim(array) == 2:
+        columns = {str(k): list(column) for k, column in enumerate(np.asarray(X, object).T)}
+        return numeric_columns(columns, [*columns])
+    try:
+        return as_array(array)
     except TypeError as error:
-        X = np.asarray(X, object)
-        if X.dtype.kind == "O" and X.ndim == 2:  # such as a list of rows with a text in it
-            return numeric_columns(
-                {str(i): list(X[:, i]) for i in range(X.shape[1])},
-                [str(i) for i in range(X.shape[1])],
-            )
         raise TypeError(f"X must hold numbers: {error}") from None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from microgradx.metrics import Metric
 from microgradx.nn.module import Module
 from microgradx.optim.optimizer import Optimizer
 from microgradx.training.arguments import (
+    Clipping,
     check_count,
     check_flag,
     check_model,
@@ -25,6 +27,8 @@ from microgradx.training.arguments import (
     find_optimizer,
 )
 from microgradx.training.callbacks import Callbacks, Training
+from microgradx.training.checkpoints import find_checkpoint
+from microgradx.training.compiling import reason_not_to_compile
 from microgradx.training.history import History
 from microgradx.training.interruption import defer_interrupt
 from microgradx.training.losses import find_loss
@@ -32,10 +36,13 @@ from microgradx.training.measures import find_metrics, measure_loss, measure_met
 from microgradx.training.prediction import BATCH_SIZE, compute_outputs
 from microgradx.training.preparation import PreparedData, prepare_data
 from microgradx.training.progress import Progress, show_progress
+from microgradx.training.resuming import pack_training, unpack_training
 from microgradx.training.schedules import Schedule, find_schedule
 from microgradx.training.stopping import BestWeights, find_monitor
 
 __all__ = ["DivergenceError", "fit"]
+
+NOT_COMPILED = "The steps were not compiled: "
 
 
 class DivergenceError(FloatingPointError):
@@ -71,7 +78,11 @@ def fit(
     monitor: str | None = None,
     min_delta: float = 0.0,
     schedule: Any = None,
+    clip_grad_norm: float | None = None,
+    clip_grad_value: float | None = None,
     callbacks: Any = (),
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
     compiled: bool | None = None,
     shuffle: bool = True,
     generator: np.random.Generator | None = None,
@@ -101,8 +112,15 @@ def fit(
         model then gets the weights of its best epoch, also after Ctrl-C.
     schedule: of the learning rate: "cosine", "linear" or "one_cycle", or a function from the share
         of the training that is done to a factor.
+    clip_grad_norm, clip_grad_value: the largest norm of all gradients together, or the largest
+        value of each, to which they are scaled or clipped before each step.
     callbacks: `Callback` objects, or functions, called after each epoch: see `Callback`.
-    compiled: whether steps run as NumPy source (see `compile`); None: where they can.
+    checkpoint: a file that is written after each epoch: weights, the state of the optimiser, of the
+        schedule and of random generators, and the history. Killed at any moment, it is whole.
+    resume: go on where the checkpoint, if there is one, left off: with the same arguments the
+        numbers are to the bit those of a training that was never interrupted.
+    compiled: whether steps run as NumPy source (see `compile`). None: where they can, and neither
+        the loss nor a `forward` uses a variable from outside, which could change meanwhile.
     shuffle: whether rows come in a new random order in each epoch, drawn by `generator`, which
         also draws the validation rows.
     progress: whether to show it: a bar on a terminal and in a notebook, otherwise lines.
@@ -123,6 +141,8 @@ def fit(
     Raises DivergenceError if the loss becomes NaN or infinite.
     """
     check_model(model)
+    if not any(True for _ in model.parameters()):
+        raise ValueError(f"{type(model).__name__} has no parameters to train")
     epochs, batch_size = check_count("epochs", epochs), check_count("batch_size", batch_size)
     if compiled is not None:
         compiled = check_flag("compiled", compiled)
@@ -132,6 +152,7 @@ def fit(
             check_number("min_delta", min_delta),
         )
     loss, callbacks = find_loss(loss), Callbacks(callbacks)
+    saved = find_checkpoint(checkpoint, check_flag("resume", resume))
     prepared = prepare_data(
         model,
         data,
@@ -141,13 +162,15 @@ def fit(
         classes=classes,
         class_weight=class_weight,
         sample_weight=sample_weight,
+        validation_rows=saved and saved.arrays.get("validation_rows"),
         generator=as_generator(generator),
     )
+    clip = Clipping(clip_grad_norm, clip_grad_value)
     found_metrics = find_metrics(metrics, prepared.task)
     monitor = find_monitor(monitor, found_metrics, prepared.validation is not None)
     optimizer = find_optimizer(optimizer, lr, model, loss)
     numbers = np.arange(len(prepared.y))
-    return _Loop(
+    loop = Loop(
         model,
         loss,
         optimizer,
@@ -158,13 +181,19 @@ def fit(
         find_schedule(schedule, optimizer),
         BestWeights(monitor, patience, min_delta, restores=early_stopping),
         callbacks,
+        clip,
         compiled,
         show_progress(progress),
-    ).run()
+        generator,
+        checkpoint,
+    )
+    if saved is not None and checkpoint is not None:
+        unpack_training(loop, saved, checkpoint)
+    return loop.run()
 
 
 @dataclass(eq=False)
-class _Loop:
+class Loop:
     """A training: all is checked, and nothing was changed yet."""
 
     model: Module
@@ -177,22 +206,26 @@ class _Loop:
     schedule: Schedule
     best: BestWeights
     callbacks: Callbacks
+    clip: Clipping
     compiled: bool | None
     progress: Progress
+    generator: np.random.Generator | None
+    checkpoint: str | Path | None
+
+    def __post_init__(self) -> None:
+        self.history = history = History()
+        self.training = Training(
+            self.model, self.optimizer, history, self.epochs, len(self.batches)
+        )
 
     def run(self) -> History:
         """Train, and return the history, also after Ctrl-C."""
-        model, data, history = self.model, self.data, History()
+        model, data, history, training = self.model, self.data, self.history, self.training
         history.model, history.optimizer, history.loss_function = model, self.optimizer, self.loss
         history.training_data, history.validation_data = (data.X, data.y), data.validation
-        self.history = history
         self.row_loss, self.targets = weigh_rows(self.loss, data.y, data.weights)
-        if self.compiled is not False:
-            history.compiled_step = CompiledStep(model, self.row_loss, self.optimizer)
+        self._compile()
         model.fitted_data = data.fitted
-        self.training = training = Training(
-            model, self.optimizer, history, self.epochs, len(self.batches)
-        )
         with ExitStack() as stack:
             self.is_interrupted = stack.enter_context(defer_interrupt())
             stack.enter_context(self.progress.start(training))
@@ -202,6 +235,22 @@ class _Loop:
                 training.epoch += 1
                 self._run_epoch()
         return history
+
+    def _compile(self) -> None:
+        """Let steps be compiled, unless something speaks against it, which is said once."""
+        if self.compiled is False:
+            return
+        reason = None if self.compiled else reason_not_to_compile(self.model, self.loss)
+        if reason is None:
+            self.history.compiled_step = CompiledStep(
+                self.model, self.row_loss, self.optimizer, **vars(self.clip)
+            )
+        else:
+            self._note(f"{NOT_COMPILED}{reason}")
+
+    def _note(self, note: str) -> None:
+        if note not in self.history.notes:
+            self.history.notes.append(note)
 
     def _end(self) -> None:
         """At the end, however it came."""
@@ -252,6 +301,8 @@ class _Loop:
         self.schedule.after_epoch(row[best.monitor])
         if should_stop:
             training.stop()
+        if self.checkpoint is not None and not self.history.interrupted:
+            pack_training(self).write(self.checkpoint)
         self.progress.epoch()
 
     def _take_step(self, X: Array, y: Array) -> tuple[float, Array]:
@@ -264,11 +315,12 @@ class _Loop:
                 if self.compiled:
                     raise
                 self.history.compiled_step = None
-                self.history.notes.append(f"the steps were not compiled: {error}")
+                self._note(f"{NOT_COMPILED}{error}")
         self.optimizer.zero_grad()
         output = self.model(X)
         batch_loss = self.row_loss(output, y)
         batch_loss.backward()
+        self.clip(self.optimizer.params)
         self.optimizer.step()
         return batch_loss.item(), output.data
 

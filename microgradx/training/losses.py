@@ -17,14 +17,23 @@ from microgradx.nn.module import Module
 __all__ = ["Outputs", "find_loss", "find_name", "loss_name", "losses_of_rows", "outputs_of"]
 
 #: What a model's outputs are, and so how they become predictions.
-Outputs = Literal["logits", "log_probabilities", "binary_logits", "values", "unknown"]
+Outputs = Literal[
+    "logits",
+    "log_probabilities",
+    "binary_logits",
+    "binary_probabilities",
+    "values",
+    "unknown",
+]
 
 #: Losses by the names of their functions, and the outputs that they take.
 LOSSES: dict[str, Outputs] = {
     "cross_entropy": "logits",
     "focal_loss": "logits",
     "nll_loss": "log_probabilities",
+    "kl_div": "log_probabilities",
     "binary_cross_entropy_with_logits": "binary_logits",
+    "binary_cross_entropy": "binary_probabilities",
     "mse_loss": "values",
     "l1_loss": "values",
     "huber_loss": "values",
@@ -36,7 +45,9 @@ MODULES: dict[str, str] = {
     "CrossEntropyLoss": "cross_entropy",
     "FocalLoss": "focal_loss",
     "NLLLoss": "nll_loss",
+    "KLDivLoss": "kl_div",
     "BCEWithLogitsLoss": "binary_cross_entropy_with_logits",
+    "BCELoss": "binary_cross_entropy",
     "MSELoss": "mse_loss",
     "L1Loss": "l1_loss",
     "HuberLoss": "huber_loss",

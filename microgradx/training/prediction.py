@@ -50,17 +50,18 @@ def compute_outputs(model: Module, X: Array, batch_size: int = BATCH_SIZE) -> Ar
 
 def _as_output(output: Any, rows: int, model: Module) -> Array:
     """The array of an output; raises if there is not one output for each row."""
-    if not isinstance(output, Tensor):
+    array = output.data if isinstance(output, Tensor) else output
+    if not isinstance(array, np.ndarray):
         raise TypeError(
             f"{type(model).__name__} returned {type(output).__name__}; its forward must return one "
             "Tensor, with an output for each row"
         )
-    if output.ndim == 0 or len(output) != rows:
+    if array.ndim == 0 or len(array) != rows:
         raise ValueError(
-            f"{type(model).__name__} returned shape {output.shape} for {rows} rows; the first axis "
+            f"{type(model).__name__} returned shape {array.shape} for {rows} rows; the first axis "
             "must have an output for each row"
         )
-    return output.data
+    return array
 
 
 def predict(model: Any, X: Any, *, batch_size: int = BATCH_SIZE) -> Array:

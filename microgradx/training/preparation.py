@@ -33,6 +33,7 @@ class PreparedData:
     fitted: FittedData
     validation: tuple[Array, Array] | None = None
     validation_weights: Array | None = None
+    validation_rows: Array | None = None  # of all, if they were split off
 
 
 def prepare_data(
@@ -45,9 +46,12 @@ def prepare_data(
     classes: Any = None,
     class_weight: Any = None,
     sample_weight: Any = None,
+    validation_rows: Array | None = None,
     generator: np.random.Generator | None = None,
 ) -> PreparedData:
     """The data of `fit`, whose arguments these are; raises its errors, and changes nothing.
+
+    `validation_rows` are those of an earlier split, which is made again.
 
     Class weights count the rows that are trained on, and are not those of the validation rows.
     """
@@ -61,9 +65,13 @@ def prepare_data(
     if weights is not None or class_weight is not None:
         losses_of_rows(loss)
     train: Any = slice(None)
+    test: Any = None
     held_out, held_out_weights = None, None
-    if isinstance(validation, (int, float, np.integer, np.floating)):
+    if isinstance(validation, (int, float, np.integer, np.floating)) and validation is not True:
         train, test = _split(targets, task, float(validation), generator)
+        if validation_rows is not None:
+            test = validation_rows
+            train = np.setdiff1d(np.arange(len(targets)), test)
         held_out = rows.X[test], targets[test]
         held_out_weights = None if weights is None else weights[test]
     elif validation is not None:
@@ -78,6 +86,7 @@ def prepare_data(
         fitted,
         held_out,
         held_out_weights,
+        test,
     )
 
 

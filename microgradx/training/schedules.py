@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from microgradx.arrays.types import Array
 from microgradx.training.losses import find_name
 
 __all__ = ["Schedule", "cosine_decay", "find_schedule", "linear_decay", "one_cycle"]
@@ -65,6 +68,12 @@ class Schedule:
 
     def end(self) -> None: ...
 
+    def state_dict(self) -> dict[str, Array]:
+        """What `load_state_dict` of another like it takes, to go on where this one is."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Array]) -> None: ...
+
 
 class FactorSchedule(Schedule):
     """The rate that the optimiser had, times a function of the share of the training that is done.
@@ -80,6 +89,12 @@ class FactorSchedule(Schedule):
 
     def end(self) -> None:
         self.optimizer.lr = self.rate
+
+    def state_dict(self) -> dict[str, Array]:
+        return {"rate": np.array(self.rate)}
+
+    def load_state_dict(self, state: dict[str, Array]) -> None:
+        self.rate = float(state["rate"])
 
 
 def find_schedule(schedule: Any, optimizer: Any) -> Schedule:

@@ -35,11 +35,18 @@ class Task:
         unknown for a loss of one's own.
     classes: the classes in the order of the outputs, an array; None without classes.
     ignored: the label of rows that do not count, if there is one.
+    one_hot: whether the loss takes probabilities alone, and no numbers of classes.
     """
 
     outputs: Outputs
     classes: Array | None
     ignored: int | None = None
+    one_hot: bool = False
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether each output is about the second of two classes."""
+        return self.outputs.startswith("binary")
 
     @property
     def is_classification(self) -> bool:
@@ -57,19 +64,21 @@ class Task:
             return targets
         if self.outputs == "values":
             return _as_values(targets, output_shape, name)
-        if self.outputs == "binary_logits" and not self.is_classification:
+        if self.is_binary and not self.is_classification:
             return _check_unit_interval(_as_values(targets, output_shape, name), name)
         assert self.classes is not None
-        if self.outputs == "binary_logits":
+        if self.is_binary:
             encoded = self._encode_labels(targets.reshape(len(targets)), name)
             return encoded.reshape(len(targets), *output_shape).astype(np.float64)
         if shape == output_shape and targets.dtype.kind in "fiub":
-            return _encode_rows(targets, name)
+            rows = _encode_rows(targets, name)
+            return targets.astype(np.float64) if self.one_hot else rows
         if targets.ndim == 2 and shape == (1,) and len(output_shape) == 1:
             targets = targets[:, 0]
         if targets.shape[1:] != output_shape[:-1]:
             raise ValueError(_misfit(targets, output_shape, name))
-        return self._encode_labels(targets, name)
+        encoded = self._encode_labels(targets, name)
+        return np.eye(len(self.classes))[encoded] if self.one_hot else encoded
 
     def _encode_labels(self, labels: Array, name: str) -> Array:
         assert self.classes is not None
@@ -100,7 +109,7 @@ class Task:
         """The numbers of the classes, of encoded targets; None if there are none."""
         if self.classes is None:
             return None
-        if self.outputs == "binary_logits":
+        if self.is_binary:
             return encoded.reshape(-1).astype(np.int64)
         return encoded if encoded.dtype.kind in "iu" else np.argmax(encoded, axis=-1)
 
@@ -110,7 +119,7 @@ class Task:
             return np.exp(outputs)
         if self.outputs == "logits":
             return np.asarray(softmax(outputs))
-        p = np.asarray(sigmoid(outputs))
+        p = outputs if self.outputs == "binary_probabilities" else np.asarray(sigmoid(outputs))
         if self.classes is None:
             return p
         p = p.reshape(len(p), 1)
@@ -120,10 +129,11 @@ class Task:
         """The class of each row; without classes, the outputs, or 0 and 1 for binary logits."""
         if self.outputs in ("values", "unknown"):
             return outputs
-        if self.classes is None:
-            return (outputs > 0).astype(np.int64)
-        if self.outputs == "binary_logits":
-            return self.classes[(outputs.reshape(len(outputs)) > 0).astype(np.int64)]
+        if self.is_binary:
+            limit = 0.5 if self.outputs == "binary_probabilities" else 0.0
+            numbers = (outputs > limit).astype(np.int64)
+            return numbers if self.classes is None else self.classes[numbers.reshape(len(outputs))]
+        assert self.classes is not None
         return self.classes[np.argmax(outputs, axis=-1)]
 
 
@@ -151,7 +161,7 @@ def find_task(
                 f"{targets.dtype}; for labels write loss='cross_entropy'"
             )
         return Task("values", None)
-    if outputs == "binary_logits":
+    if outputs.startswith("binary"):
         if math.prod(output_shape) != 1:
             return Task(outputs, None)  # several labels in a row, each 0 or 1
         if is_floating:
@@ -164,10 +174,10 @@ def find_task(
             "give it as many, or write loss='binary_cross_entropy_with_logits' for two classes, "
             "or loss='mse_loss' for numbers"
         )
+    one_hot = loss_name(loss) == "kl_div"
     if targets.ndim > 1 and targets.shape[1:] == output_shape:
-        return Task(
-            outputs, _as_classes(classes, count) if classes is not None else np.arange(count)
-        )
+        found = np.arange(count) if classes is None else _as_classes(classes, count)
+        return Task(outputs, found, None, one_hot)
     if targets.ndim == 2 and targets.shape[1] > 1 and len(output_shape) == 1:
         raise ValueError(_misfit(targets, output_shape, name))
     if is_floating:
@@ -175,7 +185,8 @@ def find_task(
             f"{name} has numbers such as {targets[targets != np.round(targets)].flat[0]:g}, which "
             "are no classes; for numbers write loss='mse_loss'"
         )
-    return Task(outputs, _find_classes(targets, count, classes, ignored, name), ignored)
+    found = _find_classes(targets, count, classes, ignored, name)
+    return Task(outputs, found, ignored, one_hot)
 
 
 def _find_classes(

@@ -27,6 +27,7 @@ def make_model(lr=0.1, **settings):
 
 
 def fit(model, data, **settings):
+    settings = {"generator": np.random.default_rng(2), **settings}
     return mg.fit(model, data, **{"progress": False, "epochs": 3, "batch_size": 5, **settings})
 
 
@@ -129,3 +130,241 @@ def test_loss_of_rows_can_be_smoothed(data):
     model, _ = make_model()
     fit(model, data, loss=partial(cross_entropy, label_smoothing=0.1))
     assert mg.predict(model, data[0]).shape == (ROWS,)
+
+
+# ---------------------------------------------------------------------------- settings
+
+
+@pytest.mark.parametrize("limit", [{"clip_grad_norm": 0.01}, {"clip_grad_value": 0.01}])
+def test_gradients_are_clipped(data, limit):
+    """Compiled and eager, as by the functions of nn.utils."""
+    states = []
+    for compiled in (True, False):
+        model, optimizer = make_model(lr=1.0)
+        fit(model, data, optimizer=optimizer, compiled=compiled, shuffle=False, **limit)
+        states.append(model.state_dict())
+    reference, optimizer = make_model(lr=1.0)
+    for _ in range(3):
+        for X, y in mg.data.batches(*data, 5, shuffle=False):
+            optimizer.zero_grad()
+            cross_entropy(reference(X), y).backward()
+            if "clip_grad_norm" in limit:
+                nn.utils.clip_grad_norm_(reference.parameters(), 0.01)
+            else:
+                nn.utils.clip_grad_value_(reference.parameters(), 0.01)
+            optimizer.step()
+    for state in states:
+        for name, value in reference.state_dict().items():
+            np.testing.assert_allclose(state[name], value, rtol=1e-11)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("batch_size", [5, ROWS])
+def test_a_row_of_weight_2_counts_as_two_rows(data, compiled, batch_size):
+    X, y = data
+    weights = 1.0 + (np.arange(ROWS) % 2)
+    repeated = np.repeat(np.arange(ROWS), weights.astype(int))
+    model, _ = make_model()
+    weighted = fit(
+        model, data, sample_weight=weights, epochs=1, batch_size=ROWS, compiled=compiled
+    )  # fmt: skip
+    twin, _ = make_model()
+    plain = fit(twin, (X[repeated], y[repeated]), epochs=1, batch_size=99, compiled=compiled)
+    assert weighted[0]["loss"] == pytest.approx(plain[0]["loss"], rel=1e-12)
+    for name, value in twin.state_dict().items():
+        np.testing.assert_allclose(model.state_dict()[name], value, rtol=1e-9)
+    assert mg.evaluate(model, data, sample_weight=weights)["loss"] == pytest.approx(
+        mg.evaluate(model, (X[repeated], y[repeated]))["loss"], rel=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    "weight", [{"no": 3.0, "yes": 1.0}, [3.0, 1.0], np.array([6, 2]), {"no": 3}]
+)
+def test_class_weights_are_those_of_pytorch_over_all_rows(data, weight):
+    X, y = data
+    model, _ = make_model()
+    fit(model, (X, np.array(["no", "yes"])[y]), class_weight=weight, epochs=1, batch_size=ROWS)
+    twin, _ = make_model()
+    loss = partial(cross_entropy, weight=np.array([3.0, 1.0]))
+    fit(twin, data, loss=loss, epochs=1, batch_size=ROWS, compiled=False)
+    for name, value in twin.state_dict().items():
+        np.testing.assert_allclose(model.state_dict()[name], value, rtol=1e-9)
+
+
+def test_balanced_classes_weigh_the_same(data):
+    X, y = data
+    y = (np.arange(ROWS) < 4).astype(int)
+    counts = np.bincount(y)
+    histories = []
+    for weight in ("balanced", ROWS / (2 * counts), {0: 1 / counts[0], 1: 1 / counts[1]}):
+        model, _ = make_model()
+        histories.append(fit(model, (X, y), class_weight=weight).rows)
+    assert histories[0] == histories[1]
+    assert histories[2][-1]["loss"] == pytest.approx(histories[0][-1]["loss"], rel=1e-6)
+
+
+def test_validation_rows_are_a_stratified_share(data):
+    X, _ = data
+    y = (np.arange(ROWS) % 4 == 0).astype(int)
+    model, _ = make_model()
+    weights = np.arange(ROWS) + 1.0
+    history = fit(model, (X, y), validation=0.35, sample_weight=weights)
+    training, validation = history.training_data, history.validation_data
+    assert (len(training[1]), len(validation[1])) == (15, 8)
+    assert validation[1].sum() == 2
+    rows = [np.flatnonzero((row == X).all(axis=1))[0] for row in validation[0].astype(float)]
+    assert history[-1]["validation_loss"] == pytest.approx(
+        mg.evaluate(model, (X[rows], y[rows]), sample_weight=weights[rows])["loss"]
+    )
+
+
+def test_metrics_by_name_and_functions(data):
+    def share_of_first(labels, probabilities):
+        assert probabilities.shape == (len(labels), 2)
+        return np.mean(probabilities[:, 0])
+
+    model, _ = make_model()
+    history = fit(
+        model, data, metrics=["log_loss", "balanced_accuracy", "roc_auc", share_of_first],
+        validation=data, shuffle=False,
+    )  # fmt: skip
+    assert history.columns[:7] == [
+        "epoch", "lr", "loss", "log_loss", "balanced_accuracy", "roc_auc", "share_of_first"
+    ]  # fmt: skip
+    last = history[-1]
+    assert last["loss"] == pytest.approx(last["log_loss"], rel=1e-6)
+    assert last["validation_loss"] == pytest.approx(last["validation_log_loss"], rel=1e-6)
+    p = mg.predict_proba(model, data[0])
+    assert last["validation_share_of_first"] == pytest.approx(p[:, 0].mean())
+    assert mg.evaluate(model, data, metrics="roc_auc")["roc_auc"] == last["validation_roc_auc"]
+
+
+# ---------------------------------------------------------------------------- early stopping
+
+
+class Break(Callback):
+    """Spoils the weights from an epoch on, so that the losses rise."""
+
+    def __init__(self, model, epoch):
+        self.model, self.epoch = model, epoch
+
+    def on_epoch_begin(self, training):
+        if training.epoch >= self.epoch:
+            for parameter in self.model.parameters():
+                parameter.data = parameter.data * -3
+
+
+@pytest.mark.parametrize("monitor", [None, "loss", "validation_accuracy"])
+def test_early_stopping_restores_the_best_weights(data, monitor):
+    model, _ = make_model()
+    states = []
+    history = fit(
+        model, data, validation=data, epochs=30, early_stopping=True, patience=4, monitor=monitor,
+        callbacks=[Break(model, 7), lambda training: states.append(model.state_dict())],
+    )  # fmt: skip
+    assert history.stopped_early
+    column = history[monitor or "validation_loss"]
+    best = int(np.argmax(column) if monitor == "validation_accuracy" else np.argmin(column))
+    assert history.best_epoch == best + 1
+    assert len(history) == best + 1 + 4
+    for name, value in states[best].items():
+        np.testing.assert_array_equal(model.state_dict()[name], value)
+
+
+def test_early_stopping_restores_buffers_too(data):
+    class Counting(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(3, 2)
+            self.register_buffer("count", np.zeros(()))
+
+        def forward(self, x):
+            if self.training:
+                self.count.data = self.count.data + 1
+            return self.layer(x)
+
+    model = Counting()
+    history = fit(model, data, epochs=30, early_stopping=True, patience=2,
+                  callbacks=[Break(model.layer, 4)])  # fmt: skip
+    assert model.count.item() == history.best_epoch * 5 < len(history) * 5
+
+
+def test_small_improvements_do_not_count(data):
+    model, _ = make_model(lr=1e-4)
+    history = fit(model, data, epochs=20, early_stopping=True, patience=3, min_delta=1.0)
+    assert len(history) == 4
+    assert history.best_epoch == 1
+
+
+def test_without_early_stopping_the_last_weights_stay(data):
+    model, _ = make_model()
+    history = fit(model, data, callbacks=[Break(model, 2)])
+    assert history.best_epoch == 1
+    assert len(history) == 3
+    assert mg.evaluate(model, data)["loss"] > history[0]["loss"]
+
+
+# ---------------------------------------------------------------------------- compiled
+
+
+def test_what_cannot_be_compiled_is_trained_eagerly_and_said_once(data, capsys):
+    class Branching(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(3, 2, generator=np.random.default_rng(0))
+
+        def forward(self, x):
+            out = self.layer(x)
+            return out if out.sum().item() > 0 else out * 2
+
+    model = Branching()
+    history = fit(model, data, progress=True)
+    assert history.compiled_step is None
+    assert len(history.notes) == 1
+    assert history.notes[0].startswith("The steps were not compiled: a value is needed")
+    assert capsys.readouterr().out.count("The steps were not compiled") == 1
+    twin = Branching()
+    assert fit(twin, data, compiled=False).columns == history.columns
+    before = Branching().state_dict()
+    model = Branching()
+    with pytest.raises(mg.CaptureError):
+        fit(model, data, compiled=True)
+    for name, value in before.items():
+        np.testing.assert_array_equal(model.state_dict()[name], value)
+
+
+def test_a_variable_that_changes_is_not_taken_for_a_constant(data):
+    """A loss whose weight a callback lowers."""
+
+    def train(compiled):
+        share = 1.0
+
+        def loss(outputs, y):
+            return cross_entropy(outputs, y) * share
+
+        def lower(training):
+            nonlocal share
+            share *= 0.5
+
+        model, _ = make_model()
+        return fit(model, data, loss=loss, callbacks=[lower], compiled=compiled)
+
+    history = train(None)
+    assert history.rows == train(False).rows
+    assert "uses the variable 'share', which may change" in history.notes[0]
+    assert train(True).rows != history.rows
+
+
+def test_modules_of_ones_own_are_compiled(data):
+    class Own(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(3, 2, generator=np.random.default_rng(0))
+            self.scale = 2.0
+
+        def forward(self, x):
+            return self.layer(x) * self.scale
+
+    history = fit(Own(), data, callbacks=[lambda training: setattr(training.model, "scale", 1.0)])
+    assert history.compiled_step is not None
+    eager = fit(Own(), data, callbacks=[lambda training: setattr(training.model, "scale", 1.0)],
+                compiled=False)  # fmt: skip
+    assert history[-1]["loss"] == pytest.approx(eager[-1]["loss"], rel=1e-5)

@@ -1,0 +1,297 @@
+"""Labels and features in every form that `fit` and `predict` take, and what they mean."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import microgradx as mg
+from microgradx import nn
+
+ROWS = 24
+NUMBERS = np.arange(ROWS) % 3  # of the classes
+
+
+def make_features():
+    generator = np.random.default_rng(0)
+    return generator.normal(size=(ROWS, 3)) + 3 * np.eye(3)[NUMBERS]
+
+
+def make_model(outputs=3):
+    return nn.MLP(3, [], outputs, generator=np.random.default_rng(1))
+
+
+def train(data, model=None, **settings):
+    model = make_model() if model is None else model
+    settings = {"epochs": 40, "lr": 0.2, "compiled": False, "progress": False, **settings}
+    history = mg.fit(model, data, generator=np.random.default_rng(2), **settings)
+    return model, history
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """The weights that labels 0, 1 and 2 lead to."""
+    model, _ = train((make_features(), NUMBERS))
+    return model.state_dict()
+
+
+def of_names(*names):
+    return [names[number] for number in NUMBERS]
+
+
+# Labels, and the classes that are predicted.
+LABELS = {
+    "integers": (NUMBERS, [0, 1, 2]),
+    "small integers": (NUMBERS.astype(np.uint8), [0, 1, 2]),
+    "not from 0": (NUMBERS * 10 + 5, [5, 15, 25]),
+    "negative": (NUMBERS - 7, [-7, -6, -5]),
+    "whole floats": (NUMBERS + 1.0, [1, 2, 3]),
+    "texts": (of_names("ape", "bee", "cat"), ["ape", "bee", "cat"]),
+    "array of texts": (np.array(of_names("ape", "bee", "cat")), ["ape", "bee", "cat"]),
+    "objects": (np.array(of_names("ape", "bee", "cat"), object), ["ape", "bee", "cat"]),
+    "bytes": (np.array(of_names(b"a", b"b", b"c")), [b"a", b"b", b"c"]),
+    "a column": (NUMBERS[:, None], [0, 1, 2]),
+    "one-hot": (np.eye(3)[NUMBERS], [0, 1, 2]),
+    "one-hot integers": (np.eye(3, dtype=int)[NUMBERS], [0, 1, 2]),
+    "one-hot booleans": (np.eye(3, dtype=bool)[NUMBERS], [0, 1, 2]),
+    "one-hot list": (np.eye(3)[NUMBERS].tolist(), [0, 1, 2]),
+    "Tensor": (mg.Tensor(NUMBERS), [0, 1, 2]),
+    "pandas": (pd.Series(of_names("ape", "bee", "cat")), ["ape", "bee", "cat"]),
+    "pandas strings": (pd.Series(of_names("a", "b", "c"), dtype="string"), ["a", "b", "c"]),
+    "pandas categories": (pd.Series(of_names("a", "b", "c"), dtype="category"), ["a", "b", "c"]),
+    "pandas nullable": (pd.Series(NUMBERS + 1, dtype="Int64"), [1, 2, 3]),
+    "pandas one-hot": (pd.get_dummies(of_names("ape", "bee", "cat")), ["ape", "bee", "cat"]),
+    "pandas frame of a column": (pd.DataFrame({"kind": of_names("a", "b", "c")}), ["a", "b", "c"]),
+    "polars": (pl.Series(of_names("ape", "bee", "cat")), ["ape", "bee", "cat"]),
+    "polars categories": (
+        pl.Series(of_names("a", "b", "c"), dtype=pl.Categorical),
+        ["a", "b", "c"],
+    ),
+    "polars numbers": (pl.Series(NUMBERS + 4), [4, 5, 6]),
+    "polars one-hot": (pl.Series("k", of_names("a", "b", "c")).to_dummies(), ["k_a", "k_b", "k_c"]),
+}
+
+
+@pytest.mark.parametrize("form", LABELS)
+def test_labels_of_all_forms_train_the_same_and_come_back(reference, form):
+    labels, classes = LABELS[form]
+    X = make_features()
+    model, history = train((X, labels))
+    for name, value in reference.items():
+        np.testing.assert_array_equal(model.state_dict()[name], value)
+    predicted = mg.predict(model, X)
+    assert predicted.tolist() == np.array(classes)[NUMBERS].tolist()
+    assert history[-1]["accuracy"] == 1
+    assert model.fitted_data.classes.tolist() == classes
+    assert mg.evaluate(model, (X, labels))["accuracy"] == 1
+
+
+def test_two_classes_of_booleans():
+    y = NUMBERS != 1
+    for labels in (y, y.tolist(), pd.Series(y), pd.Series(y, dtype="boolean"), pl.Series(y)):
+        model, _ = train((make_features(), labels), make_model(2), epochs=100)
+        assert mg.predict(model, make_features()).tolist() == y.tolist()
+
+
+def test_probabilities_are_targets():
+    targets = 0.9 * np.eye(3)[NUMBERS] + 0.1 / 3
+    _, history = train((make_features(), targets), epochs=100)
+    assert history[-1]["accuracy"] == 1
+    # The loss falls no further than to the entropy of the targets.
+    entropy = -np.sum(targets * np.log(targets), axis=1).mean()
+    assert entropy < history[-1]["loss"] < entropy + 0.2
+
+
+def test_labels_among_the_outputs_keep_their_numbers():
+    """Digits 0 to 9 of which some do not occur."""
+    model, _ = train((make_features(), NUMBERS * 2), make_model(6))
+    assert model.fitted_data.classes.tolist() == [0, 1, 2, 3, 4, 5]
+    assert set(mg.predict(model, make_features()).tolist()) == {0, 2, 4}
+
+
+def test_classes_name_the_outputs():
+    classes = ["cat", "ape", "dog", "bee"]
+    labels = of_names("ape", "bee", "cat")
+    model, _ = train((make_features(), labels), make_model(4), classes=classes)
+    assert mg.predict(model, make_features()).tolist() == labels
+    p = mg.predict_proba(model, make_features())
+    assert [classes[k] for k in p.argmax(axis=1)] == labels
+
+
+@pytest.mark.parametrize(
+    "labels", [NUMBERS == 1, of_names("no", "yes", "no"), 1.0 * (NUMBERS == 1)]
+)
+def test_a_single_output_is_binary(labels):
+    loss = "binary_cross_entropy_with_logits"
+    model, history = train((make_features(), labels), make_model(1), loss=loss)
+    assert history[-1]["accuracy"] == 1
+    assert mg.predict(model, make_features()).tolist() == list(labels)
+    p = mg.predict_proba(model, make_features())
+    assert p.shape == (ROWS, 2)
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-6)
+    assert ((p[:, 1] > 0.5) == (NUMBERS == 1)).all()
+
+
+def test_several_labels_in_a_row():
+    targets = np.stack([NUMBERS == 1, NUMBERS > 0], axis=1)
+    loss = nn.BCEWithLogitsLoss()
+    model, _ = train((make_features(), targets), make_model(2), loss=loss, epochs=100)
+    np.testing.assert_array_equal(mg.predict(model, make_features()), targets)
+
+
+@pytest.mark.parametrize("loss", ["mse_loss", "l1_loss", "huber_loss", nn.SmoothL1Loss()])
+@pytest.mark.parametrize("shape", [(ROWS,), (ROWS, 1)])
+def test_numbers_are_targets_of_a_regression(loss, shape):
+    X = make_features()
+    y = X @ [1.0, -2.0, 0.5] + 1
+    model, history = train(
+        (X, y.reshape(shape)), make_model(1), loss=loss, epochs=150, lr=0.3, schedule="cosine"
+    )
+    assert history.columns == ["epoch", "lr", "loss"]
+    np.testing.assert_allclose(mg.predict(model, X)[:, 0], y, atol=0.2)
+    with pytest.raises(ValueError, match="no classes"):
+        mg.predict_proba(model, X)
+
+
+def test_log_probabilities():
+    class Logistic(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(3, 3, generator=np.random.default_rng(0))
+
+        def forward(self, x):
+            return mg.log_softmax(self.layer(x))
+
+    model = Logistic()
+    _, history = train((make_features(), of_names("a", "b", "c")), model, loss="nll_loss")
+    assert history[-1]["accuracy"] == 1
+    np.testing.assert_allclose(mg.predict_proba(model, make_features()).sum(axis=1), 1, rtol=1e-6)
+
+
+def test_a_label_for_each_step_of_a_sequence():
+    """Outputs (rows, steps, classes), labels (rows, steps), of which some do not count."""
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(40, 5, 2))
+    y = (X[..., 0] > 0).astype(int)
+    y[::4, 3] = -100
+    loss = nn.CrossEntropyLoss(ignore_index=-100)
+    model = nn.Linear(2, 2, generator=generator)
+    _, history = train((X, y), model, loss=loss)
+    assert history[-1]["accuracy"] > 0.95
+    assert mg.predict(model, X).shape == (40, 5)
+
+
+def test_a_loss_of_ones_own():
+    """Numbers go to it as they are; whole numbers and texts as the numbers of classes."""
+    model, _ = train(
+        (make_features(), make_features()[:, :2]),
+        make_model(2),
+        loss=lambda outputs, targets: ((outputs - targets) ** 2).mean(),
+        epochs=100,
+    )
+    np.testing.assert_allclose(mg.predict(model, make_features()), make_features()[:, :2], atol=0.1)
+    model, history = train(
+        (make_features(), of_names("a", "b", "c")),
+        loss=lambda outputs, labels: mg.cross_entropy(outputs, labels) + 0.01 * (outputs**2).mean(),
+    )
+    assert history[-1]["accuracy"] == 1
+
+
+# ---------------------------------------------------------------------------- features
+
+
+def columns_of(frame):
+    return {"pandas": pd.DataFrame, "polars": pl.DataFrame, "dict": dict}[frame]
+
+
+@pytest.mark.parametrize("frame", ["pandas", "polars", "dict"])
+def test_columns_are_found_by_their_names(reference, frame):
+    make, X = columns_of(frame), make_features()
+    columns = dict(zip("abc", X.T, strict=True))
+    model, _ = train((make(columns), NUMBERS))
+    np.testing.assert_array_equal(model.state_dict()["0.weight"], reference["0.weight"])
+    assert model.fitted_data.columns == ("a", "b", "c")
+    expected = mg.predict_proba(model, X)
+    turned = make({"more": X[:, 0], "c": X[:, 2], "a": X[:, 0], "text": ["x"] * ROWS, "b": X[:, 1]})
+    np.testing.assert_array_equal(mg.predict_proba(model, turned), expected)
+    with pytest.raises(ValueError, match="columns 'a', 'b' are missing, and the model was fitted"):
+        mg.predict(model, make({"c": X[:, 2]}))
+    with pytest.raises(ValueError, match="has 2 columns, and the model was fitted on 3"):
+        mg.predict(model, X[:, :2])
+
+
+@pytest.mark.parametrize("frame", ["pandas", "polars", "dict"])
+def test_a_frame_with_its_labels(reference, frame):
+    X = make_features()
+    columns = {"a": X[:, 0], "kind": of_names("ape", "bee", "cat"), "b": X[:, 1], "c": X[:, 2]}
+    data = columns_of(frame)(columns)
+    model, history = train(data, label="kind")
+    np.testing.assert_array_equal(model.state_dict()["0.weight"], reference["0.weight"])
+    assert mg.predict(model, data).tolist() == columns["kind"]
+    assert mg.evaluate(model, data, label="kind")["accuracy"] == 1
+    _, history = train(data, label="kind", validation=data)
+    assert history[-1]["validation_accuracy"] == 1
+
+
+FEATURES = {
+    "list": lambda X: X.tolist(),
+    "list of arrays": list,
+    "Tensor": mg.Tensor,
+    "float32": lambda X: X.astype(np.float32),
+    "Fortran": np.asfortranarray,
+    "pandas": pd.DataFrame,
+    "pandas nullable": lambda X: pd.DataFrame(X).convert_dtypes(),
+    "pandas objects": lambda X: pd.DataFrame(X).astype(object),
+    "polars": pl.DataFrame,
+    "polars floats": lambda X: pl.DataFrame(X, schema=dict.fromkeys("abc", pl.Float64)),
+}
+
+
+@pytest.mark.parametrize("form", FEATURES)
+def test_features_of_all_forms_train_the_same(reference, form):
+    X = FEATURES[form](make_features())
+    model, _ = train((X, NUMBERS))
+    for name, value in reference.items():
+        np.testing.assert_array_equal(model.state_dict()[name], value)
+    assert mg.predict(model, X).tolist() == NUMBERS.tolist()
+
+
+def test_columns_of_mixed_numbers():
+    X = pd.DataFrame({"a": [1, 2] * 12, "b": [True, False] * 12, "c": [0.5, 1.5] * 12})
+    for frame in (X, pl.from_pandas(X), X.astype({"a": "Int8", "b": "boolean"})):
+        model, _ = train((frame, [1, 0] * 12), make_model(2))
+        assert mg.predict(model, frame).tolist() == [1, 0] * 12
+
+
+def test_images_sequences_and_single_numbers():
+    generator = np.random.default_rng(0)
+
+    class Mean(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(2, 2, generator=generator)
+
+        def forward(self, x):
+            x = mg.as_tensor(x, np.float32).reshape(len(x), -1)
+            return self.layer(mg.stack([x.mean(axis=1), (x * x).mean(axis=1)], axis=1))
+
+    for shape in ((20,), (20, 3), (20, 3, 4), (20, 1, 5, 5), (20, 2, 2, 2, 2)):
+        X = generator.normal(size=shape)
+        y = (X.reshape(20, -1).mean(axis=1) > 0).astype(int)
+        model, _ = train((X, y), Mean())
+        assert mg.predict(model, X).shape == (20,)
+
+
+def test_prediction_is_computed_in_batches():
+    seen = []
+
+    class Count(nn.Module):
+        def forward(self, x):
+            seen.append(len(x))
+            return mg.as_tensor(x)
+
+    X = np.random.default_rng(0).normal(size=(1000, 2))
+    p = mg.predict_proba(Count(), X)
+    assert max(seen) == 512
+    seen.clear()
+    np.testing.assert_array_equal(mg.predict_proba(Count(), X, batch_size=7), p)
+    assert seen == [7] * 142 + [6]
+    assert mg.predict(Count(), X).tolist() == X.argmax(axis=1).tolist()
