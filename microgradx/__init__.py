@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from microgradx.show.explanation import explain
     from microgradx.show.graphs.drawing import draw, draw_dot
     from microgradx.show.softmax_page import explain_softmax
+    from microgradx.training.calibration import TemperatureScaling, VectorScaling
     from microgradx.training.history import History
     from microgradx.training.loop import fit
     from microgradx.training.prediction import evaluate, predict, predict_proba
@@ -65,6 +66,8 @@ _LAZY = {
     "check_op": "microgradx.checking.op_requirements",
     "manual_seed": "microgradx.common.randomness",
     "sample": "microgradx.sampling",
+    "TemperatureScaling": "microgradx.training.calibration",
+    "VectorScaling": "microgradx.training.calibration",
     "gumbel_max": "microgradx.sampling",
     "draw": "microgradx.show.graphs.drawing",
     "draw_dot": "microgradx.show.graphs.drawing",
