@@ -51,12 +51,15 @@ def test_the_layer():
 
 
 def test_the_optimiser():
-    optimiser = run('"""RMSprop')["RMSprop"]
+    optimiser = run('"""Adadelta')["Adadelta"]
     w = mg.Tensor([1.0, -3.0], requires_grad=True)
-    rmsprop = optimiser([w], lr=0.1, alpha=0.75)
+    adadelta = optimiser([w], rho=0.75, eps=1e-4)
     (w * w).sum().backward()
-    rmsprop.step()
-    np.testing.assert_allclose(w.data, [0.8, -2.8])
+    adadelta.step()
+    steps = 0.01 * 2 / np.sqrt(1 + 1e-4), 0.01 * 6 / np.sqrt(9 + 1e-4)
+    np.testing.assert_allclose(w.data, [1 - steps[0], -3 + steps[1]])
+    with pytest.raises(ValueError, match="rho must be at least 0 and less than 1, not 1"):
+        optimiser([w], rho=1)
 
 
 def test_the_command(capsys):
@@ -71,7 +74,7 @@ def test_the_command(capsys):
 
 
 # Files that the examples make, and places of what does not exist yet.
-NEW = ("optim/rmsprop.py", "commands/gradient.py", "tests/commands/test_gradient.py")
+NEW = ("optim/adadelta.py", "commands/gradient.py", "tests/commands/test_gradient.py")
 TO_COME = (
     "optim/schedules.py",
     "tests/optim/test_schedules.py",

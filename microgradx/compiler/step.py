@@ -35,8 +35,10 @@ from microgradx.compiler.module_text import (
     write_step_module,
 )
 from microgradx.compiler.restoring import leave_unchanged
+from microgradx.compiler.settings import SettingsWatch
 from microgradx.compiler.trace_step import trace_step
 from microgradx.compiler.traced_program import ParameterGroup, TracedProgram
+from microgradx.compiler.tracing import CaptureError
 from microgradx.data.batching import batches
 from microgradx.engine import Tensor
 from microgradx.graph.creation_order import creation_counter
@@ -102,8 +104,7 @@ class CompiledStep:
         self._programs: OrderedDict[Any, _StepProgram] = OrderedDict()
         self._latest: _StepProgram | None = None
         self._output: Array | None = None  # of a step that was not compiled
-        names = [name for name in optimizer.hyperparameters if name != "lr"]
-        self._settings_of = operator.attrgetter("__class__", "hyperparameters", *names)
+        self._settings_watch = SettingsWatch(optimizer)
         # Of the parameters after the latest compiled step, if steps are counted.
         self._sequence_numbers: list[int] = []
         self._lock = make_lock()  # all threads change the same parameters
@@ -235,16 +236,22 @@ class CompiledStep:
         roots = [*_referenced_members(self.model), *_referenced_members(self.loss)]
         paths = {member: path for path, member in walk_members(roots)}
         attributes = [vars(member) for member in paths if isinstance(member, Module)]
-        settings = self._settings_of(optimizer), *map(_as_key, attributes)
+        self._settings_watch.find_scheduled()
+        settings = *self._settings_watch.read_key(), *map(_as_key, attributes)
         key = X.shape, X.dtype, y.shape, y.dtype, settings
         leaves = [member for member in paths if isinstance(member, Tensor) and member.is_leaf]
         leaves = list(dict.fromkeys([*optimizer.params, *leaves]))
         program = self._programs.get(key)
         if program is None or not self._is_bound(program, leaves):
             hooks = [hook for leaf in leaves for hook in leaf.hooks]
-            with leave_unchanged(self.model, self.loss, optimizer, *paths, *hooks):
-                traced = self._trace(X, y, leaves, paths)
-            program = _StepProgram(self, traced, X, y)
+            try:
+                with leave_unchanged(self.model, self.loss, optimizer, *paths, *hooks):
+                    traced = self._trace(X, y, leaves, paths)
+                program = _StepProgram(self, traced, X, y)
+            except CaptureError:
+                if not self._settings_watch.stop_scheduling():
+                    raise
+                return self._program(X, y)  # the update may need the values of settings
             if not traced.has_state:
                 return None  # an eager step makes it; this one only shows what cannot be compiled
             self._programs[key] = program
@@ -279,6 +286,7 @@ class CompiledStep:
             constants,
             self._groups,
             self._clip,
+            self._settings_watch.scheduled,
             X,
             y,
         )
@@ -291,13 +299,14 @@ class CompiledStep:
         for flat in optimizer.flat_parameters:
             tensors = [optimizer.params[position] for position in flat.positions]
             if all(t in names for t in tensors) and flat.is_together(optimizer.state):
-                groups.append(
-                    ParameterGroup({names[t]: t for t in tensors}, flat.values, flat.state)
-                )
+                parameters = {names[t]: t for t in tensors}
+                groups.append(ParameterGroup(parameters, flat.values, flat.state, flat.group))
         taken = {t for group in groups for t in group.parameters.values()}
+        settings = {t: group for group in optimizer.param_groups for t in group["params"]}
         for tensor, state in zip(optimizer.params, optimizer.state, strict=True):
             if tensor in names and tensor not in taken:
-                groups.append(ParameterGroup({names[tensor]: tensor}, tensor.array, state))
+                parameters = {names[tensor]: tensor}
+                groups.append(ParameterGroup(parameters, tensor.array, state, settings[tensor]))
         return groups
 
     # ------------------------------------------------------------------ what has changed
@@ -305,7 +314,7 @@ class CompiledStep:
     def _remember(self, attributes: list[dict[str, Any]], leaves: list[Tensor]) -> None:
         """Remember what the latest program depends on."""
         self._states = self.optimizer.state
-        self._settings = self._settings_of(self.optimizer)
+        self._settings = self._settings_watch.read_key()
         self._leaves = [(leaf, leaf.array, leaf.requires_grad, leaf.hooks) for leaf in leaves]
         self._containers = [*_walk_containers(attributes), (_END,)]
         self._contents = list(itertools.chain.from_iterable(self._containers))
@@ -316,7 +325,8 @@ class CompiledStep:
         It may be an equal one; then `_program` finds that program again.
         """
         optimizer = self.optimizer
-        if optimizer.state is not self._states or self._settings_of(optimizer) != self._settings:
+        settings = self._settings_watch.read_key()
+        if optimizer.state is not self._states or settings != self._settings:
             return True
         for leaf, array, requires_grad, hooks in self._leaves:
             if (
@@ -375,7 +385,7 @@ class _StepProgram:
 
     def __init__(self, owner: CompiledStep, traced: TracedProgram, X: Array, y: Array) -> None:
         optimizer = owner.optimizer
-        title, defaults = _module_title(owner, X, y), {"lr": optimizer.lr}
+        title, defaults = _module_title(owner, X, y), traced.numbers
         self.source, lines = write_step_module(traced.program, title, defaults)
         make = load_module(self.source, "step", self)["make_step"]
         for i, value in enumerate(traced.program.persistent):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -34,13 +34,15 @@ def trace_step(
     constants: dict[str, Tensor],
     group: Callable[[dict[str, Tensor]], list[ParameterGroup]],
     clip: Callable[[list[Array]], list[Array]],
+    scheduled: Collection[str],
     X: Array,
     y: Array,
 ) -> TracedProgram:
     """Trace a step on a batch.
 
     `group` returns the groups in which parameters that receive gradients are updated, and `clip`
-    their gradients as the update is to take them.
+    their gradients as the update is to take them; `scheduled` are the names of the settings that
+    are arguments of the program.
     """
     # A first trace shows which parameters receive gradients, and what differs from call to call.
     first = ProgramBuilder()
@@ -67,7 +69,7 @@ def trace_step(
             "that are drawn or counted outside of it; let Dropout draw, or default_generator() of "
             "microgradx.common.randomness, and pass what changes as a part of X or y"
         )
-    update = _UpdateTracer(builder, optimizer)
+    update = _UpdateTracer(builder, optimizer, scheduled)
     suffixes = _name_suffixes(groups)
     of_groups = [
         update.flatten([gradients[t] for t in each.parameters.values()], suffix)
@@ -118,12 +120,10 @@ def _add_groups(
 class _UpdateTracer:
     """Traces the optimiser's update of each group."""
 
-    def __init__(self, builder: ProgramBuilder, optimizer: Any) -> None:
+    def __init__(self, builder: ProgramBuilder, optimizer: Any, scheduled: Collection[str]) -> None:
         self.builder = builder
-        self.optimizer = copy.copy(optimizer)
-        self.optimizer.lr = builder.add_number(
-            float(optimizer.lr), "lr", lambda: float(optimizer.lr)
-        )
+        self.optimizer = optimizer
+        self.scheduled = scheduled
         #: Parameters and arrays of the state after the step.
         self.updates: dict[Value, TracedArray] = {}
         #: For each count, the states that hold it, and its name there.
@@ -131,6 +131,7 @@ class _UpdateTracer:
         #: Whether each group has the state that its update keeps.
         self.has_state = True
         self._numbers: dict[tuple[str, int], TracedNumber] = {}
+        self._settings: dict[int, dict[str, Any]] = {}
 
     def flatten(self, gradients: list[Any], suffix: str) -> Any:
         """The gradients of a group as one array."""
@@ -140,22 +141,42 @@ class _UpdateTracer:
         flat.value.name = f"gradients{suffix}"
         return flat
 
-    def trace(self, group: ParameterGroup, w: TracedArray, gradient: Any, suffix: str) -> None:
-        """Trace the update of a group."""
+    def trace(
+        self,
+        group: ParameterGroup,
+        w: TracedArray,
+        gradient: Any,
+        suffix: str,
+        *,
+        is_made: bool = False,
+    ) -> None:
+        """Trace the update of a group.
+
+        If it makes a state, the next update is traced, for which `is_made` is true.
+        """
         tracer = self.builder.tracer
         state = {
             name: self._trace_state(group, name, value, suffix)
             for name, value in group.state.items()
         }
         before = {name: traced.value for name, traced in state.items()}
-        rehearsed = self._rehearse(w, gradient, state)
+        optimizer = self.optimizer.with_settings(self._trace_settings(group))
+        rehearsed = self._rehearse(optimizer, w, gradient, state)
         start = len(tracer.calls)
         updated = w.copy()
-        with use_variable_names(self.optimizer, self.builder.number_names):
-            self.optimizer.apply_update(updated, gradient, state)
+        with use_variable_names(optimizer, self.builder.number_names):
+            optimizer.apply_update(updated, gradient, state)
         if state.keys() != before.keys():
+            if is_made:
+                raise CaptureError(
+                    f"the optimiser's update keeps {', '.join(state)} in a state that held "
+                    f"{', '.join(before)} after its last update, and compiled steps need the same "
+                    "names in each step; put all that is kept into the state in the first update"
+                )
             del tracer.calls[start:]
-            self.trace(self._with_state(group, state), w, gradient, suffix)
+            self.has_state = False
+            made = {name: copy.deepcopy(present_values(value)) for name, value in state.items()}
+            self.trace(replace(group, state=made), w, gradient, suffix, is_made=True)
             return
         if self.builder.fingerprint(start) != rehearsed:
             raise CaptureError(
@@ -170,17 +191,31 @@ class _UpdateTracer:
             else:
                 _check_counter(traced, before[name], name)
 
-    def _with_state(self, group: ParameterGroup, state: dict[str, Any]) -> ParameterGroup:
-        """The group with a state like the one that its first update has made."""
-        if group.state:
-            raise CaptureError(
-                f"the optimiser's update keeps {', '.join(state)} in a state that held "
-                f"{', '.join(group.state)}, and compiled steps need the same names in each step; "
-                "put all that is kept into the state in the first update"
-            )
-        self.has_state = False
-        made = {name: copy.deepcopy(present_values(value)) for name, value in state.items()}
-        return replace(group, state=made)
+    def _trace_settings(self, group: ParameterGroup) -> dict[str, Any]:
+        """The settings as the update reads them: those that are scheduled are arguments."""
+        groups = self.optimizer.param_groups
+        k = next(k for k, each in enumerate(groups) if each is group.settings)
+        suffix = str(k + 1) if len(groups) > 1 else ""
+        if k not in self._settings:
+            self._settings[k] = {
+                name: self._trace_setting(groups[k], name, suffix) if name in self.scheduled else x
+                for name, x in groups[k].items()
+            }
+        return self._settings[k]
+
+    def _trace_setting(self, settings: dict[str, Any], name: str, suffix: str) -> Any:
+        """The number, or numbers, of a setting. Whether each is 0 is the same in all calls."""
+        value = settings[name]
+        if not isinstance(value, tuple):
+            return self._add_number(name + suffix, lambda: settings[name])
+        names = [f"{name}{i + 1}{suffix and '_'}{suffix}" for i in range(len(value))]
+        items = [functools.partial(lambda i: settings[name][i], i) for i in range(len(value))]
+        return tuple(map(self._add_number, names, items))
+
+    def _add_number(self, name: str, source: Callable[[], float]) -> TracedNumber:
+        number = self.builder.add_number(float(source()), name, lambda: float(source()))
+        number.truth = None if name.startswith("lr") else bool(number.example)
+        return number
 
     def _trace_state(self, group: ParameterGroup, name: str, value: Any, suffix: str) -> Any:
         """The traced entry of a state; counts that are equal are one argument."""
@@ -194,12 +229,14 @@ class _UpdateTracer:
             self.counters.setdefault(number.value, ([], name))[0].append(group.state)
         return number
 
-    def _rehearse(self, w: TracedArray, g: TracedArray, state: dict[str, Any]) -> list[Any]:
+    def _rehearse(
+        self, optimizer: Any, w: TracedArray, g: TracedArray, state: dict[str, Any]
+    ) -> list[Any]:
         """The fingerprint of an update, of which no calls remain."""
         calls = self.builder.tracer.calls
         start = len(calls)
         copies = {k: v.copy() if isinstance(v, TracedArray) else v for k, v in state.items()}
-        self.optimizer.apply_update(w.copy(), g, copies)
+        optimizer.apply_update(w.copy(), g, copies)
         fingerprint = self.builder.fingerprint(start)
         del calls[start:]
         return fingerprint

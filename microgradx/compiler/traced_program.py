@@ -29,12 +29,14 @@ __all__ = ["ParameterGroup", "ProgramBuilder", "TracedProgram"]
 class ParameterGroup:
     """Parameters that are updated together: their values and the optimiser's state for them.
 
-    The values of several parameters are one flat array; a single one keeps its shape.
+    The values of several parameters are one flat array; a single one keeps its shape. Their
+    settings are those of one of the optimiser's own groups.
     """
 
     parameters: dict[str, Tensor]
     values: Array
     state: dict[str, Any]
+    settings: dict[str, Any]
 
 
 @dataclass
@@ -55,6 +57,14 @@ class TracedProgram:
     has_state: bool = True
     #: Of a function: makes its result from the results of the program.
     rebuild: Callable[[Sequence[Any]], Any] | None = None
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The present values of the arguments that are numbers, by name."""
+        arguments = self.program.arguments
+        names = [value.name for value in arguments[len(arguments) - len(self.sources) :]]
+        values = [source() for source in self.sources]
+        return {n: x for n, x in zip(names, values, strict=True) if isinstance(x, (int, float))}
 
 
 class ProgramBuilder:

@@ -407,6 +407,9 @@ class TracedGenerator(Traced):
 class TracedNumber(Traced):
     """A Python number that may differ in the next call: a learning rate, a count of steps."""
 
+    #: Whether it is other than 0, if that is so in all calls.
+    truth: bool | None = None
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return TracedArray.__array_ufunc__(self, ufunc, method, *inputs, **kwargs)  # type: ignore[arg-type]
 
@@ -420,8 +423,11 @@ class TracedNumber(Traced):
     def __neg__(self) -> Any:
         return self.tracer.call(operator.neg, (self,), {})
 
+    def __bool__(self) -> bool:
+        return bool(self._refuse_value()) if self.truth is None else self.truth
+
     __hash__ = object.__hash__
-    __bool__ = __float__ = __int__ = __index__ = _refuse_value
+    __float__ = __int__ = __index__ = _refuse_value
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse_value
 
 

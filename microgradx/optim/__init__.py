@@ -1,8 +1,21 @@
-"""Optimisers, and the base for others."""
+"""Optimisers, the base for others, schedules of the learning rate, and clipping."""
 
 from microgradx.clipping import clip_grad_norm_, clip_grad_value_
+from microgradx.optim.adagrad import Adagrad
 from microgradx.optim.adam import Adam, AdamW
+from microgradx.optim.lion import Lion
 from microgradx.optim.optimizer import Optimizer
+from microgradx.optim.rmsprop import RMSprop
 from microgradx.optim.sgd import SGD
 
-__all__ = ["Optimizer", "SGD", "Adam", "AdamW", "clip_grad_norm_", "clip_grad_value_"]
+__all__ = [
+    "Optimizer",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "RMSprop",
+    "Adagrad",
+    "Lion",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from microgradx.arrays.types import Array
-from microgradx.engine import Tensor
-from microgradx.optim.optimizer import Optimizer, check_setting
+from microgradx.optim.optimizer import Optimizer, check_betas, check_setting
 
 __all__ = ["Adam", "AdamW"]
 
@@ -19,13 +18,15 @@ class Adam(Optimizer):
 
     With learning rate η, betas β₁ and β₂ and weight decay λ, at the t-th step of a parameter w:
 
-        g = gradient + λ w
+        g = gradient + λ w, or -gradient + λ w to maximize
         m = β₁ m + (1 - β₁) g        the moving mean of the gradients, from 0
         v = β₂ v + (1 - β₂) g²       the moving mean of their squares, from 0
         w = w - η m̂ / (√v̂ + ε)      with m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ)
 
-    A parameter whose `grad` is None stays as it is, and so does its t. Source: D. P. Kingma and
-    J. Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1.
+    With amsgrad, the largest v so far is in the place of v in the last line. A parameter whose
+    `grad` is None stays as it is, and so does its t. Sources: D. P. Kingma and J. Ba, "Adam: a
+    method for stochastic optimization", 2015, algorithm 1; S. J. Reddi et al., "On the convergence
+    of Adam and beyond", 2018, in PyTorch's form.
 
     >>> import microgradx as mg
     >>> w = mg.Tensor([1.0, -100.0], requires_grad=True)
@@ -39,34 +40,44 @@ class Adam(Optimizer):
     parameters that `Optimizer` refuses.
     """
 
-    hyperparameters = ("lr", "betas", "eps", "weight_decay")
-    buffers = ("m", "v")
+    hyperparameters = ("lr", "betas", "eps", "weight_decay", "amsgrad", "maximize")
+    buffers = ("m", "v", "v_max")
     counters = ("t",)
     elementwise = True
 
+    betas: tuple[float, float]
+    eps: float
+    amsgrad: bool
+
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[tuple[str, Tensor]],
+        params: Iterable[Any],
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr)
-        if np.shape(betas) != (2,):
-            raise ValueError(f"betas must be two numbers, such as (0.9, 0.999), not {betas!r}")
-        beta1, beta2 = betas
-        self.betas = (
-            check_setting("betas[0]", beta1, below=1),
-            check_setting("betas[1]", beta2, below=1),
+        super().__init__(
+            params,
+            lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            amsgrad=amsgrad,
+            maximize=maximize,
         )
-        self.eps = check_setting("eps", eps)
-        self.weight_decay = check_setting("weight_decay", weight_decay)
+
+    @classmethod
+    def check_settings(cls, settings: Mapping[str, Any]) -> None:
+        check_betas(settings["betas"])
+        for name in ("lr", "eps", "weight_decay"):
+            check_setting(name, settings[name])
 
     def update(self, w: Array, g: Array, state: dict[str, Any]) -> None:
-        if self.weight_decay:
-            g = g + self.weight_decay * w
-        self.descend(w, g, state)
+        self.descend(w, self.add_weight_decay(w, g), state)
 
     def descend(self, w: Array, g: Array, state: dict[str, Any]) -> None:
         """The update without weight decay."""
@@ -79,6 +90,10 @@ class Adam(Optimizer):
         m += (1 - beta1) * g
         v *= beta2
         v += (1 - beta2) * (g * g)
+        if self.amsgrad:
+            if "v_max" not in state:
+                state["v_max"] = np.zeros_like(w)
+            v = np.maximum(state["v_max"], v, out=state["v_max"])
         # η m̂ / (√v̂ + ε), with the corrections of m̂ and v̂ as factors outside the arrays.
         correction = (1 - beta2**t) ** 0.5
         step = np.sqrt(v)
@@ -107,14 +122,18 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[tuple[str, Tensor]],
+        params: Iterable[Any],
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
 
     def update(self, w: Array, g: Array, state: dict[str, Any]) -> None:
-        w *= 1 - self.lr * self.weight_decay
-        self.descend(w, g, state)
+        if self.weight_decay:
+            w *= 1 - self.lr * self.weight_decay
+        self.descend(w, -g if self.maximize else g, state)

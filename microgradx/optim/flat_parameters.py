@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -31,12 +31,14 @@ MAX_SIZE = 8192
 class FlatParameters:
     """Parameters whose arrays are, in their order, the views of one flat array, `values`.
 
-    `positions` are the indices of the parameters in the optimiser. The arrays in `state` have the
-    shape of `values`; the state that the optimiser keeps for each parameter holds views of them.
+    `positions` are the indices of the parameters in the optimiser, `group` is the group whose
+    settings they have. The arrays in `state` have the shape of `values`; the state that the
+    optimiser keeps for each parameter holds views of them.
     """
 
-    def __init__(self, parameters: dict[int, Tensor], values: Array) -> None:
+    def __init__(self, parameters: dict[int, Tensor], group: dict[str, Any], values: Array) -> None:
         self.positions = list(parameters)
+        self.group = group
         self.values = values
         self.gradients = np.empty_like(values)
         self.state: dict[str, Any] = {}
@@ -112,18 +114,20 @@ class FlatParameters:
         return True
 
 
-def flatten(parameters: Sequence[Tensor]) -> list[FlatParameters]:
+def flatten(parameters: dict[int, Tensor], group: dict[str, Any]) -> list[FlatParameters]:
     """Move the small parameters of each dtype into one flat array; the rest stay as they are.
+
+    The parameters are those of a group, by their positions in the optimiser.
 
     An array that something else refers to is not moved: whoever holds it would be left with an
     array that is no longer the parameter's. Parameters that are already views of one array, in
     this order, as another optimiser has arranged them, are not moved either.
     """
-    groups = []
-    for dtype in dict.fromkeys(parameter.dtype for parameter in parameters):
+    flat = []
+    for dtype in dict.fromkeys(parameter.dtype for parameter in parameters.values()):
         small = {
             i: parameter
-            for i, parameter in enumerate(parameters)
+            for i, parameter in parameters.items()
             if parameter.dtype == dtype and 0 < parameter.size <= MAX_SIZE
         }
         values = _find_flat_array(list(small.values()))
@@ -131,8 +135,8 @@ def flatten(parameters: Sequence[Tensor]) -> list[FlatParameters]:
             small = {i: parameter for i, parameter in small.items() if _is_movable(parameter)}
             values = _move(list(small.values())) if len(small) > 1 else None
         if values is not None:
-            groups.append(FlatParameters(small, values))
-    return groups
+            flat.append(FlatParameters(small, group, values))
+    return flat
 
 
 def unflatten(values: Array, parameters: Iterable[Tensor]) -> list[Array]:

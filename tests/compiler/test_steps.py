@@ -651,10 +651,8 @@ def test_labels_that_are_not_classes_are_refused_before_anything_changes(label, 
         step(X, wrong)
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value, before[0][name])
-    after = optimizer.state_dict()["state"]
-    for ours, earlier in zip(after, before[1]["state"], strict=True):
-        assert ours["t"] == earlier["t"]
-        np.testing.assert_array_equal(ours["m"], earlier["m"])
+    for name, value in optimizer.state_dict().items():
+        np.testing.assert_array_equal(value, before[1][name])
     assert np.isfinite(step(X, y))
 
 
