@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from microgradx.common.randomness import manual_seed
     from microgradx.compiler.compiled import compile
     from microgradx.compiler.tracing import CaptureError
+    from microgradx.data.tables import read_table
     from microgradx.sampling import gumbel_max, sample
     from microgradx.show.explanation import explain
     from microgradx.show.graphs.drawing import draw, draw_dot
@@ -65,6 +66,7 @@ _LAZY = {
     "OpCheckError": "microgradx.checking.op_requirements",
     "check_op": "microgradx.checking.op_requirements",
     "manual_seed": "microgradx.common.randomness",
+    "read_table": "microgradx.data.tables",
     "sample": "microgradx.sampling",
     "TemperatureScaling": "microgradx.training.calibration",
     "VectorScaling": "microgradx.training.calibration",

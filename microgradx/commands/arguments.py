@@ -12,6 +12,7 @@ from microgradx.common.messages import InputError, quote
 
 __all__ = [
     "Parser",
+    "add_header_option",
     "fraction",
     "layer_sizes",
     "nonnegative_int",
@@ -40,6 +41,15 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; {self.prog} --help shows how")
+
+
+def add_header_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="the first line of the file has the names of the columns, or not (default: as it "
+        "looks)",
+    )
 
 
 def argument_type(

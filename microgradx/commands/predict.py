@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-from microgradx.commands.arguments import temperature
+from microgradx.commands.arguments import add_header_option, temperature
 from microgradx.commands.output import csv_cell
-from microgradx.common.messages import printable, shorten
+from microgradx.common.messages import printable, quote, shorten
+
+if TYPE_CHECKING:
+    from microgradx.data.tables import Table
+    from microgradx.training.classifier import Classifier
 
 __all__ = ["add_parser", "run"]
 
@@ -23,7 +28,17 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("model", metavar="MODEL", help="model.npz, as written by train")
     parser.add_argument(
-        "file", metavar="FILE", help="a .csv or .npz file with the columns the model was trained on"
+        "file", metavar="FILE", help="a table with the columns that the model was trained on"
+    )
+    parser.add_argument(
+        "--label",
+        metavar="NAME",
+        help="the column or array of labels in FILE, if it has any: its name or position (default: "
+        "as in training)",
+    )
+    add_header_option(parser)
+    parser.add_argument(
+        "--features", metavar="NAME", help="the array of features, if FILE is an .npz file"
     )
     parser.add_argument(
         "--temperature",
@@ -38,31 +53,41 @@ def run(arguments: argparse.Namespace) -> int:
 
     import numpy as np
 
+    from microgradx.data.tables import read_new_rows
     from microgradx.training.persistence import load_classifier
-    from microgradx.training.tables import read_new_rows
 
     classifier = load_classifier(arguments.model)
-    features, labels = read_new_rows(arguments.file, classifier.schema)
-    probabilities = classifier.predict_proba(features, arguments.temperature)
-    predicted = [classifier.label_names[i] for i in np.argmax(probabilities, axis=1)]
+    names = classifier.label_names
+    table = read_new_rows(
+        arguments.file,
+        classifier.schema,
+        names,
+        label=arguments.label,
+        header=arguments.header,
+        features=arguments.features,
+    )
+    probabilities = classifier.predict_proba(table, arguments.temperature)
+    predicted = np.argmax(probabilities, axis=1)
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(("label", "probability"))
-    for label, probability in zip(predicted, np.max(probabilities, axis=1), strict=True):
-        rows.writerow((csv_cell(label), f"{probability:.4f}"))
-    if labels is not None:
-        file = printable(arguments.file)
-        known = [(a, b) for a, b in zip(labels, predicted, strict=True) if a]
-        right = sum(a == b for a, b in known)
-        if known and not {label for label, _ in known} & set(classifier.label_names):
-            print(
-                f"microgradx: none of the labels in {file} is known to the model, whose "
-                f"classes are {shorten(classifier.label_names)}",
-                file=sys.stderr,
-            )
-        elif known:
-            print(
-                f"microgradx: {right / len(known):.2%} of the {len(known)} rows that have a label "
-                f"in {file} were predicted right",
-                file=sys.stderr,
-            )
+    for label, probability in zip(predicted.tolist(), np.max(probabilities, axis=1), strict=True):
+        rows.writerow((csv_cell(names[label]), f"{probability:.4f}"))
+    for note in (*table.notes, *_describe_unseen(classifier, table)):
+        print(f"microgradx: {printable(arguments.file)}: {printable(note)}", file=sys.stderr)
+    known = table.labels >= 0
+    if np.any(known):
+        right = np.mean(table.labels[known] == predicted[known])
+        print(
+            f"microgradx: {right:.2%} of the {np.sum(known)} rows that have a label in "
+            f"{printable(arguments.file)} were predicted right",
+            file=sys.stderr,
+        )
     return 0
+
+
+def _describe_unseen(classifier: Classifier, table: Table) -> Iterator[str]:
+    for column, categories in classifier.encoder.unseen(table).items():
+        yield (
+            f"{quote(column)} has categories that the training rows did not have, "
+            f"{shorten(categories)}; they count as none"
+        )

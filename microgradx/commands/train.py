@@ -7,9 +7,10 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from microgradx.commands.arguments import (
+    add_header_option,
     fraction,
     layer_sizes,
     nonnegative_int,
@@ -18,6 +19,7 @@ from microgradx.commands.arguments import (
     temperature,
 )
 from microgradx.common.messages import InputError, printable
+from microgradx.data.tables.schema import Missing
 
 if TYPE_CHECKING:
     from microgradx.training.experiment import Experiment
@@ -47,15 +49,36 @@ def add_parser(commands: Any) -> None:
     add(
         "--data",
         default="digits",
-        help="digits, iris, wine, breast_cancer (from scikit-learn), moons, spirals, or a file: "
-        "FILE.csv with numeric columns and a label column, FILE.npz with arrays X and y "
-        "(default: %(default)s)",
+        metavar="DATA",
+        help="digits, iris, wine, breast_cancer (from scikit-learn), moons, spirals, or a file: a "
+        "table in a text with any separator, or an .npz file with arrays (default: %(default)s)",
     )
     add(
         "--label",
         metavar="NAME",
-        help="the column (CSV) or array (NPZ) of labels (default: the last column, or the array y)",
+        help="the column or array of labels: its name, or the column's position, from 1 on "
+        "(default: the column that is called so, or else the last)",
     )
+    add(
+        "--drop",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="columns to leave out, such as one that identifies the rows: names or positions",
+    )
+    add(
+        "--missing",
+        choices=get_args(Missing),
+        help="what becomes of missing values: the mean of the column instead, the row left out, or "
+        "the mean and a column that says where (default: mean)",
+    )
+    add_header_option(parser)
+    add(
+        "--image",
+        metavar="HxW",
+        help="the columns are the pixels of images of this shape, such as 28x28 or 32x32x3",
+    )
+    add("--features", metavar="NAME", help="the array of features in an .npz file")
     add(
         "--hidden",
         type=layer_sizes,
@@ -143,7 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     experiment = Experiment(
         arguments.data,
-        label=arguments.label,
+        reading=_reading_options(arguments),
         hidden_sizes=arguments.hidden,
         activation=arguments.activation,
         temperature=arguments.temperature,
@@ -186,7 +209,7 @@ def run(arguments: argparse.Namespace) -> int:
         + (f" (without the label smoothing of {smoothing:g})" if smoothing else "")
         + "\n"
     )
-    predicted = experiment.classifier.logits(experiment.raw_held_out).argmax(axis=1)
+    predicted = experiment.classifier.logits(experiment.rows_held_out).argmax(axis=1)
     names = experiment.table.label_names
     print(format_confusion_matrix(experiment.y_held_out, predicted, names))
 
@@ -204,6 +227,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 130 if history.interrupted else 0
 
 
+def _reading_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options of `read_table` that were given."""
+    names = ("label", "drop", "missing", "header", "image", "features")
+    options = {name: getattr(arguments, name) for name in names}
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def _make_directory(out: Path) -> None:
     """Before the training, so that it is not lost for lack of a place to write to."""
     if out.exists() and not out.is_dir():
@@ -217,12 +247,13 @@ def _print_introduction(data: str, experiment: Experiment) -> None:
     classifier = experiment.classifier
     rows, columns = experiment.table.features.shape
     classes = len(classifier.label_names)
-    layers = " → ".join(map(str, (columns, *classifier.hidden_sizes, classes)))
+    layers = " → ".join(map(str, (classifier.encoder.width, *classifier.hidden_sizes, classes)))
     parameters = sum(parameter.size for parameter in classifier.model.parameters())
     print(
         f"Data       {printable(data)}: {rows:,} rows of {columns:,} features, {classes} classes; "
         f"{len(experiment.y):,} rows to learn from, {len(experiment.y_held_out):,} held out\n"
-        f"Network    {layers}, "
+        + "".join(f"{line}\n" for line in str(experiment.table).splitlines())
+        + f"Network    {layers}, "
         f"{classifier.activation if classifier.hidden_sizes else 'no hidden layer'}; "
         f"{parameters:,} parameters"
     )
@@ -249,7 +280,7 @@ def _save_pictures(out: Path, experiment: Experiment, history: History) -> list[
 
     smoothing = experiment.label_smoothing
     title = f"Loss, with label smoothing {smoothing:g}" if smoothing else "Loss"
-    held_out = experiment.raw_held_out, experiment.y_held_out
+    held_out = experiment.rows_held_out, experiment.y_held_out
     saved = []
     for name, content, save in (
         (

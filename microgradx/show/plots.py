@@ -12,6 +12,7 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.common.files import replacing
+from microgradx.data.tables import Table
 from microgradx.training.classifier import Classifier
 from microgradx.training.history import History
 
@@ -126,7 +127,7 @@ def _label_ends(axes: Any, x: int, curves: list[tuple[str, str, list[float]]], f
 
 
 def plot_predictions(
-    classifier: Classifier, features: Array, labels: Array, path: str | Path
+    classifier: Classifier, rows: Table | Array, labels: Array, path: str | Path
 ) -> None:
     """Draw the predictions of a classifier for rows with known labels, into an image file.
 
@@ -134,30 +135,36 @@ def plot_predictions(
     bars of its probabilities. For two columns: the plane, coloured by the probabilities, with the
     rows as points. Probabilities are at the classifier's temperature.
 
-    features: (rows, columns), raw. labels: (rows,) of integers.
+    rows: a table, or raw features (rows, columns). labels: (rows,) of integers.
 
     Raises PlottingError without matplotlib, ValueError if there are no rows.
     """
     if len(labels) == 0:
         raise ValueError("there are no rows to draw; give at least one")
-    probabilities = classifier.predict_proba(features)
+    table = rows if isinstance(rows, Table) else _table_of(classifier, rows, labels)
+    probabilities = classifier.predict_proba(table)
+    is_plane = classifier.encoder.width == 2 == classifier.schema.columns
     with _style() as figure_of:
-        if classifier.schema.columns == 2:
-            figure = _plane(figure_of, classifier, features, labels, probabilities)
+        if is_plane and not np.any(np.isnan(table.features)):
+            figure = _plane(figure_of, classifier, table.features, labels, probabilities)
         else:
-            figure = _cards(figure_of, classifier, features, labels, probabilities)
+            figure = _cards(figure_of, classifier, table, labels, probabilities)
         _save(figure, path)
 
 
+def _table_of(classifier: Classifier, features: Array, labels: Array) -> Table:
+    return Table(np.asarray(features), labels, classifier.label_names, classifier.schema)
+
+
 def _cards(
-    figure_of: Any, classifier: Classifier, features: Array, labels: Array, probabilities: Array
+    figure_of: Any, classifier: Classifier, table: Table, labels: Array, probabilities: Array
 ) -> Any:
     """Cards with a row of the table on the left and bars of its probabilities on the right."""
-    images = classifier.schema.image_shape is not None
-    across = 4 if images else 3
+    image_shape = classifier.schema.image_shape
+    across = 4 if image_shape else 3
     groups = _choose_rows(labels, probabilities, across)
     bars = min(probabilities.shape[1], 10)
-    height = 0.75 + (max(1.5, 0.155 * bars) if images else 1.6)
+    height = 0.75 + (max(1.5, 0.155 * bars) if image_shape else 1.6)
     figure = figure_of(figsize=(11.0, height * len(groups) + 0.35), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
     sheets = figure.subfigures(len(groups), 1, squeeze=False)[:, 0]
@@ -166,16 +173,13 @@ def _cards(
         cells = sheet.subfigures(1, across, squeeze=False)[0]
         for cell, row in zip(cells, rows, strict=False):
             left, right = cell.subplots(1, 2, width_ratios=(1.25, 1))
-            if images:
-                left.imshow(
-                    features[row].reshape(classifier.schema.image_shape),
-                    cmap="gray_r",
-                    interpolation="nearest",
-                )
+            if image_shape:
+                picture = _picture_of(table.features[row], image_shape)
+                left.imshow(picture, cmap="gray_r", interpolation="nearest")
                 left.set(xticks=[], yticks=[])
                 left.spines[["top", "right"]].set_visible(True)
             else:
-                _write_features(left, classifier, features[row])
+                _write_features(left, classifier, table, int(row))
             _bars(right, classifier.label_names, int(labels[row]), probabilities[row], bars)
             cell.suptitle(
                 _verdict(classifier.label_names, int(labels[row]), probabilities[row]),
@@ -229,18 +233,32 @@ def _bars(axes: Any, names: Sequence[str], label: int, p: Array, n: int) -> None
     axes.set_axisbelow(True)
 
 
-def _write_features(axes: Any, classifier: Classifier, features: Array) -> None:
+def _write_features(axes: Any, classifier: Classifier, table: Table, row: int) -> None:
     """The features furthest from their means, with their values."""
-    distance = np.abs(classifier.standardise(features[None])[0])
+    distance = np.zeros(classifier.schema.columns)
+    encoded = np.abs(classifier.encoder.transform(table.take([row]))[0])
+    np.maximum.at(distance, classifier.encoder.origins, encoded)
     shown = np.sort(np.argsort(-distance, kind="stable")[:6])
     axes.axis("off")
     for line, i in enumerate(shown.tolist()):
         y = 0.94 - 0.168 * line
         name = _short(classifier.schema.feature_name(i), 19)
-        value = f"{features[i]:.4g}" if abs(features[i]) >= 1 else f"{features[i]:.3g}"
         place = {"transform": axes.transAxes, "fontsize": 7.5, "va": "top"}
         axes.text(0.0, y, name, color=QUIET, **place)
-        axes.text(1.0, y, value, ha="right", **place)
+        axes.text(1.0, y, _short(table.cell(row, i) or "missing"), ha="right", **place)
+
+
+def _picture_of(pixels: Array, shape: tuple[int, ...]) -> Array:
+    """Pixels as matplotlib shows them: colours last, from 0 to 1; a single channel as none."""
+    picture = pixels.reshape(shape)
+    if len(shape) == 3 and shape[2] not in (1, 3, 4):
+        picture = np.moveaxis(picture, 0, 2)
+    if picture.ndim == 3 and picture.shape[2] == 1:
+        return picture[..., 0]
+    if picture.ndim == 3:
+        low, high = np.nanmin(picture), np.nanmax(picture)
+        picture = (picture - low) / (high - low if high > low else 1)
+    return picture
 
 
 def _verdict(names: Sequence[str], label: int, p: Array) -> str:

@@ -2,10 +2,17 @@
 
 `fit` is the loop, for any model and any loss; `evaluate`, `predict` and `predict_proba` use the
 model. Around it: tables and data sets by name, a check of the gradients, and a `Classifier`: a
-network with its schema, scaler and label names.
+network with its encoder and label names.
 """
 
 from microgradx.common.messages import InputError
+from microgradx.data.tables import (
+    Table,
+    TableEncoder,
+    TableSchema,
+    read_new_rows,
+    read_table,
+)
 from microgradx.metrics import accuracy, confusion_matrix
 from microgradx.training.callbacks import Callback, Training
 from microgradx.training.checkpoints import load_model, save_model
@@ -15,7 +22,6 @@ from microgradx.training.history import History
 from microgradx.training.loop import DivergenceError, fit
 from microgradx.training.persistence import load_classifier, save_classifier
 from microgradx.training.prediction import evaluate, predict, predict_proba
-from microgradx.training.tables import Table, TableSchema, read_new_rows, read_table
 from microgradx.training.verification import Verification, verify_gradients
 
 __all__ = [
@@ -38,6 +44,7 @@ __all__ = [
     "read_new_rows",
     "Table",
     "TableSchema",
+    "TableEncoder",
     "InputError",
     "Classifier",
     "save_classifier",

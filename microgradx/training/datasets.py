@@ -9,7 +9,7 @@ import numpy as np
 
 from microgradx.common.messages import InputError
 from microgradx.data import moons, spirals
-from microgradx.training.tables import Table, TableSchema, read_table
+from microgradx.data.tables import Table, TableSchema, read_table
 
 __all__ = ["load_table"]
 
@@ -18,30 +18,36 @@ TOYS = ("moons", "spirals")
 
 
 def load_table(
-    data: str | Path, *, label: str | None = None, generator: np.random.Generator | None = None
+    data: str | Path,
+    *,
+    label: str | int | None = None,
+    generator: np.random.Generator | None = None,
+    **options: Any,
 ) -> Table:
-    """A data set by its name, or from a CSV or NPZ file.
+    """A data set by its name, or from a file.
 
     digits, iris, wine, breast_cancer: bundled with scikit-learn, not downloaded.
     moons, spirals: 600 and 900 points of the plane, drawn with `generator`.
-    anything else: a file, read by `read_table`; `label` is the name of its label column.
+    anything else: a file, read by `read_table` with `label` and the other options.
 
     Raises InputError if there is no such data, if the file is not usable, or if scikit-learn
     is needed and not installed.
     """
     name = str(data)
-    if name in BUNDLED + TOYS and label is not None:
-        raise InputError(f"--label is the label column of a file; {name} has its labels")
-    if name in BUNDLED:
-        return _load_bundled(name)
-    if name in TOYS:
-        return _make_toy(name, generator)
-    if Path(name).suffix.lower() not in (".csv", ".npz"):
+    if name in BUNDLED + TOYS:
+        asked = {"label": label, **options}
+        given = [f"--{option}" for option, value in asked.items() if value not in (None, ())]
+        if given:
+            raise InputError(
+                f"{', '.join(given)}: how to read a file, and {name} needs no such option"
+            )
+        return _load_bundled(name) if name in BUNDLED else _make_toy(name, generator)
+    if not Path(name).suffix and not Path(name).exists() and Path(name).name == name:
         raise InputError(
             f"there is no data set called {name!r}; choose {', '.join(BUNDLED + TOYS)}, or give a "
-            "file whose name ends in .csv or .npz"
+            "file"
         )
-    return read_table(data, label)
+    return read_table(data, label, **options)
 
 
 def _load_bundled(name: str) -> Table:

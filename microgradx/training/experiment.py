@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -10,11 +11,12 @@ from typing import Any, Literal
 import numpy as np
 
 from microgradx.data import stratified_split
+from microgradx.data.tables import Table, TableEncoder
 from microgradx.engine import Tensor
 from microgradx.functional import cross_entropy
 from microgradx.nn import MLP
 from microgradx.optim import SGD, Adam
-from microgradx.training.classifier import Activation, Classifier, fit_scaler
+from microgradx.training.classifier import Activation, Classifier
 from microgradx.training.datasets import load_table
 from microgradx.training.history import History
 from microgradx.training.loop import fit
@@ -27,7 +29,8 @@ __all__ = ["Experiment"]
 class Experiment:
     """A table, of which a fifth of the rows is held out, and a classifier to train on the others.
 
-    The same seed gives the same bits. The loss is the cross-entropy with label smoothing.
+    `reading` has options of `read_table`. The same seed gives the same bits. The loss is the
+    cross-entropy with label smoothing.
 
     >>> experiment = Experiment("moons", hidden_sizes=(8,), label_smoothing=0.0)
     >>> history = experiment.train("adam", lr=0.01, epochs=20)
@@ -37,9 +40,9 @@ class Experiment:
 
     def __init__(
         self,
-        data: str | Path,
+        data: str | Path | Table,
         *,
-        label: str | None = None,
+        reading: Mapping[str, Any] | None = None,
         hidden_sizes: tuple[int, ...] = (256,),
         activation: Activation = "relu",
         temperature: float = 1.0,
@@ -50,21 +53,26 @@ class Experiment:
         # A stream for each use: more rows, say, must not change the weights that are drawn.
         streams = np.random.SeedSequence(seed).spawn(4)
         for_data, for_split, for_weights, self._for_batches = map(np.random.default_rng, streams)
-        self.table = table = load_table(data, label=label, generator=for_data)
+        table = (
+            data
+            if isinstance(data, Table)
+            else load_table(data, generator=for_data, **reading or {})
+        )
+        self.table = table
         training, held_out = stratified_split(table.labels, 0.2, for_split)
         self.classifier = Classifier.from_architecture(
-            fit_scaler(table.features[training], table.schema),
-            table.schema,
+            TableEncoder.fit(table, training),
             table.label_names,
             hidden_sizes=hidden_sizes,
             activation=activation,
             temperature=temperature,
             generator=for_weights,
         )
-        self.x = self.classifier.standardise(table.features[training])
-        self.y = table.labels[training]
-        self.raw_held_out = table.features[held_out]
-        self.x_held_out = self.classifier.standardise(self.raw_held_out)
+        self.classifier.preview = str(table)
+        encode = self.classifier.encoder.transform
+        self.x, self.y = encode(table.take(training)), table.labels[training]
+        self.rows_held_out = table.take(held_out)
+        self.x_held_out = encode(self.rows_held_out)
         self.y_held_out = table.labels[held_out]
         self.label_smoothing, self.batch_size, self.seed = label_smoothing, batch_size, seed
         self.loss = partial(cross_entropy, label_smoothing=label_smoothing)
@@ -77,7 +85,7 @@ class Experiment:
         """Check the gradients on a few rows, in float64, where a wrong one cannot hide."""
         classifier = self.classifier
         twin = MLP(
-            classifier.schema.columns,
+            classifier.encoder.width,
             classifier.hidden_sizes,
             len(classifier.label_names),
             classifier.activation,

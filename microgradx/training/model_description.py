@@ -18,15 +18,25 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.common.messages import printable
-from microgradx.data import StandardScaler
+from microgradx.data.tables import Dropped, TableEncoder, TableSchema
+from microgradx.data.tables.schema import Kind, Missing
 from microgradx.nn import MLP
 from microgradx.training.classifier import Activation, Classifier
-from microgradx.training.tables import TableSchema
 
 __all__ = ["ModelDescription", "VersionError"]
 
 FORMAT = "microgradx classifier"
-VERSION = 1
+VERSION = 2
+
+#: What version 1 did not have: it knew numbers alone.
+ADDED: dict[str, Any] = {
+    "kinds": None,
+    "dropped": [],
+    "missing": "mean",
+    "categories": [],
+    "indicators": [],
+    "preview": "",
+}
 
 WEIGHTS = "weights/"
 
@@ -57,10 +67,12 @@ class ModelDescription:
     temperature: float
     label_names: tuple[str, ...]
     schema: TableSchema
+    categories: tuple[tuple[str, ...], ...] = ()  # of the encoder
+    indicators: tuple[int, ...] = ()  # of the encoder
+    preview: str = ""  # of the table
 
     def __post_init__(self) -> None:
-        sizes, schema, position = self.hidden_sizes, self.schema, self.schema.label_position
-        columns, names, image = schema.columns, schema.feature_names, schema.image_shape
+        sizes = self.hidden_sizes
         _require("hidden_sizes", sizes, _are_sizes(sizes), "whole numbers from 1 up")
         activations = get_args(Activation)
         is_known = self.activation in activations
@@ -70,16 +82,12 @@ class ModelDescription:
         _require("temperature", T, is_positive, f"from {MIN_TEMPERATURE} to {MAX_TEMPERATURE}")
         labels = self.label_names
         _require("label_names", labels, _are_names(labels), "texts that differ, at least one")
-        _require("columns", columns, _are_sizes((columns,)), "a whole number from 1 up")
-        if names is not None:
-            fit = _are_names(names) and len(names) == columns
-            _require("feature_names", names, fit, f"{columns} texts that differ")
-        _require("label", schema.label, type(schema.label) is str, "a text")
-        is_column = type(position) is int and -1 <= position <= columns
-        _require("label_position", position, is_column, f"from 0 to {columns}, or -1 for the last")
-        if image is not None:
-            fit = _are_sizes(image) and len(image) == 2 and math.prod(image) == columns
-            _require("image_shape", image, fit, f"height and width, of {columns} pixels")
+        _check_schema(self.schema)
+        _check_categories(self.schema, self.categories)
+        columns, indicators = self.schema.columns, self.indicators
+        fit = _are_indices(indicators, columns) and indicators == tuple(sorted({*indicators}))
+        _require("indicators", indicators, fit, f"columns from 0 to {columns - 1}, in order")
+        _require("preview", self.preview, type(self.preview) is str, "a text")
 
     # ------------------------------------------------------------------ as a text
 
@@ -108,12 +116,14 @@ class ModelDescription:
                 f"was written by a newer microgradx, in version {version} of the format, and this "
                 f"one reads up to {VERSION}; upgrade it"
             )
+        if version == 1:
+            content = {**ADDED, **content}
         of_schema = [field.name for field in fields(TableSchema)]
         names = {field.name for field in fields(cls)} - {"schema"} | {*of_schema}
         _require("the fields", [*content], names == {*content}, ", ".join(sorted(names)))
-        values: Any = {  # JSON has lists for tuples
-            name: tuple(value) if type(value) is list else value for name, value in content.items()
-        }
+        values: Any = {name: _make_tuples(value) for name, value in content.items()}
+        if type(values["dropped"]) is tuple:
+            values["dropped"] = tuple(map(_make_dropped, values["dropped"]))
         schema = TableSchema(**{name: values.pop(name) for name in of_schema})
         return cls(**values, schema=schema)
 
@@ -121,12 +131,17 @@ class ModelDescription:
 
     def array_shapes(self) -> dict[str, tuple[int, ...]]:
         """The arrays that belong to it, all of floats: their names and shapes."""
-        columns, units = self.schema.columns, (*self.hidden_sizes, len(self.label_names))
+        columns, units = self._encoder().width, (*self.hidden_sizes, len(self.label_names))
         shapes: dict[str, tuple[int, ...]] = {"mean": (columns,), "scale": (columns,)}
         for i, (before, after) in enumerate(zip((columns, *units), units, strict=False)):
             shapes[f"{WEIGHTS}{2 * i}.weight"] = (after, before)
             shapes[f"{WEIGHTS}{2 * i}.bias"] = (after,)
         return shapes
+
+    def _encoder(self, mean: Array | None = None, scale: Array | None = None) -> TableEncoder:
+        none = np.zeros(0)
+        given = none if mean is None else mean, none if scale is None else scale
+        return TableEncoder(self.schema, *given, self.categories, self.indicators)
 
     def check_shapes(self, arrays: Mapping[str, Any]) -> None:
         """Raise ValueError unless these are the arrays of a classifier like this.
@@ -163,8 +178,7 @@ class ModelDescription:
             if name.startswith(WEIGHTS)
         }
         classifier = Classifier.from_architecture(
-            StandardScaler(arrays["mean"], arrays["scale"]),
-            self.schema,
+            self._encoder(arrays["mean"], arrays["scale"]),
             self.label_names,
             hidden_sizes=self.hidden_sizes,
             activation=self.activation,
@@ -173,6 +187,7 @@ class ModelDescription:
             generator=np.random.default_rng(0),  # its weights are overwritten
         )
         classifier.model.load_state_dict(weights)
+        classifier.preview = self.preview
         return classifier
 
     @classmethod
@@ -187,10 +202,11 @@ class ModelDescription:
             float(classifier.temperature),
             tuple(map(str, classifier.label_names)),
             classifier.schema,
+            classifier.encoder.categories,
+            classifier.encoder.indicators,
+            classifier.preview,
         )
-        if classifier.scaler.mean is None or classifier.scaler.scale is None:
-            raise ValueError("its scaler has no mean and scale yet")
-        arrays = {"mean": classifier.scaler.mean, "scale": classifier.scaler.scale}
+        arrays = {"mean": classifier.encoder.mean, "scale": classifier.encoder.scale}
         for name, weight in classifier.model.state_dict().items():
             arrays[WEIGHTS + name] = weight
         _require_same_layers(classifier.model, description.build(arrays).model)
@@ -222,7 +238,66 @@ def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
+def _make_tuples(value: Any) -> Any:
+    """Tuples for the lists of JSON, inner ones too."""
+    return tuple(map(_make_tuples, value)) if type(value) is list else value
+
+
+def _make_dropped(value: Any) -> Any:
+    return Dropped(*value) if type(value) is tuple and len(value) == 3 else value
+
+
 # ---------------------------------------------------------------------------- fields
+
+
+def _check_schema(schema: TableSchema) -> None:
+    columns, names, position = schema.columns, schema.feature_names, schema.label_position
+    _require("columns", columns, _are_sizes((columns,)), "a whole number from 1 up")
+    if names is not None:
+        fit = _are_names(names) and len(names) == columns
+        _require("feature_names", names, fit, f"{columns} texts that differ")
+    _require("label", schema.label, type(schema.label) is str, "a text")
+    dropped, is_list = schema.dropped, type(schema.dropped) is tuple
+    last = columns + len(dropped) if is_list else 0
+    fit = is_list and all(type(column) is Dropped for column in dropped)
+    fit = fit and _are_indices(tuple(column.position for column in dropped), last + 1)
+    fit = fit and all(type(text) is str for column in dropped for text in column[1:])
+    _require("dropped", dropped, fit, "a position, a name and a reason for each column")
+    fit = type(position) is int and -1 <= position <= last
+    fit = fit and position not in [column.position for column in dropped]
+    _require("label_position", position, fit, f"from 0 to {last}, or -1 for the last")
+    image = schema.image_shape
+    if image is not None:
+        fit = _are_sizes(image) and len(image) in (2, 3) and math.prod(image) == columns
+        must_be = f"height and width, and perhaps channels, of {columns} pixels"
+        _require("image_shape", image, fit, must_be)
+    kinds = schema.kinds
+    if kinds is not None:
+        fit = type(kinds) is tuple and len(kinds) == columns
+        fit = fit and all(type(kind) is str and kind in get_args(Kind) for kind in kinds)
+        _require("kinds", kinds, fit, f"{columns} of {', '.join(get_args(Kind))}")
+    fit = type(schema.missing) is str and schema.missing in get_args(Missing)
+    _require("missing", schema.missing, fit, " or ".join(get_args(Missing)))
+
+
+def _check_categories(schema: TableSchema, categories: Any) -> None:
+    if schema.kinds is None:
+        fit = categories == () or categories == ((),) * len(categories)
+        _require("categories", categories, fit, "none, as no column has any")
+        return
+    fit = type(categories) is tuple and len(categories) == schema.columns
+    for kind, names in zip(schema.kinds, categories if fit else (), strict=False):
+        fit = fit and (names == () or (kind == "category" and _are_names(names)))
+    _require("categories", categories, fit, f"{schema.columns} lists of texts that differ")
+
+
+def _are_indices(indices: Any, length: int) -> bool:
+    """Whether this is a tuple of different indices into something of this length."""
+    return (
+        type(indices) is tuple
+        and all(type(i) is int and 0 <= i < length for i in indices)
+        and len({*indices}) == len(indices)
+    )
 
 
 def _require(name: str, value: Any, is_valid: bool, must_be: str) -> None:
