@@ -226,8 +226,8 @@ def _require_same_layers(model: MLP, rebuilt: MLP) -> None:
 
 
 def _attributes(module: Any) -> dict[str, Any]:
-    ours = "training", "fitted_data"
-    return {name: value for name, value in vars(module).items() if name not in ours}
+    ours, own = ("training", "fitted_data"), getattr(module, "__dict__", {})
+    return {name: value for name, value in own.items() if name not in ours}
 
 
 def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
