@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     for label, probability in zip(predicted.tolist(), np.max(probabilities, axis=1), strict=True):
         rows.writerow((csv_cell(names[label]), f"{probability:.4f}"))
     for note in (*table.notes, *_describe_unseen(classifier, table)):
-        print(f"microgradx: {printable(arguments.file)}: {printable(note)}", file=sys.stderr)
+        print(f"microgradx: {printable(note)}", file=sys.stderr)
     known = table.labels >= 0
     if np.any(known):
         right = np.mean(table.labels[known] == predicted[known])

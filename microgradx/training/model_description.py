@@ -282,8 +282,7 @@ def _check_schema(schema: TableSchema) -> None:
 
 def _check_categories(schema: TableSchema, categories: Any) -> None:
     if schema.kinds is None:
-        fit = categories == () or categories == ((),) * len(categories)
-        _require("categories", categories, fit, "none, as no column has any")
+        _require("categories", categories, categories == (), "none, as no column has any")
         return
     fit = type(categories) is tuple and len(categories) == schema.columns
     for kind, names in zip(schema.kinds, categories if fit else (), strict=False):

@@ -94,7 +94,7 @@ def test_the_held_out_rows_are_those_of_the_split_and_their_accuracy_is_true(
     right = np.mean(p.argmax(axis=1) == data.labels[held_out])
     assert f"Held-out accuracy: {right:.2%}" in out
     np.testing.assert_allclose(
-        classifier.scaler.mean, data.features[training].mean(axis=0), rtol=1e-12
+        classifier.encoder.mean, data.features[training].mean(axis=0), rtol=1e-12
     )
 
 

@@ -5,10 +5,9 @@ import sys
 import numpy as np
 import pytest
 
-from microgradx.data import StandardScaler
 from microgradx.show import plots
 from microgradx.show.plots import PlottingError, plot_history, plot_predictions
-from microgradx.training import Classifier, History, TableSchema
+from microgradx.training import Classifier, History, TableEncoder, TableSchema
 
 COLUMNS = "epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"
 
@@ -37,8 +36,11 @@ def figures(monkeypatch):
 
 def classifier(columns, classes, image_shape=None, feature_names=None):
     return Classifier.from_architecture(
-        StandardScaler(np.zeros(columns), np.ones(columns)),
-        TableSchema(columns, feature_names, image_shape=image_shape),
+        TableEncoder(
+            TableSchema(columns, feature_names, image_shape=image_shape),
+            np.zeros(columns),
+            np.ones(columns),
+        ),
         tuple(f"class {i}" for i in range(classes)),
         hidden_sizes=(4,),
         generator=np.random.default_rng(0),

@@ -189,7 +189,7 @@ def change_field(random, members):
         del description[name]
     elif kind == 1:
         description[name + "s"] = description.pop(name)
-    elif kind == 2 and isinstance(description[name], list):
+    elif kind == 2 and isinstance(description[name], list) and description[name]:
         description[name][random.integers(len(description[name]))] = choose(random, ODD_VALUES)
     else:
         description[name] = choose(random, ODD_VALUES)

@@ -47,7 +47,9 @@ def test_without_scikit_learn_one_line_says_how_to_get_it(monkeypatch):
 def test_unknown_names_are_refused():
     with pytest.raises(InputError, match="no data set called 'digit'; choose digits, iris"):
         load_table("digit")
-    with pytest.raises(InputError, match="--label is the label column of a file"):
+    with pytest.raises(
+        InputError, match="--label: how to read a file, and moons needs no such option"
+    ):
         load_table("moons", label="kind")
 
 

@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from microgradx.data import StandardScaler
 from microgradx.nn import MLP, Linear, Tanh
 from microgradx.training import (
     Classifier,
     InputError,
+    TableEncoder,
     TableSchema,
     load_classifier,
     save_classifier,
@@ -25,9 +25,9 @@ from tests.training.model_file_mutations import MUTATIONS, read_members
 @pytest.fixture
 def classifier():
     generator = np.random.default_rng(0)
+    schema = TableSchema(4, ("a", "b b", "ç", "'"), "kind", 2, (2, 2))
     return Classifier.from_architecture(
-        StandardScaler().fit(generator.normal(3, 2, (20, 4))),
-        TableSchema(4, ("a", "b b", "ç", "'"), "kind", 2, (2, 2)),
+        TableEncoder(schema, generator.normal(3, 2, 4), generator.uniform(1, 2, 4)),
         ("no", "yes", "perhaps, or not\n"),
         hidden_sizes=(5, 3),
         activation="tanh",
@@ -53,7 +53,7 @@ def test_the_same_model_gives_the_same_bytes_without_pickle(classifier, tmp_path
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
         assert all(arrays[name].dtype.kind in "fU" for name in arrays.files)
-        assert json.loads(str(arrays["description"]))["version"] == 1
+        assert json.loads(str(arrays["description"]))["version"] == 2
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(classifier, tmp_path, monkeypatch):
@@ -154,7 +154,7 @@ def test_whole_numbers_of_json_are_floats_again(classifier, tmp_path):
 def test_a_newer_format_is_refused(classifier, tmp_path):
     path = tmp_path / "model.npz"
     save_classifier(classifier, path)
-    change_file(path, version=2)
+    change_file(path, version=3)
     assert "newer microgradx" in error_message(path)
 
 
@@ -185,17 +185,17 @@ def assert_is_a_classifier(loaded):
     """What holds for every classifier that was read, whatever its file had."""
     numbers = {
         **loaded.model.state_dict(),
-        "mean": loaded.scaler.mean,
-        "scale": loaded.scaler.scale,
+        "mean": loaded.encoder.mean,
+        "scale": loaded.encoder.scale,
     }
     for name, array in numbers.items():
         assert array.dtype.kind == "f", name
         assert np.all(np.isfinite(array)), name
-    assert np.all(loaded.scaler.scale > 0)
+    assert np.all(loaded.encoder.scale > 0)
     assert 0 < loaded.temperature < np.inf
     assert len(set(loaded.label_names)) == len(loaded.label_names)
     assert all(type(name) is str for name in loaded.label_names)
-    assert loaded.schema.columns == len(loaded.scaler.mean)
+    assert loaded.encoder.width == len(loaded.encoder.mean)
 
 
 def test_mutated_files_are_refused_or_have_other_finite_numbers(classifier, tmp_path):
@@ -227,7 +227,7 @@ def test_mutated_files_are_refused_or_have_other_finite_numbers(classifier, tmp_
 
 
 def numbers_of(classifier):
-    scaler, state = classifier.scaler, classifier.model.state_dict()
+    scaler, state = classifier.encoder, classifier.model.state_dict()
     return [*state.values(), scaler.mean, scaler.scale, np.array(float(classifier.temperature))]
 
 
@@ -267,7 +267,10 @@ def test_a_long_text_promises_layers_that_are_not_there(classifier, tmp_path):
         ({"hidden_sizes": [5, 3.0]}, "hidden_sizes must be whole numbers from 1 up"),
         ({"columns": 10**30}, "columns must be a whole number"),
         ({"feature_names": ["a"] * 4}, "feature_names must be 4 texts that differ"),
-        ({"image_shape": [4, 4]}, "image_shape must be height and width, of 4 pixels"),
+        (
+            {"image_shape": [4, 4]},
+            "image_shape must be height and width, and perhaps channels, of 4 pixels",
+        ),
         ({"label_position": 9}, "label_position must be from 0 to 4"),
         ({"version": "1"}, "version must be a whole number"),
     ],
@@ -319,6 +322,10 @@ def with_tied_weights(classifier):
     return other
 
 
+def with_encoder(classifier, **changes):
+    return replace(classifier, encoder=replace(classifier.encoder, **changes))
+
+
 BAD_CLASSIFIERS = {
     "another activation": rectified,
     "dropout": lambda c: replace(c, model=MLP(4, (5, 3), 3, "tanh", dropout=0.5)),
@@ -337,9 +344,9 @@ BAD_CLASSIFIERS = {
     "NaN": lambda c: build_like(c, filled(np.nan)),
     "a temperature of 0": lambda c: replace(c, temperature=0.0),
     "a temperature of inf": lambda c: replace(c, temperature=np.inf),
-    "a scale of 0": lambda c: replace(c, scaler=StandardScaler(np.zeros(4), np.zeros(4))),
-    "no scale": lambda c: replace(c, scaler=StandardScaler()),
-    "another schema": lambda c: replace(c, schema=TableSchema(5)),
+    "a scale of 0": lambda c: with_encoder(c, scale=np.zeros(4)),
+    "a scale of another length": lambda c: with_encoder(c, scale=np.ones(3)),
+    "another schema": lambda c: with_encoder(c, schema=TableSchema(5)),
 }
 
 
@@ -361,7 +368,7 @@ def test_what_would_not_be_read_as_the_same_is_not_saved(classifier, tmp_path, k
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_every_dtype_comes_back(tmp_path, dtype):
     classifier = Classifier.from_architecture(
-        StandardScaler(np.zeros(2), np.ones(2)), TableSchema(2), ("a", "b"), dtype=dtype
+        TableEncoder(TableSchema(2), np.zeros(2), np.ones(2)), ("a", "b"), dtype=dtype
     )
     save_classifier(classifier, tmp_path / "model.npz")
     loaded = load_classifier(tmp_path / "model.npz")

@@ -58,7 +58,7 @@ def read_arrays(
         if label_name is not None:
             labels = _label_texts(path, label_name, file.read(label_name), name, len(x))
     remarks = []
-    if (name, label_name) != ("X", "y"):
+    if name != "X" or label_name not in ("y", None):
         and_labels = f", labels from {quote(label_name)}" if label_name else ""
         remarks.append(f"features are from the array {quote(name)}{and_labels}")
     return ArrayTable(table, image_shape, labels, label_name or "y", remarks)

@@ -34,7 +34,7 @@ MISSING = {
 MISSING_NUMBERS = {"none", "unknown", "unk", "missing", "not available", ".", "*", "**"}
 
 BOOLEANS = (
-    {"true": 1.0, "false": 0.0},
+    {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0},
     {"t": 1.0, "f": 0.0},
     {"yes": 1.0, "no": 0.0},
     {"y": 1.0, "n": 0.0},
@@ -140,8 +140,7 @@ def parse_boolean(texts: Iterable[str]) -> dict[str, float] | None:
     ({'Yes': 1.0, 'no': 0.0}, None)
     """
     texts = list(texts)
-    for words in BOOLEANS:
-        meaning = {**words, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}
+    for meaning in BOOLEANS:
         if all(text.lower() in meaning for text in texts):
             return {text: meaning[text.lower()] for text in texts}
     return None

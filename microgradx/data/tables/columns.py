@@ -253,7 +253,7 @@ def interpret_as(kind: Kind, sheet: Sheet, column: Column, problems: Problems) -
     others = [i for i, n in numbers.items() if n is None and not is_missing_number(column.texts[i])]
     if others:
         truth = parse_boolean(texts)
-        if truth:
+        if truth and (kind == "boolean" or len(others) == len(present)):
             return _numbers_of(column, {i: truth[column.texts[i]] for i in present}, kind)
         problems.add_cells(
             column, others, f"is not a {'truth value' if kind == 'boolean' else kind}"

@@ -10,7 +10,7 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.common.files import require_file
-from microgradx.common.messages import InputError, quote, shorten
+from microgradx.common.messages import InputError, shorten
 from microgradx.data.frames import is_frame
 from microgradx.data.tables.arrays import read_arrays
 from microgradx.data.tables.cells import is_missing
@@ -54,7 +54,7 @@ def read_new_rows(
     problems = Problems(sheet)
     values = [interpret_as(schema.kind(i), sheet, c, problems) for i, c in enumerate(columns)]
     problems.check()
-    labels, remarks = _read_labels(label_column, label_names, sheet.rows)
+    labels, remarks = _read_labels(sheet, label_column, label_names)
     return Table(
         np.stack([column.values for column in values], axis=1),
         labels,
@@ -154,11 +154,11 @@ def _match_by_position(
 
 
 def _read_labels(
-    column: Column | None, label_names: Sequence[str], rows: int
+    sheet: Sheet, column: Column | None, label_names: Sequence[str]
 ) -> tuple[Array, list[str]]:
     """Labels as indices of the model's classes; -1 for what is blank or unknown, which is said."""
     if column is None:
-        return np.full(rows, -1), []
+        return np.full(sheet.rows, -1), []
     by_code = np.array([find_class(text, label_names) for text in column.texts])
     blank = ~has_label(column)
     labels = np.where(blank, -1, by_code[column.codes])
@@ -168,7 +168,7 @@ def _read_labels(
         return labels, []
     if not known:
         return labels, [
-            f"none of the labels in {quote(column.title)} is known to the model, whose classes are "
+            f"none of the labels in {sheet.source} is known to the model, whose classes are "
             f"{shorten(label_names)}"
         ]
     return labels, [f"the model does not know the labels {shorten(unknown)}, so they do not count"]

@@ -6,6 +6,7 @@ import bz2
 import codecs
 import csv
 import gzip
+import io
 import lzma
 import re
 import zipfile
@@ -50,13 +51,13 @@ def read_grid(path: Path) -> Grid:
     Raises InputError for what is no table: all lines of another length are named.
     """
     text, encoding = _decode(path, _unpack(path))
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = list(io.StringIO(text, newline=""))  # split at \n, \r\n and \r, which stay in cells
     comments = [i for i, line in enumerate(lines) if COMMENT.match(line)]
     if 2 * len(comments) >= sum(1 for line in lines if line.strip()):
         comments = []  # they are the rows: colours such as #ff0000
     commented = {i: lines[i] for i in comments}
     for i in comments:
-        lines[i] = ""
+        lines[i] = "\n"
     sample = [line for line in lines if line.strip()][:SAMPLE]
     if not sample:
         raise InputError(f"{path} is empty")
@@ -154,12 +155,11 @@ def _decode(path: Path, content: bytes) -> tuple[str, str]:
         break
     else:
         raise InputError(f"{path} is not text in {candidates[0]}; save it in UTF-8")
-    odd = re.search(r"[\x00-\x08\x0e-\x1f]", text)
-    if odd:
-        line = text.count("\n", 0, odd.start()) + 1
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
         raise InputError(
-            f"{path}, line {line}: there is a control character, {odd[0]!r}: this is no table in "
-            "a text; give one of cells with separators, or an .npz file"
+            f"{path}, line {line}: there is a null character, so that this is no table in a text; "
+            "give one of cells with separators, or an .npz file"
         )
     return text, encoding
 
@@ -204,11 +204,11 @@ def _split(
     Raises InputError, or without a path csv.Error, for a quote that is not closed and the like.
     """
     if separator == " ":
-        lines = (line.replace("\t", " ").strip() for line in lines)
+        lines = (line.replace("\t", " ").strip() + "\n" for line in lines)
     shared: dict[str, str] = {}  # equal cells are one object, and so take the memory of one
     number = 1
     reader = csv.reader(
-        (line + "\n" for line in lines),
+        lines,
         delimiter=separator,
         skipinitialspace=separator != "\t",
         strict=path is not None,
