@@ -8,11 +8,12 @@ from microgradx.functional.binary_classification import (
     binary_cross_entropy_with_logits,
 )
 from microgradx.functional.classification import cross_entropy, focal_loss, kl_div, nll_loss
-from microgradx.functional.probabilities import log_softmax, logsumexp, softmax
+from microgradx.functional.probabilities import log_softmax, logsumexp, softmax, softmin
 from microgradx.functional.regression import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 
 __all__ = [
     "softmax",
+    "softmin",
     "log_softmax",
     "logsumexp",
     "cross_entropy",

@@ -13,7 +13,7 @@ from microgradx.graph.scopes import scope
 from microgradx.ops import softmax as textbook
 from microgradx.ops.softmax import LogSoftmax, LogSumExp, Softmax
 
-__all__ = ["softmax", "log_softmax", "logsumexp"]
+__all__ = ["softmax", "softmin", "log_softmax", "logsumexp"]
 
 
 @implements("softmax")
@@ -48,6 +48,17 @@ def log_softmax(x: Any, axis: int = -1, temperature: Any = 1.0, *, fused: bool =
     """
     x, *y = _check_temperature(x, temperature)
     return LogSoftmax(axis)(x, *y) if fused else textbook.log_softmax(x, axis, *y)
+
+
+@implements("softmin")
+@scope
+def softmin(x: Any, axis: int = -1, temperature: Any = 1.0, *, fused: bool = True) -> Any:
+    """softmax(-x): the smaller a number, the more probable. Arguments and errors as in `softmax`.
+
+    >>> softmin([0.0, 0.0, 1000.0])
+    array([0.5, 0.5, 0. ])
+    """
+    return softmax(-as_floats(x), axis, temperature, fused=fused)
 
 
 @implements("logsumexp")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import (
-    Callable,
     Iterable,
     Iterator,
     Mapping,
@@ -12,12 +11,11 @@ from collections.abc import (
     MutableSequence,
     Sequence,
 )
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microgradx.arrays.types import Array
-from microgradx.nn.activations import ReLU, Sigmoid, Tanh
+from microgradx.nn.activations import check_activation, make_activation
 from microgradx.nn.initialisation import glorot_uniform, he_uniform
 from microgradx.nn.layers import Dropout, Linear
 from microgradx.nn.module import Module
@@ -80,6 +78,10 @@ class _ListContainer(_Container, MutableSequence[Any]):
 
     def _arrange(self, pairs: list[tuple[str, Any]]) -> None:
         """Hold these modules, those without a name of their own under their positions."""
+        pairs = [
+            (name, make_activation(module) if isinstance(module, str) else module)
+            for name, module in pairs
+        ]
         for i, (_, module) in enumerate(pairs):
             if not isinstance(module, Module):
                 raise TypeError(
@@ -115,12 +117,13 @@ class Sequential(_ListContainer):
     >>> [name for name, _ in net.named_parameters()]
     ['0.weight', '0.bias', '2.weight', '2.bias']
 
-    Raises TypeError for an argument that is not a Module.
+    An activation may be given by its name: Sequential(nn.Linear(2, 8), "tanh", nn.Linear(8, 3)).
+    Raises TypeError for another argument that is not a Module, ValueError for an unknown name.
     """
 
     _of_list = "Sequential(*layers)"
 
-    def __init__(self, *layers: Module | Mapping[str, Module]) -> None:
+    def __init__(self, *layers: Module | str | Mapping[str, Module | str]) -> None:
         if len(layers) == 1 and isinstance(layers[0], Mapping):
             self._arrange([*layers[0].items()])
         else:
@@ -191,11 +194,10 @@ class ModuleDict(_Container, MutableMapping[str, Any]):
         return iter(self._names)
 
 
-#: For each activation of an MLP: its module, and the initialisation of the layer before it.
-_ACTIVATIONS: dict[str, tuple[type[Module], Callable[..., Array]]] = {
-    "relu": (ReLU, he_uniform),
-    "tanh": (Tanh, glorot_uniform),
-    "sigmoid": (Sigmoid, glorot_uniform),
+#: Activations that leave small and large numbers distinct on one side at least: He's are for them.
+_RECTIFIERS = {
+    *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "celu"),
+    *("gelu", "silu", "mish", "softplus", "hardswish"),
 }
 
 
@@ -203,9 +205,10 @@ class MLP(Sequential):
     """A multilayer perceptron: linear layers, with an activation after each but the last.
 
     Maps inputs of shape (…, in_features) to logits of shape (…, out_features); `hidden_sizes` are
-    the widths of the layers between, and may be empty. Dropout, if not 0, follows each activation.
-    Weights are initialised as He et al. recommend before relu, and as Glorot and Bengio do before
-    tanh, before sigmoid and in the last layer; see `nn.initialisation`. `generator` draws the
+    the widths of the layers between, and may be empty. `activation` is the name of a function such
+    as "relu", "tanh" or "gelu". Dropout, if not 0, follows each activation. Weights are initialised
+    as He et al. recommend before relu and its relatives, and as Glorot and Bengio do before all
+    others, such as tanh, and in the last layer; see `nn.initialisation`. `generator` draws the
     weights and the dropout.
 
     >>> import microgradx as mg
@@ -224,26 +227,23 @@ class MLP(Sequential):
         in_features: int,
         hidden_sizes: Sequence[int],
         out_features: int,
-        activation: Literal["relu", "tanh", "sigmoid"] = "relu",
+        activation: str = "relu",
         dropout: float = 0.0,
         *,
         dtype: Any = np.float32,
         generator: np.random.Generator | None = None,
     ) -> None:
-        if activation not in _ACTIVATIONS:
-            raise ValueError(
-                f"activation must be one of {', '.join(_ACTIVATIONS)}, not {activation!r}"
-            )
+        check_activation(activation)
         if not isinstance(hidden_sizes, Iterable):
             raise TypeError(
                 f"hidden_sizes must be a sequence, such as (64, 32), not {hidden_sizes!r}"
             )
-        activation_class, initialisation = _ACTIVATIONS[activation]
+        initialisation = he_uniform if activation in _RECTIFIERS else glorot_uniform
         linear = functools.partial(Linear, dtype=dtype, generator=generator)
         layers: list[Module] = []
         for size in hidden_sizes:
             layers.append(linear(in_features, size, initialisation=initialisation))
-            layers.append(activation_class())
+            layers.append(make_activation(activation, dtype, generator))
             if dropout:
                 layers.append(Dropout(dropout, generator))
             in_features = size

@@ -16,19 +16,30 @@ from microgradx.ops import activations, elementwise
 from microgradx.ops.elementwise import where
 
 __all__ = [
+    "celu",
     "elu",
     "gelu",
+    "glu",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
     "hardtanh",
     "leaky_relu",
     "logsigmoid",
     "mish",
+    "prelu",
     "relu",
     "relu6",
+    "rrelu",
     "selu",
     "sigmoid",
     "silu",
     "softplus",
+    "softshrink",
+    "softsign",
     "tanh",
+    "tanhshrink",
+    "threshold",
 ]
 
 
@@ -87,6 +98,43 @@ def selu(input: Any, inplace: bool = False) -> Any:
     return activations.selu(input)
 
 
+def celu(input: Any, alpha: Any = 1.0, inplace: bool = False) -> Any:
+    """x where it is positive, α (e^(x/α) - 1) elsewhere: `microgradx.celu`.
+
+    >>> celu([-1000.0, 2.0], alpha=0.5)
+    array([-0.5,  2. ])
+    """
+    _refuse_inplace("celu", inplace)
+    return activations.celu(input, alpha)
+
+
+def prelu(input: Any, weight: Any) -> Any:
+    """x where it is positive, a weight for each channel times x elsewhere: `microgradx.prelu`.
+
+    >>> prelu([-1.0, 2.0], 0.5)
+    array([-0.5,  2. ])
+    """
+    return activations.prelu(input, weight)
+
+
+def rrelu(
+    input: Any,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    inplace: bool = False,
+    *,
+    generator: np.random.Generator | None = None,
+) -> Any:
+    """leaky_relu, in training with random slopes: `microgradx.rrelu`.
+
+    >>> rrelu([-1.0, 2.0], 0.1, 0.3)
+    array([-0.2,  2. ])
+    """
+    _refuse_inplace("rrelu", inplace)
+    return activations.rrelu(input, lower, upper, training, generator=generator)
+
+
 def silu(input: Any, inplace: bool = False) -> Any:
     """x sigmoid x: `microgradx.silu`.
 
@@ -115,6 +163,81 @@ def hardtanh(input: Any, min_val: Any = -1.0, max_val: Any = 1.0, inplace: bool 
     """
     _refuse_inplace("hardtanh", inplace)
     return activations.hardtanh(input, min_val, max_val)
+
+
+def hardsigmoid(input: Any, inplace: bool = False) -> Any:
+    """min(max(x + 3, 0), 6) / 6: `microgradx.hardsigmoid`.
+
+    >>> hardsigmoid([-3.0, 0.0, 9.0])
+    array([0. , 0.5, 1. ])
+    """
+    _refuse_inplace("hardsigmoid", inplace)
+    return activations.hardsigmoid(input)
+
+
+def hardswish(input: Any, inplace: bool = False) -> Any:
+    """x min(max(x + 3, 0), 6) / 6: `microgradx.hardswish`.
+
+    >>> hardswish([1.0, 9.0])
+    array([0.66666667, 9.        ])
+    """
+    _refuse_inplace("hardswish", inplace)
+    return activations.hardswish(input)
+
+
+def softshrink(input: Any, lambd: float = 0.5) -> Any:
+    """x - λ above λ, x + λ below -λ, 0 between: `microgradx.softshrink`.
+
+    >>> softshrink([-2.0, 0.3, 2.0])
+    array([-1.5,  0. ,  1.5])
+    """
+    return activations.softshrink(input, lambd)
+
+
+def hardshrink(input: Any, lambd: float = 0.5) -> Any:
+    """x where |x| > λ, 0 elsewhere: `microgradx.hardshrink`.
+
+    >>> hardshrink([-2.0, 0.3, 2.0])
+    array([-2.,  0.,  2.])
+    """
+    return activations.hardshrink(input, lambd)
+
+
+def threshold(input: Any, threshold: Any, value: Any, inplace: bool = False) -> Any:
+    """x where it is above the threshold, `value` elsewhere: `microgradx.threshold`.
+
+    >>> threshold([-1.0, 2.0], 1.0, -7.0)
+    array([-7.,  2.])
+    """
+    _refuse_inplace("threshold", inplace)
+    return activations.threshold(input, threshold, value)
+
+
+def softsign(input: Any) -> Any:
+    """x / (1 + |x|): `microgradx.softsign`.
+
+    >>> softsign([-1.0, 3.0])
+    array([-0.5 ,  0.75])
+    """
+    return activations.softsign(input)
+
+
+def tanhshrink(input: Any) -> Any:
+    """x - tanh x: `microgradx.tanhshrink`.
+
+    >>> tanhshrink([0.0, 1.0])
+    array([0.        , 0.23840584])
+    """
+    return activations.tanhshrink(input)
+
+
+def glu(input: Any, axis: int = -1) -> Any:
+    """The first half along an axis, times the sigmoid of the second: `microgradx.glu`.
+
+    >>> glu([1.0, 2.0, 0.0, 0.0])
+    array([0.5, 1. ])
+    """
+    return activations.glu(input, axis)
 
 
 def gelu(input: Any, approximate: Literal["none", "tanh"] = "none") -> Any:

@@ -1,7 +1,7 @@
 """Activation functions: rows of the elementwise table, each with its derivative in one line.
 
-At their kinks the derivatives are PyTorch's: 0 of relu, relu6 and hardtanh, and the left one of
-leaky_relu.
+At their kinks the derivatives are PyTorch's: 0 of relu, relu6, hardtanh and hardsigmoid, of
+threshold and both shrinks, and the left one of leaky_relu and prelu.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import math
 from typing import Any, Literal
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from microgradx.arrays.dispatch import implements
 from microgradx.arrays.types import ZERO, as_floats, is_known_true, unwrap
+from microgradx.common.randomness import as_generator
 from microgradx.graph.scopes import scope
 from microgradx.ops.elementwise import (
     Elementwise,
+    clip,
     exp,
     mask_gradient,
     sech_squared,
@@ -34,7 +37,18 @@ __all__ = [
     "leaky_relu",
     "elu",
     "selu",
+    "celu",
+    "prelu",
+    "rrelu",
     "hardtanh",
+    "hardsigmoid",
+    "hardswish",
+    "softsign",
+    "tanhshrink",
+    "softshrink",
+    "hardshrink",
+    "threshold",
+    "glu",
     "silu",
     "mish",
     "gelu",
@@ -100,6 +114,12 @@ _hardtanh = Elementwise(
     lambda g, out, x, y, z: mask_gradient(g, ~((x <= y) | (x >= z))),
     lambda g, out, x, y, z: mask_gradient(g, x <= y),
     lambda g, out, x, y, z: mask_gradient(g, x >= z), name="hardtanh")
+softsign = Elementwise(
+    lambda x: np.divide(x, 1 + np.abs(as_floats(x))), "x / (1 + |x|)",
+    lambda g, out, x: g * np.square(1 / (1 + np.abs(x))), name="softsign")
+tanhshrink = Elementwise(
+    lambda x: np.subtract(as_floats(x), np.tanh(x)), "x - tanh x",
+    lambda g, out, x: g * np.square(tanh(x)), name="tanhshrink")
 silu = Elementwise(
     lambda x: x * sigmoid(x), "x sigmoid x",
     lambda g, out, x: g * sigmoid(x) * (1 + x * sigmoid(-x)), name="silu")
@@ -155,6 +175,73 @@ def selu(x: Any) -> Any:
     return 1.0507009873554805 * elu(as_floats(x), 1.6732632423543772)
 
 
+@implements("celu")
+@scope
+def celu(x: Any, alpha: Any = 1.0) -> Any:
+    """`x` where it is positive, α (e^(x/α) - 1) elsewhere: elu with a smooth kink for any α.
+
+    Raises ValueError for an `alpha` of 0. Source: J. T. Barron, "Continuously differentiable
+    exponential linear units", 2017.
+
+    >>> celu([-1000.0, 2.0], alpha=0.5)
+    array([-0.5,  2. ])
+    """
+    if is_known_true(np.any(np.equal(unwrap(alpha), 0))):
+        raise ValueError("celu divides by alpha, which must not be 0; for alpha -> 0 take relu")
+    x = as_floats(x)
+    return where(x > 0, x, alpha * np.expm1(_negative_part(x) / alpha))
+
+
+@implements("prelu")
+def prelu(x: Any, weight: Any) -> Any:
+    """`x` where it is positive, `weight` times `x` elsewhere, with a weight for each channel.
+
+    `weight` holds one number, or as many as `x`, of shape (N, C, …), has channels. Raises
+    ValueError for another number of weights. Source: K. He et al., 2015.
+
+    >>> prelu([[-2.0, -2.0, 3.0]], [0.5, 0.1, 0.1])
+    array([[-1. , -0.2,  3. ]])
+    """
+    x, weight = as_floats(x), as_floats(weight)
+    if weight.size != 1:
+        channels = x.shape[1] if x.ndim > 1 else 1
+        if weight.shape != (channels,):
+            raise ValueError(
+                f"prelu: a weight of shape {weight.shape} for an input of shape {x.shape}; it "
+                f"must hold 1 number, or one for each channel along axis 1: {channels}"
+            )
+        weight = weight.reshape((-1, *(1 for _ in x.shape[2:])))
+    elif weight.ndim:
+        weight = weight.reshape(())
+    return _leaky_relu(x, weight)
+
+
+@implements("rrelu")
+def rrelu(
+    x: Any,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    *,
+    generator: np.random.Generator | None = None,
+) -> Any:
+    """leaky_relu, with a slope for each element that is drawn between `lower` and `upper`.
+
+    Only in training; otherwise the slope is the mean of the two. Raises ValueError for a `lower`
+    above `upper`. Source: B. Xu et al., 2015.
+
+    >>> rrelu([-1.0, 2.0], 0.1, 0.3)
+    array([-0.2,  2. ])
+    """
+    if not lower <= upper:
+        raise ValueError(f"rrelu needs a lower that is not above upper, not {lower} and {upper}")
+    if not training:
+        return _leaky_relu(x, (lower + upper) / 2)
+    x = as_floats(x)
+    share = as_generator(generator).random(x.shape, np.float32).astype(x.dtype)
+    return _leaky_relu(x, lower + (upper - lower) * share)
+
+
 @implements("hardtanh")
 def hardtanh(x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
     """`x` limited to the range from `min_val` to `max_val`; at both, unlike `clip`, derivative 0.
@@ -181,6 +268,91 @@ def relu6(x: Any) -> Any:
     array([0., 2., 6.])
     """
     return _hardtanh(x, 0.0, 6.0)
+
+
+@implements("hardsigmoid")
+@scope
+def hardsigmoid(x: Any) -> Any:
+    """min(max(x + 3, 0), 6) / 6. Source: M. Courbariaux et al., "BinaryConnect", 2015.
+
+    >>> hardsigmoid([-3.0, 0.0, 9.0])
+    array([0. , 0.5, 1. ])
+    """
+    return _hardtanh(as_floats(x) + 3, 0.0, 6.0) / 6
+
+
+@implements("hardswish")
+@scope
+def hardswish(x: Any) -> Any:
+    """x min(max(x + 3, 0), 6) / 6. Source: A. Howard et al., "Searching for MobileNetV3", 2019.
+
+    >>> hardswish([-3.0, 1.0, 9.0])
+    array([-0.        ,  0.66666667,  9.        ])
+    """
+    x = as_floats(x)
+    return x * hardsigmoid(x)
+
+
+@implements("softshrink")
+@scope
+def softshrink(x: Any, lambd: float = 0.5) -> Any:
+    """x - λ above λ, x + λ below -λ, 0 between. Raises ValueError for a negative `lambd`.
+
+    >>> softshrink([-2.0, 0.3, 2.0])
+    array([-1.5,  0. ,  1.5])
+    """
+    x = as_floats(x)
+    _check_lambd("softshrink", lambd)
+    return x - clip(x, -lambd, lambd)
+
+
+@implements("hardshrink")
+def hardshrink(x: Any, lambd: float = 0.5) -> Any:
+    """x where |x| > λ, 0 elsewhere. Raises ValueError for a negative `lambd`.
+
+    >>> hardshrink([-2.0, 0.3, 2.0])
+    array([-2.,  0.,  2.])
+    """
+    x = as_floats(x)
+    _check_lambd("hardshrink", lambd)
+    return where(np.abs(unwrap(x)) <= lambd, 0, x)
+
+
+def _check_lambd(name: str, lambd: Any) -> None:
+    if is_known_true(~np.all(np.greater_equal(unwrap(lambd), 0))):
+        raise ValueError(f"{name} needs a lambd of 0 or more, not {lambd!r}")
+
+
+@implements("threshold")
+def threshold(x: Any, threshold: Any, value: Any) -> Any:
+    """`x` where it is above the threshold, `value` elsewhere.
+
+    >>> threshold([-1.0, 0.5, 2.0], 1.0, -7.0)
+    array([-7., -7.,  2.])
+    """
+    x = as_floats(x)
+    return where(unwrap(x) <= unwrap(threshold), value, x)
+
+
+@implements("glu")
+@scope
+def glu(x: Any, axis: int = -1) -> Any:
+    """a sigmoid(b), where a and b are the first and the second half of `x` along `axis`.
+
+    Raises ValueError for an odd length. Source: Y. Dauphin et al., 2017.
+
+    >>> glu([1.0, 2.0, 0.0, 0.0])
+    array([0.5, 1. ])
+    """
+    x = as_floats(x)
+    length = x.shape[normalize_axis_index(axis, x.ndim)]
+    if length % 2:
+        raise ValueError(
+            f"glu: an input of shape {x.shape} has {length} elements along axis {axis}, which is "
+            "not a number that 2 divides"
+        )
+    a, b = np.split(x, 2, axis)
+    return a * sigmoid(b)
 
 
 @implements("gelu")
@@ -210,6 +382,8 @@ __test__ = write_docstrings(
         logsigmoid: ("logsigmoid([-10.0, 0.0])", "array([-10.0000454 ,  -0.69314718])"),
         softplus: ("softplus([0.0, 1000.0])", "array([6.93147181e-01, 1.00000000e+03])"),
         relu: ("relu([-1, 2])", "array([0, 2])"),
+        softsign: ("softsign([-1.0, 3.0])", "array([-0.5 ,  0.75])"),
+        tanhshrink: ("tanhshrink([0.0, 1.0])", "array([0.        , 0.23840584])"),
         silu: ("silu([0.0, 1.0])", "array([0.        , 0.73105858])"),
         mish: ("mish([0.0, 1.0])", "array([0.        , 0.86509839])"),
         erf: ("erf([0.0, 1.0])", "array([0.        , 0.84270079])"),

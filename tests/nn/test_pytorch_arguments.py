@@ -1,5 +1,6 @@
 """Where PyTorch takes arguments by position, the same order or none; its habits get a hint."""
 
+import functools
 import inspect
 import operator
 
@@ -47,6 +48,27 @@ PYTORCH = {
         "Tanh": "",
         "Sigmoid": "",
         "Softplus": "beta threshold",
+        "ReLU6": "inplace",
+        "LeakyReLU": "negative_slope inplace",
+        "PReLU": "num_parameters init device dtype",
+        "RReLU": "lower upper inplace",
+        "ELU": "alpha inplace",
+        "CELU": "alpha inplace",
+        "SELU": "inplace",
+        "GELU": "approximate",
+        "SiLU": "inplace",
+        "Mish": "inplace",
+        "LogSigmoid": "",
+        "Hardsigmoid": "inplace",
+        "Hardswish": "inplace",
+        "Hardtanh": "min_val max_val inplace",
+        "Tanhshrink": "",
+        "Softsign": "",
+        "Softshrink": "lambd",
+        "Hardshrink": "lambd",
+        "Threshold": "threshold value inplace",
+        "GLU": "dim",
+        "Softmin": "dim",
         "Softmax": "dim",
         "LogSoftmax": "dim",
         "Embedding": "num_embeddings embedding_dim padding_idx max_norm norm_type"
@@ -99,6 +121,18 @@ PYTORCH = {
         "leaky_relu": "input negative_slope inplace",
         "elu": "input alpha inplace",
         "selu": "input inplace",
+        "celu": "input alpha inplace",
+        "prelu": "input weight",
+        "rrelu": "input lower upper training inplace",
+        "hardsigmoid": "input inplace",
+        "hardswish": "input inplace",
+        "softsign": "input",
+        "tanhshrink": "input",
+        "softshrink": "input lambd",
+        "hardshrink": "input lambd",
+        "threshold": "input threshold value inplace",
+        "glu": "input dim",
+        "softmin": "input dim _stacklevel dtype",
         "silu": "input inplace",
         "mish": "input inplace",
         "hardtanh": "input min_val max_val inplace",
@@ -122,15 +156,8 @@ PYTORCH = {
         "binary_cross_entropy": "input target weight size_average reduce reduction",
     },
 }
-OWN = {
-    "Optimizer",
-    "Module",
-    "Sequential",
-    "MLP",
-    "functional",
-    "init",
-    "utils",
-}  # of no or of any arguments
+OWN = {"Optimizer", "Module", "Sequential", "MLP"}  # of no or of any arguments
+OWN |= {"functional", "init", "utils"}
 OWN |= {"FocalLoss", "focal_loss"}  # PyTorch has none
 OWN |= {"he_normal", "he_uniform", "glorot_normal", "glorot_uniform"}  # PyTorch's fill a tensor
 
@@ -139,6 +166,8 @@ SYNONYMS = {"axis": "dim", "x": "input", "logits": "input", "log_probabilities":
 SYNONYMS |= {"labels": "input"}
 HARMLESS = {
     ("Dropout", "generator"),  # True, for inplace, is refused, as it is no generator
+    ("softmin", "temperature"),
+    ("Softmin", "temperature"),
     ("softmax", "temperature"),  # nobody passes _stacklevel
     ("log_softmax", "temperature"),
     ("Softmax", "temperature"),  # PyTorch's has no second one
@@ -193,8 +222,11 @@ def test_sgd_by_position():
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations_take_pytorchs_names(name):
-    x = np.linspace(-3, 3, 13)
-    ours, theirs = getattr(mg, name), getattr(F, name)
+    x = np.linspace(-3, 3, 14)
+    needed = {"prelu": {"weight": 0.3}, "threshold": {"threshold": 0.5, "value": -1.0}}
+    ours, theirs = (
+        functools.partial(getattr(module, name), **needed.get(name, {})) for module in (mg, F)
+    )
     w, v = leaf(x), leaf(x)
     ours(w).sum().backward()
     theirs(input=v).sum().backward()
@@ -221,6 +253,11 @@ def test_activations_take_pytorchs_names(name):
             lambda x: np.where(x / 2 > 1, x, 2 * np.log1p(np.exp(x / 2))),
         ),
         ("gelu", {"approximate": "tanh"}, lambda x: mg.gelu(x, "tanh")),
+        ("celu", {"alpha": 2.0}, lambda x: np.where(x > 0, x, 2 * np.expm1(x / 2))),
+        ("rrelu", {"lower": 0.2, "upper": 0.6}, lambda x: np.where(x > 0, x, 0.4 * x)),
+        ("softshrink", {"lambd": 1.0}, lambda x: np.sign(x) * np.maximum(np.abs(x) - 1, 0)),
+        ("hardshrink", {"lambd": 1.0}, lambda x: np.where(np.abs(x) > 1, x, 0)),
+        ("threshold", {"threshold": 1, "value": 7}, lambda x: np.where(x > 1, x, 7)),
     ],
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -231,12 +268,6 @@ def test_settings_of_activations(name, settings, expected, dtype):
     assert out.dtype == dtype
     np.testing.assert_allclose(out.data, expected(x), rtol=1e-6)
     assert mg.gradcheck(lambda t: function(t, **settings), x.astype(float))
-
-
-def test_softplus_as_a_module():
-    x = np.linspace(-3, 3, 14)
-    np.testing.assert_array_equal(nn.Softplus(2.0, 1.0)(x), F.softplus(x, 2.0, 1.0))
-    assert (repr(nn.Softplus()), repr(nn.Softplus(2.0))) == ("Softplus()", "Softplus(beta=2.0)")
 
 
 # ---------------------------------------------------------------------------- hints

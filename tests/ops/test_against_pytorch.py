@@ -183,6 +183,11 @@ def select(x, y, z):
     return torch.where(torch.tensor([True, False]), x, torch.where(torch.tensor(False), y, z))
 
 
+def channels_first(weight, x):
+    """A weight for each channel, in a shape that broadcasts."""
+    return weight if weight.numel() == 1 else weight.reshape(-1, *(1 for _ in x.shape[2:]))
+
+
 # The same name, and the same arguments.
 NAMESAKES = (
     "add subtract multiply divide remainder square reciprocal negative positive "
@@ -222,6 +227,12 @@ PYTORCH = {
     "leaky_relu": lambda x, y: torch.where(x > 0, x, x * y),  # theirs takes no learnt slope
     "elu": lambda x, y: torch.where(x > 0, x, y * torch.expm1(x.clamp(max=0))),
     "gelu": F.gelu,
+    **{name: getattr(F, name) for name in ("hardswish", "softsign", "tanhshrink")},
+    **{name: getattr(F, name) for name in ("softshrink", "hardshrink", "threshold")},
+    "hardsigmoid": lambda x: F.relu6(x + 3) / 6,  # theirs has the slope 1/6 of float32
+    "celu": lambda x, y=1.0: torch.where(x > 0, x, y * torch.expm1(x.clamp(max=0) / y)),
+    "prelu": lambda x, y: torch.where(x > 0, x, x * channels_first(y, x)),
+    "glu": lambda x, axis=-1: F.glu(x, axis),
     # reductions
     "prod": over_rows(lambda x: x.prod(-1)),
     "max": torch.amax,
@@ -313,6 +324,7 @@ EXCEPTIONS = {
     "ediff1d": NO_SUCH,
     **dict.fromkeys(("heaviside", "bincount"), "PyTorch's has no derivative"),
     **dict.fromkeys(("nanargmax", "nanargmin"), "no gradient"),
+    "rrelu": "its slopes are random",
     "partition": "PyTorch has no such function; see the test against torch.kthvalue",
     **dict.fromkeys(("argmax", "argmin", "any", "all", "count_nonzero"), "no gradient"),
     **dict.fromkeys(("one_hot", "zeros_like", "ones_like"), "no gradient"),

@@ -6,6 +6,7 @@ import microgradx as mg
 from tests.ops.table.row import (
     SHAPES,
     above_one,
+    anywhere,
     apart,
     binary,
     calls,
@@ -126,6 +127,40 @@ ROWS = {
     "leaky_relu": binary(mg.leaky_relu, first=apart),
     "elu": binary(mg.elu, first=apart, second=positive),
     "selu": unary(mg.selu, inputs=apart),
+    "celu": calls(
+        mg.celu, *[((s,), {}) for s in SHAPES], (((2, 3), ()), {}), inputs=(apart, positive)
+    ),
+    "prelu": calls(
+        mg.prelu,
+        *[(pair, {}) for pair in [((3,), ()), ((2, 3), (3,)), ((2, 3, 4), (3,)), ((2, 3), (1,))]],
+        inputs=(apart, anywhere),
+    ),
+    "rrelu": calls(
+        lambda x, **settings: mg.rrelu(x, generator=np.random.default_rng(0), **settings),
+        *[((s,), {"training": True}) for s in SHAPES],
+        (((3,),), {"lower": 0.2, "upper": 0.4}),
+        inputs=(apart,),
+    ),
+    "hardsigmoid": unary(mg.hardsigmoid, inputs=apart),
+    "hardswish": unary(mg.hardswish, inputs=apart),
+    "softsign": unary(mg.softsign, inputs=apart),
+    "tanhshrink": unary(mg.tanhshrink),
+    "softshrink": calls(
+        mg.softshrink,
+        *[((s,), {}) for s in SHAPES],
+        (((2, 3),), {"lambd": 0.6}),
+        (((2, 3),), {"lambd": 0}),
+        inputs=(apart,),
+    ),
+    "hardshrink": calls(
+        mg.hardshrink, *[((s,), {}) for s in SHAPES], (((2, 3),), {"lambd": 0.6}), inputs=(apart,)
+    ),
+    "threshold": calls(
+        mg.threshold, *[((s,), {"threshold": -0.1, "value": 0.7}) for s in SHAPES], inputs=(apart,)
+    ),
+    "glu": calls(
+        mg.glu, *[(((4,),), {}), (((2, 4, 3),), {"axis": 1}), (((0, 2),), {}), (((2, 0),), {})]
+    ),
     "hardtanh": calls(
         mg.hardtanh,
         *[((s,), {}) for s in SHAPES],

@@ -27,6 +27,7 @@ ROWS = {
         ],
         inputs=(anywhere, positive),
     ),
+    "softmin": along_axes(mg.softmin),
     "log_softmax": calls(
         lambda x, t, **settings: mg.log_softmax(x, temperature=t, **settings),
         *[
