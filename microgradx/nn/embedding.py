@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from microgradx.arrays.types import as_array, unwrap
-from microgradx.common.randomness import as_generator
 from microgradx.engine import Tensor
+from microgradx.nn.init import normal_
 from microgradx.nn.module import Module
 from microgradx.ops.indexing import embedding
 
@@ -51,7 +51,7 @@ class Embedding(Module):
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.padding_idx = _check_padding(padding_idx, num_embeddings)
-        weight = as_generator(generator).normal(size=(num_embeddings, embedding_dim)).astype(dtype)
+        weight = normal_((num_embeddings, embedding_dim), generator=generator, dtype=dtype)
         if self.padding_idx is not None:
             weight[self.padding_idx] = 0
         self.weight = Tensor(weight, requires_grad=True)

@@ -482,7 +482,7 @@ approximate fused label_smoothing ignore_index padding_idx reduction ddof correc
 UPLO compute_uv full_matrices upper mode ord rcond rtol kind stable n v p obj
 axisa axisb axisc include_initial dx func1d start xp fp left right period discont f varargs
 edge_order a1 a2 delta beta rowvar bias fweights aweights q ary to_end to_begin ind full w cov
-deg method gamma log_target
+deg method gamma log_target lower lambd threshold value training generator
 """
 
 
