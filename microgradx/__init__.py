@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from microgradx.show.graphs.drawing import draw, draw_dot
     from microgradx.show.softmax_page import explain_softmax
     from microgradx.training.calibration import TemperatureScaling, VectorScaling
+    from microgradx.training.doctor import diagnose, lr_range_test
     from microgradx.training.history import History
     from microgradx.training.loop import fit
     from microgradx.training.prediction import evaluate, predict, predict_proba
@@ -71,6 +72,8 @@ _LAZY = {
     "TemperatureScaling": "microgradx.training.calibration",
     "VectorScaling": "microgradx.training.calibration",
     "gumbel_max": "microgradx.sampling",
+    "diagnose": "microgradx.training.doctor.examination",
+    "lr_range_test": "microgradx.training.doctor.examination",
     "draw": "microgradx.show.graphs.drawing",
     "draw_dot": "microgradx.show.graphs.drawing",
     "explain": "microgradx.show.explanation",
