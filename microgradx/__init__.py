@@ -122,3 +122,4 @@ for _name, _module in (
     ("plot_history", "plots"),
 ):
     displays[_name] = _at_first_use(f"microgradx.show.{_module}", _name)
+displays["diagnose"] = _at_first_use("microgradx.training.doctor.examination", "diagnose_history")

@@ -13,7 +13,11 @@ from microgradx.data.frames import column_names, is_frame, numeric_columns
 from microgradx.nn.module import Module
 from microgradx.training.targets import Task
 
-__all__ = ["FittedData", "fitted_data", "read_features"]
+__all__ = ["FittedData", "NotFiniteError", "fitted_data", "read_features"]
+
+
+class NotFiniteError(ValueError):
+    """Features are NaN or infinite; the message names the columns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +129,7 @@ def _check_finite(array: Array, names: tuple[str, ...] | None) -> None:
         listed = (
             f"{np.count_nonzero(missing)} NaN and {np.count_nonzero(infinite)} infinite numbers"
         )
-    raise ValueError(
+    raise NotFiniteError(
         f"X has numbers that are not finite, in {len(rows)} of {len(array)} rows, the first in row "
         f"{rows[0]}: {listed}; leave such rows or columns out, or fill in numbers, such as the "
         "mean of the column"

@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -16,8 +16,10 @@ import numpy as np
 from microgradx.arrays.types import Array
 from microgradx.engine import Tensor
 from microgradx.graph.grad_mode import no_grad
+from microgradx.training.arguments import find_optimizer
 from microgradx.training.doctor.constant_predictions import best_constant_loss, lowest_loss
 from microgradx.training.doctor.loss_probe import LossProbe
+from microgradx.training.doctor.optimizer_settings import set_rate
 
 __all__ = ["Case", "Setup", "quiet"]
 
@@ -84,8 +86,9 @@ class Case:
     X: Array
     y: Array
     loss: Callable[[Any, Any], Any]
-    optimizer: Any
+    optimizer: Any  # or its name, or None for Adam
     batch_size: int = 32
+    lr: float | None = None  # if it is not the optimiser's own
     validation: tuple[Array, Array] | None = None
     seed: int = 0
     rows: int = field(init=False)
@@ -102,10 +105,11 @@ class Case:
     def copy(self) -> Setup:
         """Copies that share nothing with the user's objects, nor with each other's."""
         model, loss, optimizer = copy.deepcopy((self.model, self.loss, self.optimizer))
+        if optimizer is None or isinstance(optimizer, str):
+            optimizer = find_optimizer(optimizer or "adam", self.lr, model, loss)
+        elif self.lr is not None:
+            set_rate(optimizer, self.lr)
         return Setup(model.train(), loss, optimizer, self.X, self.y)
-
-    def with_validation(self, validation: tuple[Array, Array] | None) -> Case:
-        return replace(self, validation=validation)
 
     # ------------------------------------------------------------------ what the loss is
 

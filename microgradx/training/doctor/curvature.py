@@ -23,7 +23,7 @@ def largest_curvature(case: Case, iterations: int = 20, rows: int = 256) -> floa
     setup.model.eval()
     generator = case.generator()
     with quiet():
-        parameters = list(setup.model.parameters())
+        parameters = [p for p in setup.model.parameters() if p.requires_grad]
         value = np.mean(setup.loss(setup.model(setup.X[:rows]), setup.y[:rows]))
         if not isinstance(value, Tensor) or not value.requires_grad:
             return None

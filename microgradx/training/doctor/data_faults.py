@@ -10,13 +10,13 @@ import numpy as np
 from microgradx.arrays.types import Array
 from microgradx.training.doctor.case import Case
 from microgradx.training.doctor.findings import Finding
+from microgradx.training.features import NotFiniteError
 
 __all__ = [
     "FeatureScale",
     "are_related",
     "find_data_faults",
     "flatten_rows",
-    "name_columns",
     "varying_columns",
 ]
 
@@ -25,34 +25,16 @@ def flatten_rows(X: Array) -> Array:
     return X.reshape(len(X), -1).astype(float)
 
 
-def name_columns(columns: Array, shape: tuple[int, ...]) -> str:
-    """The first of some columns of rows of a shape, in a sentence."""
-    first = [
-        str(int(c)) if len(shape) == 1 else str(tuple(map(int, np.unravel_index(c, shape))))
-        for c in columns[:5]
-    ]
-    more = f" and {len(columns) - 5} more" if len(columns) > 5 else ""
-    return f"column{'s' * (len(columns) > 1)} {', '.join(first)}{more}"
+def describe_not_finite(error: NotFiniteError) -> Finding:
+    sentence, _, remedy = str(error).partition("; ")
+    return Finding(
+        "features not finite",
+        f"{sentence}. One of them makes the loss of its batch, and then every weight, NaN.",
+        f"{remedy[0].upper()}{remedy[1:]}.",
+    )
 
 
-def find_data_faults(case: Case, X: Array, y: Array) -> Iterator[Finding]:
-    """Faults of all rows, X and y; `case` may hold only some."""
-    flat = flatten_rows(X)
-    for what, values in (("features", flat), ("targets", flatten_rows(y))):
-        wrong = ~np.isfinite(values)
-        if wrong.any():
-            columns = np.flatnonzero(wrong.any(axis=0))
-            rows = int(wrong.any(axis=1).sum())
-            yield Finding(
-                f"{what} not finite",
-                f"{int(wrong.sum())} numbers of the {what} are NaN or infinite, in {rows} of "
-                f"{len(values)} rows, in {name_columns(columns, X.shape[1:] or (1,))}; one of "
-                "them makes the loss of its batch, and then every weight, NaN.",
-                "Remove such rows, X[np.isfinite(X).all(axis=1)], or fill in the mean of the "
-                "column.",
-                {"numbers": float(wrong.sum()), "rows": rows, "columns": len(columns)},
-            )
-            return
+def find_data_faults(case: Case) -> Iterator[Finding]:
     if case.labels is not None:
         present = np.unique(case.labels)
         if len(present) == 1:
@@ -63,10 +45,10 @@ def find_data_faults(case: Case, X: Array, y: Array) -> Iterator[Finding]:
                 "some were taken.",
                 {"classes": 1},
             )
-    if len(X) > 1 and not np.ptp(flat, axis=0).any():
+    if len(case.X) > 1 and not varying_columns(flatten_rows(case.X)).shape[1]:
         yield Finding(
             "constant features",
-            f"All {len(X)} rows have the same features, so no prediction can depend on them.",
+            f"All {len(case.X)} rows have the same features, so no prediction can depend on them.",
             "Check how the features were read and scaled.",
             {"varying columns": 0},
         )

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from microgradx.arrays.types import Array
-from microgradx.data.rows import check_rows
-from microgradx.functional import cross_entropy
+from microgradx.optim.optimizer import Optimizer
+from microgradx.training.arguments import check_count, check_model
 from microgradx.training.doctor.case import Case
-from microgradx.training.doctor.data_faults import find_data_faults
+from microgradx.training.doctor.data_faults import describe_not_finite, find_data_faults
 from microgradx.training.doctor.findings import Diagnosis, Finding
 from microgradx.training.doctor.generalisation_faults import (
     find_generalisation_faults,
@@ -31,16 +29,21 @@ from microgradx.training.doctor.optimizer_faults import find_optimizer_faults
 from microgradx.training.doctor.preservation import preserve
 from microgradx.training.doctor.rates import RateRange, measure_rates
 from microgradx.training.doctor.trials import Remedy, Trial, prepare, run_trial
+from microgradx.training.features import NotFiniteError
+from microgradx.training.losses import find_loss
+from microgradx.training.preparation import prepare_data
 
-__all__ = ["diagnose", "lr_range_test"]
+__all__ = ["diagnose", "diagnose_history", "lr_range_test"]
 
 
 def diagnose(
     model: Any,
     data: Any,
     *,
-    loss: Callable[[Any, Any], Any] = cross_entropy,
+    label: Any = None,
+    loss: Any = "cross_entropy",
     optimizer: Any = None,
+    lr: float | None = None,
     validation: Any = None,
     step: Callable[..., Any] | None = None,
     batch_size: int = 32,
@@ -48,10 +51,11 @@ def diagnose(
 ) -> Diagnosis:
     """Why a network does not learn: causes in plain sentences, the most important first.
 
-    model, data, loss, optimizer: as they are trained, data being (X, y). Copies of them are
-        trained for a few hundred steps; they themselves do not change. Without an optimiser, Adam.
-    validation: (X, y), rows that are not trained on; they show overfitting, miscalibration, and
-        rows that are in both parts.
+    model, data, label, loss, optimizer, lr: as `fit` takes them. Copies are trained for a few
+        hundred steps; model, optimiser and generators themselves do not change. Without an
+        optimiser it is Adam.
+    validation: (X, y) or a share of the rows, which are not trained on: they show overfitting,
+        miscalibration, and rows that are in both parts.
     step: your own training step, a function of a batch, step(X, y), or of nothing. It is run a few
         times to see the order of its calls, and what it changes is restored.
 
@@ -59,53 +63,66 @@ def diagnose(
 
     >>> import numpy as np
     >>> import microgradx as mg
-    >>> generator = np.random.default_rng(0)
+    >>> generator = np.random.default_rng(1)
     >>> X, y = mg.data.moons(200, generator=generator)
     >>> model = mg.nn.MLP(2, [16], 2, generator=generator)
-    >>> optimizer = mg.optim.SGD(model.parameters(), lr=1e-5)
-    >>> found = mg.diagnose(model, (X, y), optimizer=optimizer)
-    >>> found.kinds
+    >>> mg.diagnose(model, (X, y), optimizer="sgd", lr=1e-5).kinds
     ['learning rate too small']
 
     Raises ValueError for data without rows, and for shapes that do not fit each other, the model,
     or the loss.
     """
-    X, y = _check_data(data, "data")
-    held_out = None if validation is None else _check_data(validation, "validation")
-    batch_size = operator.index(batch_size)
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
-    case = Case(model, X, y, loss, optimizer, batch_size, held_out, seed)
+    check_model(model)
+    batch_size = check_count("batch_size", batch_size)
+    loss = find_loss(loss)
+    _check_optimizer(optimizer)
     with preserve(model, optimizer, loss):
-        return _examine(case, X, y, step)
-
-
-def _check_data(data: Any, name: str) -> tuple[Array, Array]:
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
-        raise TypeError(f"{name} must be a pair (X, y), not {type(data).__name__}")
-    X, y = check_rows(*data)
-    for what, values in (("X", X), ("y", y)):
-        if values.dtype.kind not in "fiub":
-            raise TypeError(
-                f"{what} of {name} has dtype {values.dtype}; it must hold numbers: encode text as "
-                "columns or labels of integers first"
+        try:
+            rows = prepare_data(
+                model,
+                data,
+                label,
+                loss,
+                validation=validation,
+                generator=np.random.default_rng(seed),
             )
-    return X, y
+        except NotFiniteError as error:
+            return Diagnosis.from_findings("Nothing was trained.", [describe_not_finite(error)])
+        case = Case(model, rows.X, rows.y, loss, optimizer, batch_size, lr, rows.validation, seed)
+        return _examine(case, step)
 
 
-def _examine(case: Case, X: Array, y: Array, step: Callable[..., Any] | None) -> Diagnosis:
-    if not all(np.isfinite(values).all() for values in (X, y) if values.dtype.kind == "f"):
-        summary = f"{case.rows} rows were looked at; nothing was trained, as they are not finite."
-        return Diagnosis.from_findings(summary, list(find_data_faults(case, X, y)))
+def diagnose_history(history: Any) -> Diagnosis:
+    """The diagnosis of a training, by what its history keeps; its first rate is examined."""
+    if history.model is None or history.training_data is None:
+        raise ValueError("the history is of no training; call diagnose(model, data)")
+    X, y = history.training_data
+    case = Case(history.model, X, y, history.loss_function, history.optimizer)
+    case.validation = history.validation_data
+    if len(history):
+        case.lr = float(np.max(history["lr"]))
+    with preserve(case.model, case.optimizer, case.loss):
+        return _examine(case, None)
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    if optimizer is not None and not isinstance(optimizer, (str, Optimizer)):
+        raise TypeError(
+            "optimizer must be a name such as 'adam', or an optimiser of microgradx.optim, not "
+            f"{type(optimizer).__name__}"
+        )
+
+
+def _examine(case: Case, step: Callable[..., Any] | None) -> Diagnosis:
     state = observe_network(case)
     findings = list(find_loop_faults(case, step)) if step is not None else []
-    findings += find_data_faults(case, X, y)
+    findings += find_data_faults(case)
     findings += find_optimizer_faults(case)
     findings += find_loss_faults(case)
     findings += find_network_faults(case, state)
     trial = run_trial(case)
     if not any(finding.severity == "error" for finding in findings):
-        needs_reason = not learns(trial, case) or trial.rises
+        needs_reason = not learns(trial, case)
         reasons = list(find_reason(case, state, trial)) if needs_reason else []
         stuck = find_stuck_units(case, state)
         # Dead units are a consequence, unless fresh weights are the remedy.
@@ -113,21 +130,21 @@ def _examine(case: Case, X: Array, y: Array, step: Callable[..., Any] | None) ->
         floor = case.lowest_loss
         if not findings and floor is not None and trial.after < floor - 1e-3:
             findings.append(below_floor(trial.after, floor))
-    findings += _find_faults_of_learning(case, X, findings, step)
+    findings += _find_faults_of_learning(case, findings, step)
     return Diagnosis.from_findings(_summarise(case, trial), findings)
 
 
 def _find_faults_of_learning(
-    case: Case, X: Array, findings: list[Finding], step: Callable[..., Any] | None
+    case: Case, findings: list[Finding], step: Callable[..., Any] | None
 ) -> Iterator[Finding]:
     yield from find_leaks(case)
     if case.validation is not None:
-        shared = list(find_shared_rows(X, case.validation))
+        shared = list(find_shared_rows(case.X, case.validation))
         yield from shared
         if not shared and not findings:
             yield from find_generalisation_faults(case)
     layers = sorted(modal_layers(case.model))
-    if step is None and layers and case.optimizer is not None:
+    if step is None and layers and isinstance(case.optimizer, Optimizer):
         off = [path for path, module in case.model.named_modules() if not module.training]
         if off:
             yield Finding(
@@ -153,7 +170,8 @@ def lr_range_test(
     model: Any,
     data: Any,
     *,
-    loss: Callable[[Any, Any], Any] = cross_entropy,
+    label: Any = None,
+    loss: Any = "cross_entropy",
     optimizer: Any = None,
     batch_size: int = 32,
     lowest: float = 1e-6,
@@ -164,7 +182,7 @@ def lr_range_test(
     """Train a copy for some steps at learning rates that grow from `lowest` to `highest`.
 
     Returns `rates` and `losses`, until the loss is four times as large as at first, and a
-    `suggestion`: a tenth of the rate with the lowest smoothed loss. `plot()` draws them. The
+    `suggestion`: a tenth of the rate with the lowest loss. `plot()` draws them. The
     optimiser is Adam, if none is given; neither it nor the model changes.
 
     Raises ValueError for rates that are not positive and ascending, and where `diagnose` does.
@@ -178,13 +196,17 @@ def lr_range_test(
     >>> 0.001 < found.suggestion < 0.5
     True
     """
-    X, y = _check_data(data, "data")
+    check_model(model)
+    loss = find_loss(loss)
+    _check_optimizer(optimizer)
     if not 0 < lowest < highest < np.inf or steps < 2:
         raise ValueError(
             f"lowest={lowest}, highest={highest} and steps={steps}; rates must be positive and "
             "ascend, in 2 steps or more"
         )
-    case = Case(model, X, y, loss, optimizer, operator.index(batch_size), None, seed)
+    batch_size = check_count("batch_size", batch_size)
     with preserve(model, optimizer, loss):
+        rows = prepare_data(model, data, label, loss)
+        case = Case(model, rows.X, rows.y, loss, optimizer, batch_size, seed=seed)
         setup = prepare(case, Remedy())
         return measure_rates(setup, case, lowest=lowest, highest=highest, steps=steps)

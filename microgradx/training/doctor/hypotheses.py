@@ -7,7 +7,6 @@ apart, say, are not called too large a learning rate.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -39,7 +38,10 @@ GOOD = 0.6
 
 
 def learns(trial: Trial, case: Case) -> bool:
-    return max(trial.explained, case.explained(trial.before)) >= LEARNS
+    """Whether the loss comes far down, or is nearly as low as it can be."""
+    before = case.explained(trial.before)
+    stays = trial.explained - before < 0.05 and trial.explained < 0.9
+    return trial.explained >= LEARNS and not stays and not trial.rises
 
 
 def find_reason(case: Case, state: NetworkState, trial: Trial) -> Iterator[Finding]:
@@ -53,9 +55,9 @@ def find_reason(case: Case, state: NetworkState, trial: Trial) -> Iterator[Findi
             yield _describe_unrelated(case, trial, seen, chance)
             return
     trials = list(_try_remedies(case))
-    best = max((each.explained for each in trials), default=-math.inf)
-    if _cures(trial, best):
-        cure = next(each for each in trials if _is_as_good(each.explained, best))
+    best = max(trials, key=lambda each: each.explained)
+    if _cures(case, trial, best):
+        cure = next(each for each in trials if each.explained >= GOOD * best.explained)
         if trial.failed_at is not None and not trial.rises and _is_numeric(case, trial):
             yield _describe_anomaly(case, trial)
         else:
@@ -68,8 +70,8 @@ def find_reason(case: Case, state: NetworkState, trial: Trial) -> Iterator[Findi
             return
     if trial.failed_at is not None:
         yield _describe_anomaly(case, trial)
-    elif max(best, trial.explained) < LEARNS:
-        yield from _compare_with_reference(case, trial, max(best, trial.explained))
+    elif max(best.explained, trial.explained) < LEARNS:
+        yield from _compare_with_reference(case, trial, max(best.explained, trial.explained))
 
 
 def _try_remedies(case: Case) -> Iterator[Trial]:
@@ -81,13 +83,16 @@ def _try_remedies(case: Case) -> Iterator[Trial]:
             return
 
 
-def _cures(trial: Trial, best: float) -> bool:
-    """Whether what a remedy reaches is more than ten times of what was reached without it."""
-    return best > 0.05 and max(trial.explained, 0) < 0.1 * best
+def _cures(case: Case, trial: Trial, cure: Trial) -> bool:
+    """Whether a remedy gains more than ten times of what is gained without it.
 
-
-def _is_as_good(explained: float, best: float) -> bool:
-    return explained >= GOOD * best
+    What the loss explains before any step counts only if it is more than that of a constant. Then
+    the remedy must halve what is left, too.
+    """
+    start = max(case.explained(trial.before), 0)
+    gain = cure.explained - start
+    is_far = gain > 0.05 and max(trial.explained - start, 0) < 0.1 * gain
+    return is_far and (start < 0.05 or _halves(trial, cure))
 
 
 def _halves(trial: Trial, cure: Trial) -> bool:

@@ -14,6 +14,7 @@ from microgradx.arrays.types import Array
 from microgradx.data import batches
 from microgradx.engine import Tensor
 from microgradx.graph.observers import observe
+from microgradx.optim.optimizer import Optimizer
 from microgradx.training.doctor.case import Case, quiet
 from microgradx.training.doctor.findings import Finding
 from microgradx.training.doctor.preservation import preserve
@@ -58,7 +59,7 @@ class StepObserver:
         with preserve(model, optimizer, self.case.loss):
             self._wrap(model, "forward", self._on_forward)
             self._wrap(model, "zero_grad", lambda: self.events.append("zero_grad"))
-            if optimizer is not None:
+            if isinstance(optimizer, Optimizer):
                 self._wrap(optimizer, "step", self._on_step)
                 self._wrap(optimizer, "zero_grad", lambda: self.events.append("zero_grad"))
             with observe(self), quiet():

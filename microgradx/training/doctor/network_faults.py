@@ -55,7 +55,7 @@ def observe_network(case: Case) -> NetworkState:
         with observe(observer):
             output = setup.model(setup.X)
         value = np.mean(setup.loss(output, setup.y))
-        parameters = dict(setup.model.named_parameters())
+        parameters = {path: p for path, p in setup.model.named_parameters() if p.requires_grad}
         outs = [layer.out for layer in observer.layers]
         wanted = [*parameters.values(), *outs]
         if isinstance(value, Tensor) and value.requires_grad and wanted:

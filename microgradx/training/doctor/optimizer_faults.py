@@ -10,15 +10,16 @@ from microgradx.arrays.types import Array
 from microgradx.autograd import grad
 from microgradx.common.messages import shorten
 from microgradx.engine import Tensor
+from microgradx.optim.optimizer import Optimizer
 from microgradx.training.doctor.case import Case, quiet
 from microgradx.training.doctor.findings import Finding
-from microgradx.training.doctor.rates import get_rate
+from microgradx.training.doctor.optimizer_settings import get_rate
 
 __all__ = ["find_optimizer_faults"]
 
 
 def find_optimizer_faults(case: Case) -> Iterator[Finding]:
-    if case.optimizer is None:
+    if not isinstance(case.optimizer, Optimizer):
         return
     yield from _find_parameters_not_held(case)
     yield from _find_accumulated_gradients(case)
@@ -32,7 +33,11 @@ def find_optimizer_faults(case: Case) -> Iterator[Finding]:
 
 
 def _find_parameters_not_held(case: Case) -> Iterator[Finding]:
-    names = {id(parameter): path for path, parameter in case.model.named_parameters()}
+    names = {
+        id(parameter): path
+        for path, parameter in case.model.named_parameters()
+        if parameter.requires_grad
+    }
     held = {id(parameter) for parameter in case.optimizer.params}
     missing = [path for each, path in names.items() if each not in held]
     foreign = len(held - set(names))

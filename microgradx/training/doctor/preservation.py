@@ -12,6 +12,7 @@ import numpy as np
 from microgradx.common.randomness import default_generator
 from microgradx.engine import Tensor
 from microgradx.nn.module import Module, walk_members
+from microgradx.optim.optimizer import Optimizer
 
 __all__ = ["preserve"]
 
@@ -30,8 +31,9 @@ def preserve(model: Any, optimizer: Any, *others: Any) -> Iterator[None]:
     ]
     gradients = [(g, g.copy()) for _, _, _, g, _ in arrays if isinstance(g, np.ndarray)]
     attributes = [(module, dict(vars(module))) for module in modules]
-    settings = dict(vars(optimizer)) if optimizer is not None else {}
-    state = optimizer.state_dict() if hasattr(optimizer, "state_dict") else None
+    is_optimizer = isinstance(optimizer, Optimizer)
+    settings = dict(vars(optimizer)) if is_optimizer else {}
+    state = optimizer.state_dict() if is_optimizer else None
     generators = [(g, copy.deepcopy(g.bit_generator.state)) for g in _find_generators(modules)]
     try:
         yield

@@ -1,4 +1,4 @@
-"""Learning rates: the range test, and reading and setting the rate of an optimiser."""
+"""The learning-rate range test: what rates a training takes."""
 
 from __future__ import annotations
 
@@ -14,56 +14,41 @@ from microgradx.arrays.types import Array
 from microgradx.common.files import replacing
 from microgradx.data import batches
 from microgradx.training.doctor.case import Case, Setup, quiet
+from microgradx.training.doctor.optimizer_settings import set_rate
 
-__all__ = ["RateRange", "find_rate", "get_rate", "measure_rates", "set_rate"]
+__all__ = ["RateRange", "find_rate", "measure_rates"]
 
-
-def get_rate(optimizer: Any) -> float | None:
-    """The largest learning rate of an optimiser's groups."""
-    groups = getattr(optimizer, "param_groups", None)
-    if groups:
-        return max(float(group["lr"]) for group in groups)
-    return None if optimizer is None else float(optimizer.lr)
-
-
-def set_rate(optimizer: Any, rate: float) -> None:
-    """Set the largest learning rate, and those of other groups in proportion."""
-    groups = getattr(optimizer, "param_groups", None)
-    largest = get_rate(optimizer)
-    for group in groups or ():
-        group["lr"] = rate * group["lr"] / largest if largest else rate
-    if not groups or len(groups) == 1:
-        optimizer.lr = rate
+#: How many rows the loss is measured on.
+ROWS = 256
 
 
 @dataclass(frozen=True)
 class RateRange:
     """What `lr_range_test` returns: the loss at each learning rate, while it grew.
 
-    rates, losses: (steps,). `suggestion` is a tenth of the rate with the lowest smoothed loss.
+    rates, losses: (steps,), the losses being those of the same rows after each step. `suggestion`
+    is a tenth of the rate at which the loss is the lowest, before it first rises by a quarter.
     """
 
     rates: Array
     losses: Array
 
     @property
-    def smoothed(self) -> Array:
-        """A running mean of the losses, corrected for its start, with factor 0.9."""
-        mean, smoothed = 0.0, []
-        for i, loss in enumerate(self.losses.tolist(), 1):
-            mean = 0.9 * mean + 0.1 * loss
-            smoothed.append(mean / (1 - 0.9**i))
-        return np.array(smoothed)
+    def suggestion(self) -> float:
+        return self.best / 10
 
     @property
-    def suggestion(self) -> float:
-        return float(self.rates[np.argmin(self.smoothed)] / 10)
+    def best(self) -> float:
+        """The rate at which the loss is the lowest, before it first rises by a quarter."""
+        has_risen = self.losses > 1.25 * np.minimum.accumulate(self.losses)
+        until = int(np.argmax(has_risen)) if has_risen.any() else len(self.losses)
+        return float(self.rates[np.argmin(self.losses[:until])])
 
     def __repr__(self) -> str:
         low, high = self.rates[0], self.rates[-1]
         return (
             f"RateRange of {len(self.rates)} steps, from {low:.1e} to {high:.1e}: the loss is "
-            f"lowest at {10 * self.suggestion:.2g}, so the suggestion is {self.suggestion:.2g}"
+            f"lowest at {self.best:.2g}, so the suggestion is {self.suggestion:.2g}"
         )
 
     def plot(self, path: str | Path | None = None) -> Any:
@@ -79,8 +64,7 @@ class RateRange:
             ) from None
         figure = Figure(figsize=(6.0, 3.6), layout="constrained")
         axes = figure.subplots()
-        axes.semilogx(self.rates, self.losses, color="#c9cfd6", label="loss of a batch")
-        axes.semilogx(self.rates, self.smoothed, color="#0072b2", label="smoothed")
+        axes.semilogx(self.rates, self.losses, color="#0072b2", label="loss")
         axes.axvline(self.suggestion, color="#d55e00", label=f"suggestion, {self.suggestion:.2g}")
         axes.set_xlabel("learning rate")
         axes.set_ylabel("loss")
@@ -107,12 +91,14 @@ def measure_rates(
     size = min(case.batch_size, len(setup.X))
     rows = batches(setup.X, setup.y, size, case.generator(), drop_last=True)
     losses: list[float] = []
+    few = Setup(setup.model, setup.loss, setup.optimizer, setup.X[:ROWS], setup.y[:ROWS])
     passes = (batch for _ in cycle([0]) for batch in rows)
     with quiet():
         for rate, (x, y) in zip(rates, islice(passes, steps), strict=True):
             set_rate(setup.optimizer, rate)
-            loss = setup.take_step(x, y)
-            if not math.isfinite(loss) or (losses and loss > 4 * max(losses[0], min(losses))):
+            setup.take_step(x, y)
+            loss = few.measure_loss()
+            if not math.isfinite(loss) or (losses and loss > 4 * losses[0]):
                 break
             losses.append(loss)
     return RateRange(rates[: len(losses)], np.array(losses))

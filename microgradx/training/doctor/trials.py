@@ -18,8 +18,9 @@ from microgradx.nn.activations import ReLU
 from microgradx.nn.module import Module
 from microgradx.optim import Adam
 from microgradx.training.doctor.case import Case, Setup, quiet
-from microgradx.training.doctor.rates import find_rate, get_rate, set_rate
-from microgradx.training.doctor.weights import forget_state, reinitialise
+from microgradx.training.doctor.optimizer_settings import forget_state, get_rate, set_rate
+from microgradx.training.doctor.rates import find_rate
+from microgradx.training.doctor.weights import reinitialise
 
 __all__ = ["Remedy", "Trial", "overfit_one_batch", "run_trial", "standardise"]
 
@@ -132,8 +133,8 @@ def prepare(case: Case, remedy: Remedy) -> Setup:
     if remedy.decay:
         for group in getattr(setup.optimizer, "param_groups", [vars(setup.optimizer)]):
             group["weight_decay"] = 0.0
-    if remedy.adam or setup.optimizer is None:
-        setup.optimizer = Adam(setup.model.parameters(), 0.01)
+    if remedy.adam:
+        setup.optimizer = Adam([p for p in setup.model.parameters() if p.requires_grad], 0.01)
     return setup
 
 

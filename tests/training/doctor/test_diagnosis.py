@@ -1,6 +1,7 @@
 """What `diagnose` refuses, and that it changes nothing; one cause of each family."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -46,21 +47,18 @@ def test_nothing_that_is_diagnosed_changes():
     mg.diagnose(model, (X, y), optimizer=optimizer, loss=penalty_reaches_the_model)
     mg.diagnose(model, (X, y), optimizer=optimizer, step=step_reaches_both)
     mg.lr_range_test(model, (X, y), optimizer=optimizer)
-    np.testing.assert_equal(str(everything()), str(before))
-    for now, then in zip(everything()[0], before[0], strict=True):
-        np.testing.assert_array_equal(now, then)
+    assert pickle.dumps(everything()) == pickle.dumps(before)
     kept_loss.backward()
 
 
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
-        ((np.zeros((0, 2)), np.zeros(0, int)), ValueError, "have no rows"),
-        ((np.zeros((4, 2)), np.zeros(3, int)), ValueError, "the same number of rows"),
-        ((np.ones((4, 3)), np.zeros(4, int)), ValueError, "the model does not take X of shape"),
-        ((np.ones((4, 2)), np.full(4, 7)), IndexError, "label 7 in row 0 is not one of"),
-        ((np.ones((4, 2)), np.zeros((4, 3))), ValueError, "the loss does not take an output of"),
-        ((np.array([["a", "b"]]), np.zeros(1, int)), TypeError, "X of data has dtype <U1"),
+        ((np.zeros((0, 2)), np.zeros(0, int)), ValueError, "has no rows"),
+        ((np.zeros((4, 2)), np.zeros(3, int)), ValueError, "X has 4 rows and y has 3"),
+        ((np.ones((4, 3)), np.zeros(4, int)), ValueError, r"shape \(2, 3\) does not fit Linear"),
+        ((np.ones((4, 2)), np.full(4, 7)), ValueError, "y has 1 class, '7', and the model has 2"),
+        ((np.ones((4, 2)), np.zeros((4, 3))), ValueError, "does not fit outputs of shape"),
         (np.ones((4, 2)), TypeError, r"data must be a pair \(X, y\)"),
     ],
 )
