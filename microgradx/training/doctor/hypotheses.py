@@ -107,7 +107,7 @@ def _choose_remedies(case: Case) -> list[Remedy]:
     unscaled = has_targets and FeatureScale.of(case.y.reshape(len(case.y), -1)).is_bad(1)
     modules = list(case.model.modules())
     kinds = {type(module).__name__ for module in modules}
-    groups = getattr(case.optimizer, "param_groups", [vars(case.optimizer or object)])
+    groups = getattr(case.optimizer, "param_groups", [])
     decays = any(group.get("weight_decay") for group in groups)
     drops = any(getattr(module, "p", 0) >= 0.5 for module in modules)
     remedies = [Remedy(features=True)] * scaled + [Remedy(targets=True)] * unscaled

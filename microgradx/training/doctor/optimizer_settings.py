@@ -7,25 +7,18 @@ from typing import Any
 __all__ = ["forget_state", "get_rate", "set_rate"]
 
 
-def get_rate(optimizer: Any) -> float | None:
+def get_rate(optimizer: Any) -> float:
     """The largest learning rate of an optimiser's groups."""
-    groups = getattr(optimizer, "param_groups", None)
-    if groups:
-        return max(float(group["lr"]) for group in groups)
-    return None if optimizer is None else float(optimizer.lr)
+    return max(float(group["lr"]) for group in optimizer.param_groups)
 
 
 def set_rate(optimizer: Any, rate: float) -> None:
     """Set the largest learning rate, and those of other groups in proportion."""
-    groups = getattr(optimizer, "param_groups", None)
     largest = get_rate(optimizer)
-    for group in groups or ():
+    for group in optimizer.param_groups:
         group["lr"] = rate * group["lr"] / largest if largest else rate
-    if not groups or len(groups) == 1:
-        optimizer.lr = rate
 
 
 def forget_state(optimizer: Any) -> None:
     """An optimiser as before its first step."""
-    if hasattr(optimizer, "state"):
-        optimizer.state = [{} for _ in optimizer.params]
+    optimizer.state = [{} for _ in optimizer.params]

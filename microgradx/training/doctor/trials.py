@@ -131,7 +131,7 @@ def prepare(case: Case, remedy: Remedy) -> Setup:
             if hasattr(module, "p"):
                 module.p = 0.0
     if remedy.decay:
-        for group in getattr(setup.optimizer, "param_groups", [vars(setup.optimizer)]):
+        for group in setup.optimizer.param_groups:
             group["weight_decay"] = 0.0
     if remedy.adam:
         setup.optimizer = Adam([p for p in setup.model.parameters() if p.requires_grad], 0.01)
