@@ -40,7 +40,9 @@ def generate_lines(program: Program) -> SourceLines:
         # Other numbers are expressions, written where they are used.
         if not call.is_number or call.function in (draw, check_range):
             writer.add_comment(call)
+            writer.silenced = call.silenced
             _write(writer, call, i)
+            writer.silenced = ()
             plan.release(call, i)
     writer.finish_comments()
     writer.lines.results = _name_results(writer)

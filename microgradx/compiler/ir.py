@@ -77,6 +77,8 @@ class FunctionCall(Value):
     has_side_effects: bool = False
     #: How many arrays it returns; 0 for one that is not in a tuple or list.
     result_count: int = 0
+    #: The kinds of floating-point errors of which it does not warn, such as "over".
+    silenced: tuple[str, ...] = ()
 
     @property
     def is_number(self) -> bool:

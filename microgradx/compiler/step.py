@@ -36,6 +36,7 @@ from microgradx.compiler.module_text import (
 )
 from microgradx.compiler.restoring import leave_unchanged
 from microgradx.compiler.settings import SettingsWatch
+from microgradx.compiler.tables import let_index_tables
 from microgradx.compiler.trace_step import trace_step
 from microgradx.compiler.traced_program import ParameterGroup, TracedProgram
 from microgradx.compiler.tracing import CaptureError
@@ -244,8 +245,9 @@ class CompiledStep:
         program = self._programs.get(key)
         if program is None or not self._is_bound(program, leaves):
             hooks = [hook for leaf in leaves for hook in leaf.hooks]
+            owners = self.model, self.loss, *paths, *hooks
             try:
-                with leave_unchanged(self.model, self.loss, optimizer, *paths, *hooks):
+                with leave_unchanged(optimizer, *owners), let_index_tables(*owners):
                     traced = self._trace(X, y, leaves, paths)
                 program = _StepProgram(self, traced, X, y)
             except CaptureError:

@@ -12,6 +12,8 @@ import numpy as np
 from microgradx.arrays.types import unwrap
 from microgradx.common.nested import map_nested
 from microgradx.compiler.names import argument_names, use_variable_names
+from microgradx.compiler.restoring import leave_unchanged
+from microgradx.compiler.tables import let_index_tables
 from microgradx.compiler.traced_program import ProgramBuilder, TracedProgram
 from microgradx.compiler.tracing import CaptureError, TracedArray, TracedNumber
 from microgradx.graph.creation_order import creation_counter
@@ -35,7 +37,12 @@ def trace_function(
         def add_inputs(name: str, x: Any, builder: ProgramBuilder = builder) -> Any:
             return map_nested(functools.partial(_add_input, builder, name), x)
 
-        with builder.tracing(), use_variable_names(function, builder.number_names):
+        with (
+            leave_unchanged(function),
+            let_index_tables(function),
+            builder.tracing(),
+            use_variable_names(function, builder.number_names),
+        ):
             result = function(
                 *map(add_inputs, names, args),
                 **{name: add_inputs(name, x) for name, x in kwargs.items()},

@@ -64,6 +64,7 @@ class Tracer:
         #: By call. Comments name values, so a call that held its own could refer to itself.
         self.comments: dict[FunctionCall, Comment] = {}
         self._first_without_comment = 0
+        self._silenced_outside = _silenced_errors()
 
     def add_comment(self, comment: Comment) -> None:
         """Attach a comment to the calls since the last comment."""
@@ -118,9 +119,15 @@ class Tracer:
             *(shape, dtype, function, args, kwargs),
             has_side_effects=has_side_effects,
             result_count=count,
+            silenced=tuple(sorted(_silenced_errors() - self._silenced_outside)),
         )
         self.calls.append(call)
         return call
+
+
+def _silenced_errors() -> set[str]:
+    """The kinds of floating-point errors of which NumPy does not warn here."""
+    return {kind for kind, mode in np.geterr().items() if mode == "ignore"}
 
 
 def _mark_views(results: list[Any], inputs: list[Any]) -> None:
@@ -150,7 +157,7 @@ def _value(x: Any) -> Any:
     """The value that a traced array stands for; a plain array becomes a constant."""
     if isinstance(x, Traced):
         return x.value
-    return Constant(x.shape, x.dtype, x.copy()) if isinstance(x, np.ndarray) else x
+    return Constant(x.shape, x.dtype, np.array(x)) if isinstance(x, np.ndarray) else x
 
 
 class Traced:
@@ -321,23 +328,26 @@ class TracedArray(Traced, NDArrayOperatorsMixin):
     # ------------------------------------------------------------------ what cannot be traced
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return np.array(self._known_values(), dtype)
+        return np.array(self._known_values("as a plain array"), dtype)
 
-    def _known_values(self) -> Any:
+    def _known_values(self, purpose: str) -> Any:
         """The array, if it is the same in every call; otherwise raises CaptureError."""
         if isinstance(self.value, Constant):
             return self.example
+        take = "microgradx.take(array, integers, axis=0) to index a plain array, "
         raise error_at_caller(
-            "a value is needed as a Python number, by a branch such as `if x > 0`, by item(), "
-            "float() or int(), or as a plain array, and a compiled program is the same for all "
-            "values",
-            "use np.where, or keep this out of what is compiled",
+            f"a value is needed {purpose}, and a compiled program is the same for all values",
+            f"use {take if self.dtype.kind in 'iu' else ''}np.where, or keep this out of what is "
+            "compiled",
         )
 
 
 def _method_of_values(name: str) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self._known_values(), name)(*args, **kwargs)
+        values = self._known_values(
+            "as a Python number, by a branch such as `if x > 0`, by item(), float() or int()"
+        )
+        return getattr(values, name)(*args, **kwargs)
 
     return method
 

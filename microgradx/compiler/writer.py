@@ -101,6 +101,9 @@ class Writer:
         self._used_names = set(_RESERVED)
         self._counts: dict[str, int] = {}  # by name, how often it was asked for
         self._known: dict[Any, str] = {}  # names of constants, of numbers, and of arrays' bits
+        #: The kinds of floating-point errors of which the lines to come do not warn.
+        self.silenced: tuple[str, ...] = ()
+        self._silenced_block: tuple[str, ...] = ()  # those of the block that is open
         self._comment: Comment | None = None
         self._comments: dict[int, Comment] = {}  # by line
         self._propagate_names()
@@ -149,7 +152,13 @@ class Writer:
 
     def add_line(self, line: str) -> None:
         """Add a line that runs in each call."""
-        self.lines.body.append(line)
+        if self.silenced and self.silenced != self._silenced_block:
+            is_all = {"divide", "invalid", "over"} <= {*self.silenced}  # NumPy warns of no others
+            kinds = ("all",) if is_all else self.silenced
+            settings = ", ".join(f'{kind}="ignore"' for kind in kinds)
+            self.lines.body.append(f"with np.errstate({settings}):")
+        self._silenced_block = self.silenced
+        self.lines.body.append(f"    {line}" if self.silenced else line)
 
     def add_call(self, function: str, *arguments: str) -> None:
         """Add a line that calls a NumPy function."""
@@ -168,7 +177,7 @@ class Writer:
         if self.lines.body:
             self.add_line("")
         self._comments[len(self.lines.body)] = comment
-        self.add_line("#")
+        self.add_line("#")  # which also ends a block
 
     def finish_comments(self) -> None:
         """Write the comments, now that all values have names."""

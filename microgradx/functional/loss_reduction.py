@@ -39,10 +39,13 @@ def reduce_losses(losses: Any, divisor: Any, reduction: str) -> Any:
     total = sum(widen(losses))  # which float16 could not hold, nor the divisor
     if reduction == "sum":
         reduced = total
-    elif not isinstance(divisor, (int, float)):
-        reduced = total / np.where(divisor == 0, np.nan, divisor).astype(total.dtype)
-    else:  # if all rows are ignored the mean is NaN, but its gradients are 0
+    elif isinstance(divisor, (int, float)):
+        # If all rows are ignored the mean is NaN, but its gradients are 0.
         reduced = total / divisor if divisor else total + np.nan
+    else:  # the same for a divisor that is not known yet
+        is_void = divisor == 0
+        reduced = total / np.where(is_void, 1, divisor).astype(total.dtype)
+        reduced = reduced + np.where(is_void, np.nan, 0).astype(total.dtype)
     return reduced if reduced.dtype == losses.dtype else reduced.astype(losses.dtype)
 
 

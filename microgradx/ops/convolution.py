@@ -126,8 +126,10 @@ def add_at_slices(
     are_disjoint: bool = False,
 ):
     """Zeros to which each part is added at its slice, with the axes of `like` in memory."""
-    pairs = zip(parts, slices, strict=True)
-    if not isinstance(like, np.ndarray):
+    parts = iter(parts)
+    first = next(parts)
+    pairs = zip(itertools.chain([first], parts), slices, strict=True)
+    if not (isinstance(like, np.ndarray) and isinstance(first, np.ndarray)):
         return reduce(operator.add, [AddAt(index, shape)(part) for part, index in pairs])
     out = np.zeros_like(like, shape=shape)
     for part, index in pairs:

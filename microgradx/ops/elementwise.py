@@ -178,7 +178,7 @@ def _bell(x, rate, height):
 
 def _multiply_by_slope(g, slope, x):
     """g · slope(x); of arrays, in the memory of the slope."""
-    if type(x) is not np.ndarray:
+    if type(x) is not np.ndarray or type(g) is not np.ndarray:
         return g * slope(x)
     product = slope.forward(x)
     product *= g

@@ -20,6 +20,7 @@ from microgradx.arrays.dispatch import implements
 from microgradx.arrays.summation import widen
 from microgradx.arrays.types import (
     Array,
+    UnknownValues,
     as_array,
     as_floats,
     is_known_true,
@@ -464,7 +465,13 @@ def one_hot(labels: Any, num_classes: int | None = None, *, dtype: Any = float) 
     if labels.dtype.kind not in "iu":
         raise TypeError(f"labels must be integers, not {labels.dtype}")
     if num_classes is None:
-        num_classes = int(np.max(labels, initial=-1)) + 1
+        try:
+            num_classes = int(np.max(labels, initial=-1)) + 1
+        except UnknownValues as error:
+            raise type(error)(
+                "one_hot makes as many columns as there are labels in this batch, and a compiled "
+                "program has fixed shapes; pass num_classes"
+            ) from None
     num_classes = operator.index(num_classes)
     check_bounds(labels, num_classes, "class", "classes")
     return (labels[..., None] == np.arange(num_classes)).astype(dtype)

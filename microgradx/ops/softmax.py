@@ -292,7 +292,8 @@ class SoftmaxCrossEntropy(Op):
             y, divisor = self.target_distribution(logits, target, weight)
             if self.reduction == "mean":  # first of all, as the sum might overflow
                 y = y * _invert_divisor(divisor, y.dtype)
-            loss, gradient = losses_and_gradients(as_rows(logits, axes), as_rows(y, axes))
+            with np.errstate(all="ignore"):
+                loss, gradient = losses_and_gradients(as_rows(logits, axes), as_rows(y, axes))
             if self.reduction != "none":
                 loss = sum_along(loss)
             is_void = self.reduction == "mean" and divisor == 0

@@ -142,7 +142,8 @@ def label_losses_and_gradients(logits, labels):
 def map_exponentials(function, z, columns, temperature=None):
     """A function of the shifted exponentials of each row, which returns so many columns."""
     if not all(isinstance(x, np.ndarray) for x in (z, temperature) if x is not None):
-        return function(*shifted_exponentials(z, temperature)).astype(z.dtype)
+        with np.errstate(all="ignore"):
+            return function(*shifted_exponentials(z, temperature)).astype(z.dtype)
     out = np.empty_like(z, shape=(len(z), columns))  # in the memory layout of z
 
     def fill_block(rows):
