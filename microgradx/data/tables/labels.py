@@ -8,7 +8,7 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.common.messages import InputError, quote, shorten
-from microgradx.data.tables.cells import is_missing, parse_number
+from microgradx.data.tables.cells import is_date, is_missing, parse_number
 from microgradx.data.tables.columns import Column, Problems, Sheet
 
 __all__ = ["LABEL_NAMES", "encode_labels", "find_class", "find_column", "find_label", "has_label"]
@@ -152,7 +152,8 @@ def _propose(sheet: Sheet, label: Column, taken: str) -> str:
         counts = [n for n, there in zip(column.counts(), _present(column), strict=True) if there]
         if column is not label and 2 <= len(counts) <= min(100, rows / 3) and min(counts) >= 2:
             numbers = [parse_number(text) for text in column.texts]
-            if all(n is None or n == n // 1 for n in numbers):
+            is_date_column = any(map(is_date, column.texts))
+            if not is_date_column and all(n is None or n == n // 1 for n in numbers):
                 proposed.append(column)
     text = f" ({taken})"
     if proposed:

@@ -123,7 +123,9 @@ def sheet_of_file(
     if path.suffix.lower() in FRAME_SUFFIXES:
         return read_frame_file(path)
     grid = read_grid(path)
-    has_names = has_header(str(path), grid, label, known) if header is None else header
+    has_names = grid.has_names or header
+    if has_names is None:
+        has_names = has_header(str(path), grid, label, known)
     names = [name or None for name in grid.rows[0]] if has_names else [None] * grid.width
     rows, lines = (grid.rows[1:], grid.lines[1:]) if has_names else (grid.rows, grid.lines)
     if not rows:

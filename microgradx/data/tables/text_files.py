@@ -28,7 +28,12 @@ SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "pipes", ",": "commas", " ":
 SAMPLE = 200  # lines from which the separator is told
 MAX_BYTES = 2**31  # of what is unpacked
 
-COMMENT = re.compile(r"\s*(#|%|//)")
+#: A comment takes a whole line; a colour such as #ff0000 is none.
+COMMENT = re.compile(r"\s*(?!#[0-9a-fA-F]{3,8}\s*[,;|\t])(#|%|//)")
+
+#: The head of an ARFF file, as Weka and KEEL write it: names of columns, and where the rows begin.
+DECLARATION = re.compile(r"\s*@")
+DECLARED_NAME = re.compile(r"\s*@attribute\s+(?:'([^']*)'|\"([^\"]*)\"|([^\s{\[]+))", re.IGNORECASE)
 
 
 @dataclass
@@ -39,6 +44,7 @@ class Grid:
     lines: list[int]
     separator: str
     remarks: list[str] = field(default_factory=list)  # what was passed over, and how it was read
+    has_names: bool = False  # whether the first row is a header for sure
 
     @property
     def width(self) -> int:
@@ -52,12 +58,10 @@ def read_grid(path: Path) -> Grid:
     """
     text, encoding = _decode(path, _unpack(path))
     lines = list(io.StringIO(text, newline=""))  # split at \n, \r\n and \r, which stay in cells
-    comments = [i for i, line in enumerate(lines) if COMMENT.match(line)]
-    if 2 * len(comments) >= sum(1 for line in lines if line.strip()):
-        comments = []  # they are the rows: colours such as #ff0000
-    commented = {i: lines[i] for i in comments}
-    for i in comments:
+    commented = {i: line for i, line in enumerate(lines) if COMMENT.match(line)}
+    for i in commented:
         lines[i] = "\n"
+    declared = _take_declarations(lines)
     sample = [line for line in lines if line.strip()][:SAMPLE]
     if not sample:
         raise InputError(f"{path} is empty")
@@ -68,6 +72,8 @@ def read_grid(path: Path) -> Grid:
         grid.remarks.append(f"read as {encoding}")
     _strip_top(grid)
     _use_commented_header(grid, commented)
+    if len(declared) == grid.width:
+        _insert_header(grid, declared, grid.lines[0] - 1)
     _strip_trailing_cells(grid)
     _require_equal_lengths(path, grid)
     return grid
@@ -215,7 +221,7 @@ def _split(
     )
     try:
         for cells in reader:
-            stripped = [shared.setdefault(cell, cell.strip()) for cell in cells]
+            stripped = [shared.setdefault(cell, _strip(cell)) for cell in cells]
             if any(stripped):
                 yield number, stripped
             number = reader.line_num + 1
@@ -226,6 +232,12 @@ def _split(
             f"{path}, line {number}: this is not CSV: {error}; a quote opens a cell and must close "
             "it, and inside it is doubled"
         ) from None
+
+
+def _strip(cell: str) -> str:
+    """A cell without spaces around it, nor single quotes, which the csv module knows not."""
+    cell = cell.strip()
+    return cell[1:-1].strip() if len(cell) > 1 and cell[0] == cell[-1] == "'" else cell
 
 
 def _most_frequent_width(rows: list[list[str]]) -> tuple[int, int]:
@@ -279,12 +291,28 @@ def _use_commented_header(grid: Grid, commented: dict[int, str]) -> None:
         names = next((cells for _, cells in _split(None, [text], grid.separator)), [])
         are_names = len(names) == len(grid.rows[0]) > 1 and all(map(_is_name, names))
         if are_names and not all(map(_is_name, grid.rows[0])):
-            grid.rows.insert(0, names)
-            grid.lines.insert(0, above[-1] + 1)
+            _insert_header(grid, names, above[-1] + 1)
             del commented[above[-1]]
     if commented:
         numbers = [i + 1 for i in commented]
         grid.remarks.append(f"{list_numbers(numbers)}: comments, passed over")
+
+
+def _take_declarations(lines: list[str]) -> list[str]:
+    """Empty the lines of the head of an ARFF file; returns the names of the columns."""
+    declared = [i for i, line in enumerate(lines) if DECLARATION.match(line)]
+    if not any(lines[i].strip().lower() == "@data" for i in declared):
+        return []
+    names = [DECLARED_NAME.match(lines[i]) for i in declared]
+    for i in declared:
+        lines[i] = "\n"
+    return [match[1] or match[2] or match[3] for match in names if match]
+
+
+def _insert_header(grid: Grid, names: list[str], line: int) -> None:
+    grid.rows.insert(0, names)
+    grid.lines.insert(0, line)
+    grid.has_names = True
 
 
 def _strip_trailing_cells(grid: Grid) -> None:
@@ -315,7 +343,7 @@ def _require_equal_lengths(path: Path, grid: Grid) -> None:
     have = "has" if len(odd) == 1 else "have"
     raise InputError(
         f"{path}: {list_numbers([grid.lines[i] for i in odd])} {have} {_count_cells(counts)}, and "
-        f"the {len(grid.rows) - len(odd)} others have {width}, separated by "
+        f"the others {width}, separated by "
         f"{SEPARATORS[grid.separator]}; mend these lines, with quotes around a cell that has a "
         "separator in it, or leave them out"
     )
