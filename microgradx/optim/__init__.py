@@ -1,6 +1,7 @@
 """Optimisers, the base for others, schedules of the learning rate, and clipping."""
 
 from microgradx.clipping import clip_grad_norm_, clip_grad_value_
+from microgradx.optim import lr_scheduler
 from microgradx.optim.adagrad import Adagrad
 from microgradx.optim.adam import Adam, AdamW
 from microgradx.optim.lion import Lion
@@ -16,6 +17,7 @@ __all__ = [
     "RMSprop",
     "Adagrad",
     "Lion",
+    "lr_scheduler",
     "clip_grad_norm_",
     "clip_grad_value_",
 ]
