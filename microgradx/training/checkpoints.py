@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from microgradx.common.files import check_directory, check_file, replacing
 from microgradx.common.messages import InputError
 from microgradx.common.npz import open_arrays
 from microgradx.common.randomness import default_generator
+from microgradx.data.tables import Dropped, TableEncoder, TableSchema
 from microgradx.nn.module import Module
 from microgradx.training.arguments import check_model
 from microgradx.training.features import FittedData, fitted_data
@@ -119,6 +120,10 @@ def pack_model(model: Module, fitted: FittedData | None) -> Checkpoint:
         }
         if fitted.classes is not None:
             checkpoint.arrays["classes"] = fitted.classes
+        if fitted.encoder is not None:
+            content = asdict(fitted.encoder)
+            checkpoint.add("encoder", {name: content.pop(name) for name in ("mean", "scale")})
+            checkpoint.description["encoder"] = content
     return checkpoint
 
 
@@ -168,9 +173,25 @@ def unpack_fitted(checkpoint: Checkpoint, path: str | Path) -> FittedData | None
     try:
         task = Task(found["outputs"], checkpoint.arrays.get("classes"), found["ignored"])
         columns = None if found["columns"] is None else tuple(found["columns"])
-        return FittedData(columns, found["width"], task, found["loss"])
+        content = checkpoint.description.get("encoder")
+        encoder = None if content is None else _make_encoder(content, checkpoint.group("encoder"))
+        return FittedData(columns, found["width"], task, found["loss"], encoder)
     except (KeyError, TypeError):
         raise InputError(f"{path} is damaged: what it says of the data is incomplete") from None
+
+
+def _make_encoder(content: dict[str, Any], arrays: dict[str, Array]) -> TableEncoder:
+    schema = {name: _as_tuple(value) for name, value in content["schema"].items()}
+    schema["dropped"] = tuple(Dropped(*column) for column in schema["dropped"])
+    categories, indicators = _as_tuple(content["categories"]), tuple(content["indicators"])
+    return TableEncoder(
+        TableSchema(**schema), arrays["mean"], arrays["scale"], categories, indicators
+    )
+
+
+def _as_tuple(value: Any) -> Any:
+    """A value as it was before JSON made lists of tuples."""
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
 
 # ---------------------------------------------------------------------------- what must be the same

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from microgradx.arrays.types import Array, as_array, fits_dtype, unwrap
-from microgradx.common.messages import quote, shorten
+from microgradx.common.messages import quote, shorten, warn_caller
 from microgradx.data.frames import column_names, is_frame, numeric_columns
+from microgradx.data.tables import Table, TableEncoder, read_new_rows
 from microgradx.nn.module import Module
 from microgradx.training.targets import Task
 
@@ -28,12 +29,14 @@ class FittedData:
     width: the number of columns, if the features were a table.
     task: what its outputs mean, and the classes.
     loss: the loss of the training.
+    encoder: what turns a `Table` into features, if the model was fitted on one.
     """
 
     columns: tuple[str, ...] | None
     width: int | None
     task: Task
     loss: Any
+    encoder: TableEncoder | None = None
 
     @property
     def classes(self) -> Array | None:
@@ -49,14 +52,22 @@ def fitted_data(model: Any) -> FittedData | None:
 
 
 def read_features(
-    X: Any, model: Module, columns: tuple[str, ...] | None = None, width: int | None = None
+    X: Any, model: Module, fitted: FittedData | None = None
 ) -> tuple[Array, tuple[str, ...] | None]:
     """Features as an array of finite numbers, and the names of their columns if they have some.
 
-    A data frame is read by the names `columns`, in whatever order it has them; others are ignored.
-    `width` is how many columns a table must have. Floats are cast to the dtype of the parameters.
-    Raises ValueError for missing columns, NaN and infinities, and names all of them.
+    A data frame is read by the names of the columns that the model was fitted on, in whatever order
+    it has them; others are ignored. Floats are cast to the dtype of the parameters. Raises
+    ValueError for missing columns, NaN and infinities, and names all of them.
     """
+    if fitted is not None and fitted.encoder is not None:
+        return _cast(_encode(X, fitted.encoder, fitted.classes), model), None
+    if isinstance(X, Table):
+        raise ValueError(
+            "the model was not fitted on a Table, and so has no encoder of its columns; give an "
+            "array, or a data frame of numbers"
+        )
+    columns, width = (fitted.columns, fitted.width) if fitted else (None, None)
     names: tuple[str, ...] | None = None
     if is_frame(X):
         names = column_names(X)
@@ -84,6 +95,19 @@ def read_features(
         )
     _check_finite(array, names or columns)
     return _cast(array, model), names
+
+
+def _encode(X: Any, encoder: TableEncoder, classes: Array | None) -> Array:
+    """The rows of a table, of a data frame, or of numbers as they stand in a table, encoded."""
+    if is_frame(X):
+        X = read_new_rows(X, encoder.schema, [] if classes is None else classes.tolist())
+    if isinstance(X, Table):
+        for column, unseen in encoder.unseen(X).items():
+            warn_caller(
+                f"{quote(column)} has categories that the training rows did not have, "
+                f"{shorten(unseen)}; they count as none"
+            )
+    return encoder.transform(X)
 
 
 def _as_numbers(X: Any) -> Array:

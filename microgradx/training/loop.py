@@ -37,7 +37,7 @@ from microgradx.training.prediction import BATCH_SIZE, compute_outputs
 from microgradx.training.preparation import PreparedData, prepare_data
 from microgradx.training.progress import Progress, show_progress
 from microgradx.training.resuming import pack_training, unpack_training
-from microgradx.training.schedules import Schedule, find_schedule
+from microgradx.training.schedules import Schedule, find_schedule, learning_rate
 from microgradx.training.stopping import BestWeights, find_monitor
 
 __all__ = ["DivergenceError", "fit"]
@@ -93,7 +93,8 @@ def fit(
     data: `(X, y)`: rows of features, and a target for each row. X is an array of any rank, a list,
         or a data frame of pandas or polars. y has labels, which are whole numbers, texts or
         booleans, one-hot rows or rows of probabilities; or numbers, for a regression. Or a data
-        frame, of which `label` names the column of labels.
+        frame, of which `label` names the column of labels; or a `Table` of `read_table`, which is
+        encoded by what its training rows have.
     loss: a name, such as "cross_entropy", "binary_cross_entropy_with_logits" (of a model with one
         output) or "mse_loss"; or a function of outputs and targets that returns a mean.
     optimizer: a name, such as "adam" or "sgd", with the learning rate `lr`; or an optimiser of the
@@ -146,11 +147,11 @@ def fit(
     epochs, batch_size = check_count("epochs", epochs), check_count("batch_size", batch_size)
     if compiled is not None:
         compiled = check_flag("compiled", compiled)
-    if early_stopping := check_flag("early_stopping", early_stopping):
-        patience, min_delta = (
-            check_count("patience", patience),
-            check_number("min_delta", min_delta),
-        )
+    early_stopping, patience = (
+        check_flag("early_stopping", early_stopping),
+        check_count("patience", patience),
+    )
+    min_delta, shuffle = check_number("min_delta", min_delta), check_flag("shuffle", shuffle)
     loss, callbacks = find_loss(loss), Callbacks(callbacks)
     saved = find_checkpoint(checkpoint, check_flag("resume", resume))
     prepared = prepare_data(
@@ -169,16 +170,16 @@ def fit(
     found_metrics = find_metrics(metrics, prepared.task)
     monitor = find_monitor(monitor, found_metrics, prepared.validation is not None)
     optimizer = find_optimizer(optimizer, lr, model, loss)
-    numbers = np.arange(len(prepared.y))
+    rows = batches(prepared.X, np.arange(len(prepared.y)), batch_size, generator, shuffle)
     loop = Loop(
         model,
         loss,
         optimizer,
         prepared,
-        batches(prepared.X, numbers, batch_size, generator, check_flag("shuffle", shuffle)),
+        rows,
         epochs,
         found_metrics,
-        find_schedule(schedule, optimizer),
+        find_schedule(schedule, optimizer, epochs * len(rows)),
         BestWeights(monitor, patience, min_delta, restores=early_stopping),
         callbacks,
         clip,
@@ -266,7 +267,7 @@ class Loop:
         total, seen, outputs = 0.0, [], []
         for X, numbers in self.batches:
             self.schedule.before_step(training.step / (self.epochs * len(self.batches)))
-            training.lr = self.optimizer.lr
+            training.lr = learning_rate(self.optimizer)
             with np.errstate(over="ignore", invalid="ignore"):  # the loss is checked below
                 training.loss, output = self._take_step(X, self.targets[numbers])
             training.step += 1

@@ -111,8 +111,7 @@ def _predict_outputs(model: Any, X: Any, batch_size: int) -> tuple[Array, Task]:
     check_model(model)
     batch_size = check_count("batch_size", batch_size)
     fitted = fitted_data(model)
-    columns, width = (fitted.columns, fitted.width) if fitted else (None, None)
-    array, _ = read_features(X, model, columns, width)
+    array, _ = read_features(X, model, fitted)
     outputs = compute_outputs(model, array, batch_size)
     return outputs, fitted.task if fitted else _task_of_outputs(outputs)
 

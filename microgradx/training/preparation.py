@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 
 from microgradx.arrays.types import Array
+from microgradx.common.messages import shorten
 from microgradx.data import stratified_split
 from microgradx.data.frames import is_frame
+from microgradx.data.tables import Table, TableEncoder
 from microgradx.nn.module import Module
 from microgradx.training.arguments import row_weights
 from microgradx.training.features import FittedData
 from microgradx.training.losses import losses_of_rows
 from microgradx.training.prediction import compute_outputs
-from microgradx.training.rows import read_rows
+from microgradx.training.rows import read_rows, table_labels
 from microgradx.training.targets import Task, find_task
 
 __all__ = ["PreparedData", "prepare_data"]
@@ -55,33 +57,49 @@ def prepare_data(
 
     Class weights count the rows that are trained on, and are not those of the validation rows.
     """
+    split, encoder = None, None
+    if isinstance(data, Table):
+        if _is_share(validation):
+            split = _split(data.labels, validation, generator, validation_rows)
+        encoder = TableEncoder.fit(data, None if split is None else split[0])
+        classes = data.label_names if classes is None else classes
+        data = encoder.transform(data), table_labels(data)
     rows = read_rows(data, label, model)
-    shape = compute_outputs(model, rows.X[:2]).shape[1:]
+    try:
+        shape = compute_outputs(model, rows.X[:2]).shape[1:]
+    except ValueError as error:
+        if encoder is None:
+            raise
+        raise ValueError(
+            f"each row of the table becomes {encoder.width} numbers, {shorten(encoder.names)}, and "
+            f"the model does not take them: {error}"
+        ) from None
     task = find_task(loss, rows.y, shape, rows.class_names if classes is None else classes)
     targets = task.encode(rows.y, shape)
     width = rows.X.shape[1] if rows.X.ndim == 2 else None
-    fitted = FittedData(rows.columns, width, task, loss)
+    fitted = FittedData(rows.columns, width, task, loss, encoder)
     weights = row_weights(task, targets, None, sample_weight)
     if weights is not None or class_weight is not None:
         losses_of_rows(loss)
     train: Any = slice(None)
     test: Any = None
     held_out, held_out_weights = None, None
-    if isinstance(validation, (int, float, np.integer, np.floating)) and validation is not True:
-        train, test = _split(targets, task, float(validation), generator)
-        if validation_rows is not None:
-            test = validation_rows
-            train = np.setdiff1d(np.arange(len(targets)), test)
+    if _is_share(validation):
+        if split is None:
+            labels = task.labels(targets)
+            if labels is None or labels.ndim > 1:
+                labels = np.zeros(len(targets), np.int64)  # all rows are alike
+            split = _split(labels, validation, generator, validation_rows)
+        train, test = split
         held_out = rows.X[test], targets[test]
         held_out_weights = None if weights is None else weights[test]
     elif validation is not None:
         held_out, held_out_weights = _read_validation(validation, label, model, fitted, shape)
+    own = None if weights is None else weights[train]
     return PreparedData(
         rows.X[train],
         targets[train],
-        row_weights(
-            task, targets[train], class_weight, None if weights is None else weights[train]
-        ),
+        row_weights(task, targets[train], class_weight, own),
         task,
         fitted,
         held_out,
@@ -90,30 +108,38 @@ def prepare_data(
     )
 
 
+def _is_share(validation: Any) -> bool:
+    numbers = (int, float, np.integer, np.floating)
+    return isinstance(validation, numbers) and not isinstance(validation, bool)
+
+
 def _split(
-    targets: Array, task: Task, share: float, generator: np.random.Generator | None
+    labels: Array, share: float, generator: np.random.Generator | None, test: Array | None
 ) -> tuple[Array, Array]:
-    """Rows to train on and rows held out, with the same proportions of the classes."""
+    """Rows to train on and rows held out, with the same proportions of the classes.
+
+    `test` has the rows held out by an earlier split, which is made again.
+    """
     if not 0 < share < 1:
         raise ValueError(
             f"validation must be a share between 0 and 1, or (X, y), and not {share:g}"
         )
-    if len(targets) < 2:
-        raise ValueError(f"{len(targets)} row cannot be split; give validation rows as (X, y)")
-    labels = task.labels(targets)
-    if labels is None or labels.ndim > 1:
-        labels = np.zeros(len(targets), np.int64)  # all rows are alike
+    if test is not None:
+        return np.setdiff1d(np.arange(len(labels)), test), test
+    if len(labels) < 2:
+        raise ValueError(f"{len(labels)} row cannot be split; give validation rows as (X, y)")
     return stratified_split(labels, share, generator)
 
 
 def _read_validation(
     validation: Any, label: Any, model: Module, fitted: FittedData, shape: tuple[int, ...]
 ) -> tuple[tuple[Array, Array], Array | None]:
-    """Validation rows that are given as `(X, y)`, `(X, y, weights)`, or a data frame."""
+    """Validation rows: `(X, y)`, `(X, y, weights)`, a Table, or a data frame."""
     weights = None
     if isinstance(validation, (tuple, list)) and len(validation) == 3:
         *validation, weights = validation
-    if not is_frame(validation) and not (isinstance(validation, (tuple, list))):
+    has_rows = is_frame(validation) or isinstance(validation, (tuple, list, Table))
+    if not has_rows:
         raise TypeError(
             "validation must be the share of the rows to hold out, such as 0.2, or a pair (X, y), "
             f"not {type(validation).__name__}"

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from microgradx.arrays.types import Array
 from microgradx.common.messages import shorten
 from microgradx.data.frames import column_names, is_frame, select_column
+from microgradx.data.tables import Table
 from microgradx.nn.module import Module
 from microgradx.training.features import FittedData, read_features
 from microgradx.training.targets import read_targets
 
-__all__ = ["Rows", "read_rows"]
+__all__ = ["Rows", "read_rows", "table_labels"]
 
 
 @dataclass
@@ -29,13 +32,12 @@ class Rows:
 
 
 def read_rows(data: Any, label: Any, model: Module, fitted: FittedData | None = None) -> Rows:
-    """The rows of `(X, y)`, or of a data frame whose column `label` has the labels.
+    """The rows of `(X, y)`, of a Table, or of a data frame whose column `label` has the labels.
 
     `fitted` is what the model has been fitted on, whose columns are then looked for.
     """
     X, y = _split_label(data, label)
-    columns, width = (fitted.columns, fitted.width) if fitted else (None, None)
-    features, names = read_features(X, model, columns, width)
+    features, names = read_features(X, model, fitted)
     targets, class_names = read_targets(y)
     if len(features) != len(targets):
         raise ValueError(
@@ -44,7 +46,18 @@ def read_rows(data: Any, label: Any, model: Module, fitted: FittedData | None = 
     return Rows(features, targets, names, class_names)
 
 
+def table_labels(table: Table) -> Array:
+    """The names of the labels of a table; None where it has none."""
+    return np.array([*table.label_names, None], object)[table.labels]
+
+
 def _split_label(data: Any, label: Any) -> tuple[Any, Any]:
+    if label is not None and not is_frame(data):
+        raise ValueError(
+            "label= is for a data frame; a pair (X, y) and a Table have their labels: leave it out"
+        )
+    if isinstance(data, Table):
+        return data, table_labels(data)
     if is_frame(data):
         names = column_names(data)
         if label is None:
@@ -58,8 +71,6 @@ def _split_label(data: Any, label: Any) -> tuple[Any, Any]:
             )
         others = {name: select_column(data, name) for name in names if name != str(label)}
         return others, select_column(data, str(label))
-    if label is not None:
-        raise ValueError("label= is for a data frame; give arrays as a pair (X, y)")
     if isinstance(data, (tuple, list)) and len(data) == 2:
         return data[0], data[1]
     raise TypeError(

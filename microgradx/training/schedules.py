@@ -56,8 +56,13 @@ NAMED: dict[str, Callable[[float], float]] = {
 }
 
 
+def learning_rate(optimizer: Any) -> float:
+    """The learning rate of the optimiser; of several parameter groups, of the first."""
+    return float(optimizer.param_groups[0]["lr"])
+
+
 class Schedule:
-    """Sets the learning rate before each step, and after each epoch."""
+    """Sets the learning rate before each step, and after each epoch: this one does not."""
 
     def before_step(self, done: float) -> None:
         """`done` is the share of all steps that were taken."""
@@ -76,37 +81,43 @@ class Schedule:
 
 
 class FactorSchedule(Schedule):
-    """The rate that the optimiser had, times a function of the share of the training that is done.
+    """The rates that the optimiser had, times a function of the share of the training that is done.
 
-    At the end the optimiser has its rate again.
+    At the end the optimiser has its rates again.
     """
 
     def __init__(self, factor: Callable[[float], float], optimizer: Any) -> None:
-        self.factor, self.optimizer, self.rate = factor, optimizer, float(optimizer.lr)
+        self.factor, self.optimizer = factor, optimizer
+        self.rates = [group["lr"] for group in optimizer.param_groups]
 
     def before_step(self, done: float) -> None:
-        self.optimizer.lr = self.rate * self.factor(done)
+        self._scale_rates(self.factor(done))
 
     def end(self) -> None:
-        self.optimizer.lr = self.rate
+        self._scale_rates(1.0)
+
+    def _scale_rates(self, factor: float) -> None:
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
 
     def state_dict(self) -> dict[str, Array]:
-        return {"rate": np.array(self.rate)}
+        return {"rates": np.array(self.rates)}
 
     def load_state_dict(self, state: dict[str, Array]) -> None:
-        self.rate = float(state["rate"])
+        self.rates = state["rates"].tolist()
 
 
-def find_schedule(schedule: Any, optimizer: Any) -> Schedule:
-    """A schedule by its name, of a function, or none.
+def find_schedule(schedule: Any, optimizer: Any, steps: int) -> Schedule:
+    """A schedule by its name, of a function, or of a scheduler; `steps` will be taken.
 
-    Raises ValueError for an unknown name, and TypeError for other objects.
+    Raises ValueError for an unknown name, a scheduler of another optimiser, and one that ends
+    before the training, and TypeError for other objects.
     """
     if schedule is None:
         return Schedule()
     if isinstance(schedule, str):
         return FactorSchedule(NAMED[find_name("schedule", schedule, NAMED)], optimizer)
-    if callable(schedule):
+    if callable(schedule) and not isinstance(schedule, type):
         return FactorSchedule(schedule, optimizer)
     raise TypeError(
         f"schedule must be a name, {', '.join(NAMED)}, a function of the share of the training "

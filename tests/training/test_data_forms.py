@@ -295,3 +295,70 @@ def test_prediction_is_computed_in_batches():
     np.testing.assert_array_equal(mg.predict_proba(Count(), X, batch_size=7), p)
     assert seen == [7] * 142 + [6]
     assert mg.predict(Count(), X).tolist() == X.argmax(axis=1).tolist()
+
+
+# ---------------------------------------------------------------------------- tables
+
+TABLE = """age;sex;weight;kind
+30;f;60,5;no
+41;m;?;yes
+25;f;58,0;no
+37;m;80,1;yes
+52;f;61,2;no
+47;m;77,7;yes
+29;f;55,4;no
+33;m;90,3;yes
+"""
+
+
+@pytest.fixture
+def table(tmp_path):
+    (tmp_path / "people.csv").write_text(TABLE)
+    return mg.training.read_table(tmp_path / "people.csv")
+
+
+def test_a_table_is_encoded_by_its_training_rows(table, tmp_path):
+    model = nn.MLP(4, [], 2, generator=np.random.default_rng(0))  # age, sex=f, sex=m, weight
+    model, history = train(table, model, validation=0.25, epochs=60)
+    encoder = model.fitted_data.encoder
+    ages = table.features[:, 0]
+    assert len(history.training_data[0]) == 6
+    assert not np.isclose(encoder.mean[0], np.mean(ages))
+    np.testing.assert_allclose(history.training_data[0][:, 0].mean(), 0, atol=1e-6)
+    expected = ["no", "yes"] * 4
+    assert mg.predict(model, table).tolist() == expected
+    assert mg.evaluate(model, table)["accuracy"] == 1
+    # New rows as a data frame: columns in another order, a category that nobody had.
+    rows = pd.DataFrame(
+        {"weight": [60.0, 80.0], "more": [1, 2], "sex": ["f", "m"], "age": [30, 40]}
+    )
+    assert mg.predict(model, rows).tolist() == ["no", "yes"]
+    with pytest.warns(UserWarning, match="'sex' has categories that the training rows did not"):
+        mg.predict(model, rows.assign(sex=["x", "m"]))
+    with pytest.raises(ValueError, match="lacks 'weight'"):
+        mg.predict(model, rows.drop(columns="weight"))
+    # All of it is in the file.
+    mg.training.save_model(model, tmp_path / "model.npz")
+    twin = nn.MLP(4, [], 2)
+    mg.training.load_model(twin, tmp_path / "model.npz")
+    np.testing.assert_array_equal(mg.predict_proba(twin, rows), mg.predict_proba(model, rows))
+
+
+def test_a_table_needs_a_model_of_its_width(table):
+    with pytest.raises(ValueError, match=r"becomes 4 numbers, .*'sex=m'.*in_features=3"):
+        train(table, make_model(2))
+    with pytest.raises(ValueError, match="leave it out"):
+        train(table, nn.MLP(4, [], 2), label="kind")
+    model, _ = train((make_features(), NUMBERS))
+    with pytest.raises(ValueError, match="was not fitted on a Table"):
+        mg.predict(model, table)
+
+
+def test_a_training_on_a_table_resumes(table, tmp_path):
+    def run(path, epochs):
+        model = nn.MLP(4, [3], 2, generator=np.random.default_rng(0))
+        settings = {"validation": 0.25, "epochs": epochs, "checkpoint": path, "resume": True}
+        return train(table, model, **settings)[1]
+
+    run(tmp_path / "run.npz", 2)
+    assert run(tmp_path / "run.npz", 5).rows == run(tmp_path / "whole.npz", 5).rows

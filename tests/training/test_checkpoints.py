@@ -1,0 +1,200 @@
+"""Checkpoints: whole at any moment, and a training that resumes from one is the same to the bit."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import microgradx as mg
+from microgradx import nn
+from microgradx.common.messages import InputError
+from microgradx.training import Callback, load_model, save_model
+from microgradx.training.checkpoints import read_checkpoint
+
+
+class Killed(Exception):
+    pass
+
+
+class Kill(Callback):
+    """Ends the training in the middle of an epoch, as a crash would."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_batch_end(self, training):
+        if training.epoch == self.epoch and training.step % training.steps_per_epoch == 2:
+            raise Killed
+
+
+def make_data():
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(60, 4))
+    return X, np.where(X[:, 0] + generator.normal(size=60) > 0, "yes", "no")
+
+
+def make_model(**settings):
+    generator = np.random.default_rng(1)
+    return nn.MLP(4, [6], 2, generator=generator, **{"dropout": 0.3, **settings})
+
+
+#: Arguments of fit by what they are about; a function is called for each training.
+CASES = {
+    "plain": {},
+    "eager": {"compiled": False},
+    "compiled": {"compiled": True},
+    "generator": {"generator": lambda: np.random.default_rng(5)},
+    "schedule": {"schedule": "one_cycle", "optimizer": "sgd", "lr": 0.1},
+    "early stopping": {"early_stopping": True, "patience": 3, "validation": 0.3, "lr": 0.3},
+    "weights": {"class_weight": "balanced", "sample_weight": np.arange(60.0)},
+    "mersenne": {"generator": lambda: np.random.Generator(np.random.MT19937(3))},
+}
+
+
+def train(path, *, epochs=8, callbacks=(), resume=False, **settings):
+    mg.manual_seed(3)
+    settings = {name: value() if callable(value) else value for name, value in settings.items()}
+    model = make_model()
+    history = mg.fit(
+        model, make_data(), epochs=epochs, batch_size=13, progress=False, callbacks=callbacks,
+        checkpoint=path, resume=resume, **settings,
+    )  # fmt: skip
+    return model, history
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_resuming_is_the_same_to_the_bit(tmp_path, case):
+    settings = CASES[case]
+    model, history = train(tmp_path / "whole.npz", **settings)
+    for epoch in (2, 5):  # killed twice
+        if len(history) > epoch:
+            with pytest.raises(Killed):
+                train(tmp_path / "run.npz", callbacks=[Kill(epoch)], resume=epoch > 2, **settings)
+            assert read_checkpoint(tmp_path / "run.npz").description["epoch"] == epoch - 1
+    resumed, its_history = train(tmp_path / "run.npz", resume=True, **settings)
+    assert its_history.rows == history.rows
+    assert its_history.best_epoch == history.best_epoch
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(resumed.state_dict()[name], value, strict=True)
+    # One that has ended is not trained any further.
+    again, its_history = train(tmp_path / "run.npz", resume=True, **settings)
+    assert its_history.rows == history.rows
+    np.testing.assert_array_equal(again.state_dict()["0.weight"], model.state_dict()["0.weight"])
+
+
+def test_without_a_file_resuming_starts_anew(tmp_path):
+    _, history = train(tmp_path / "new.npz", epochs=2, resume=True)
+    assert len(history) == 2
+    assert sorted(os.listdir(tmp_path)) == ["new.npz"]
+
+
+def test_more_epochs_go_on_from_the_end(tmp_path):
+    train(tmp_path / "run.npz", epochs=3)
+    _, history = train(tmp_path / "run.npz", epochs=5, resume=True)
+    _, whole = train(None, epochs=5)
+    assert history.rows == whole.rows
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sample_weight": np.arange(60.0) + 1}, "the rows to train on, their weights or labels"),
+        ({"validation": 0.4}, "the rows to train on"),
+        ({"optimizer": "sgd", "lr": 0.1}, "the optimiser"),
+        ({"monitor": "accuracy"}, "monitor"),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused(tmp_path, settings, message):
+    train(tmp_path / "run.npz", epochs=1)
+    content = (tmp_path / "run.npz").read_bytes()
+    with pytest.raises(InputError, match=f"another training: .*{message}"):
+        train(tmp_path / "run.npz", resume=True, **settings)
+    assert (tmp_path / "run.npz").read_bytes() == content
+
+
+def test_a_checkpoint_of_another_model_changes_nothing(tmp_path):
+    train(tmp_path / "run.npz", epochs=1)
+    model = nn.MLP(4, [7], 2)
+    before = model.state_dict()
+    with pytest.raises(ValueError, match=r"does not fit this MLP.*0.weight has shape \(6, 4\)"):
+        load_model(model, tmp_path / "run.npz")
+    assert not hasattr(model, "fitted_data")
+    np.testing.assert_array_equal(model.state_dict()["0.weight"], before["0.weight"])
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4 no archive", None])
+def test_a_file_of_another_kind_is_refused(tmp_path, content):
+    path = tmp_path / "run.npz"
+    np.savez(path, description=np.array("{}")) if content is None else path.write_bytes(content)
+    with pytest.raises(InputError, match="damaged"):
+        load_model(make_model(), path)
+    with pytest.raises(InputError, match="damaged"):
+        train(path, resume=True)
+
+
+def test_where_no_file_can_be_is_said_before_the_training(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no directory"):
+        train(tmp_path / "missing" / "run.npz")
+    with pytest.raises(InputError, match="is a directory"):
+        train(tmp_path)
+    with pytest.raises(ValueError, match="resume needs checkpoint="):
+        train(None, resume=True)
+
+
+def test_a_model_keeps_columns_classes_and_buffers(tmp_path):
+    X, y = make_data()
+    frame = {"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "d": X[:, 3]}
+    model = make_model()
+    mg.fit(model, (frame, y), epochs=2, progress=False)
+    save_model(model, tmp_path / "model.npz")
+    twin = make_model()
+    load_model(twin, tmp_path / "model.npz")
+    assert twin.fitted_data.columns == ("a", "b", "c", "d")
+    reordered = {name: frame[name] for name in "dbca"}
+    np.testing.assert_array_equal(mg.predict(twin, reordered), mg.predict(model, X))
+    assert mg.evaluate(twin, (reordered, y)) == mg.evaluate(model, (X, y))
+
+
+# ---------------------------------------------------------------------------- killed
+
+KILLED = """
+import sys
+import numpy as np
+import microgradx as mg
+
+generator = np.random.default_rng(0)
+X = generator.normal(size=(64, 4))
+model = mg.nn.MLP(4, [200, 100], 2, generator=generator)
+print("ready", flush=True)
+mg.fit(model, (X, (X[:, 0] > 0).astype(int)), epochs=100000, checkpoint=sys.argv[1],
+       batch_size=64, progress=False, generator=generator)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_killed_at_any_moment_the_file_is_whole(tmp_path):
+    path = tmp_path / "run.npz"
+    generator = np.random.default_rng(0)
+    epochs = []
+    for _ in range(8):
+        with subprocess.Popen(
+            [sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout.readline() == b"ready\n"
+            # Watch the directory, and kill it somewhere in the middle of a writing.
+            writes = int(generator.integers(1, 12))
+            seen = set()
+            while len(seen) < writes:
+                seen |= {name for name in os.listdir(tmp_path) if name != "run.npz"}
+            process.send_signal(signal.SIGKILL)
+        if path.exists():
+            checkpoint = read_checkpoint(path)
+            epochs.append(checkpoint.description["epoch"])
+            assert len(checkpoint.description["rows"]) == epochs[-1]
+            load_model(mg.nn.MLP(4, [200, 100], 2), path)
+    assert len(epochs) > 4
+    assert len([name for name in os.listdir(tmp_path) if name != "run.npz"]) <= 1
