@@ -73,6 +73,10 @@ class FlatParameters:
         number = next(creation_counter)
         for parameter in self._parameters:
             parameter.sequence_number = number
+        self._share_state(states)
+
+    def _share_state(self, states: list[dict[str, Any]]) -> None:
+        """Let the states of the parameters hold what `state` holds, arrays as views."""
         for name, value in self.state.items():
             parts = [value] * len(self.positions)
             if isinstance(value, np.ndarray):
@@ -110,7 +114,8 @@ class FlatParameters:
                 return False
             else:
                 loaded[name] = first
-        self.state, self._viewed, self._entries = loaded, {}, []
+        self.state, self._viewed = loaded, {}
+        self._share_state(states)  # at once, as a compiled step without counts never syncs
         return True
 
 

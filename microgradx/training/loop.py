@@ -6,7 +6,7 @@ import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -78,6 +78,7 @@ def fit(
     monitor: str | None = None,
     min_delta: float = 0.0,
     schedule: Any = None,
+    schedule_per: Literal["step", "epoch"] | None = None,
     clip_grad_norm: float | None = None,
     clip_grad_value: float | None = None,
     callbacks: Any = (),
@@ -111,8 +112,10 @@ def fit(
     early_stopping: stop after `patience` epochs in which `monitor`, a column of the history (by
         default the loss of the validation rows), did not improve by more than `min_delta`. The
         model then gets the weights of its best epoch, also after Ctrl-C.
-    schedule: of the learning rate: "cosine", "linear" or "one_cycle", or a function from the share
-        of the training that is done to a factor.
+    schedule: of the learning rate: "cosine", "linear" or "one_cycle"; a function from the share of
+        the training that is done to a factor; or a scheduler of `optim.lr_scheduler`, made for the
+        optimiser that is given. It goes on after each epoch, and OneCycleLR after each step;
+        `schedule_per`, "step" or "epoch", says otherwise. ReduceLROnPlateau gets `monitor`.
     clip_grad_norm, clip_grad_value: the largest norm of all gradients together, or the largest
         value of each, to which they are scaled or clipped before each step.
     callbacks: `Callback` objects, or functions, called after each epoch: see `Callback`.
@@ -179,7 +182,7 @@ def fit(
         rows,
         epochs,
         found_metrics,
-        find_schedule(schedule, optimizer, epochs * len(rows)),
+        find_schedule(schedule, schedule_per, optimizer, epochs * len(rows)),
         BestWeights(monitor, patience, min_delta, restores=early_stopping),
         callbacks,
         clip,

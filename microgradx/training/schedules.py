@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from microgradx.arrays.types import Array
+from microgradx.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from microgradx.training.losses import find_name
 
 __all__ = ["Schedule", "cosine_decay", "find_schedule", "linear_decay", "one_cycle"]
@@ -107,19 +108,70 @@ class FactorSchedule(Schedule):
         self.rates = state["rates"].tolist()
 
 
-def find_schedule(schedule: Any, optimizer: Any, steps: int) -> Schedule:
-    """A schedule by its name, of a function, or of a scheduler; `steps` will be taken.
+class SchedulerSchedule(Schedule):
+    """A scheduler of `optim.lr_scheduler`, which goes on after each step or after each epoch."""
+
+    def __init__(self, scheduler: LRScheduler, per: Literal["step", "epoch"]) -> None:
+        self.scheduler, self.per = scheduler, per
+
+    def after_step(self) -> None:
+        if self.per == "step":
+            self.scheduler.step()
+
+    def after_epoch(self, monitored: float) -> None:
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(monitored)
+        elif self.per == "epoch":
+            self.scheduler.step()
+
+    def state_dict(self) -> dict[str, Array]:
+        return self.scheduler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Array]) -> None:
+        self.scheduler.load_state_dict(state)
+
+
+def find_schedule(schedule: Any, per: Any, optimizer: Any, steps: int) -> Schedule:
+    """A schedule by its name, of a function, or of a scheduler; `steps` will be taken in all.
+
+    per: "step" or "epoch": after what a scheduler goes on. None: OneCycleLR after each step, others
+        after each epoch.
 
     Raises ValueError for an unknown name, a scheduler of another optimiser, and one that ends
     before the training, and TypeError for other objects.
     """
+    if per is not None:
+        find_name("schedule_per", per, ["step", "epoch"])
+        if not isinstance(schedule, LRScheduler):
+            raise ValueError(
+                "schedule_per is for a scheduler of microgradx.optim.lr_scheduler; leave it out"
+            )
     if schedule is None:
         return Schedule()
     if isinstance(schedule, str):
         return FactorSchedule(NAMED[find_name("schedule", schedule, NAMED)], optimizer)
+    if isinstance(schedule, LRScheduler):
+        per = per or ("step" if isinstance(schedule, OneCycleLR) else "epoch")
+        _check_scheduler(schedule, per, optimizer, steps)
+        return SchedulerSchedule(schedule, per)
     if callable(schedule) and not isinstance(schedule, type):
         return FactorSchedule(schedule, optimizer)
     raise TypeError(
         f"schedule must be a name, {', '.join(NAMED)}, a function of the share of the training "
         f"that is done, or one of microgradx.optim.lr_scheduler, not {schedule!r}"
     )
+
+
+def _check_scheduler(scheduler: Any, per: str, optimizer: Any, steps: int) -> None:
+    if scheduler.optimizer is not optimizer:
+        raise ValueError(
+            f"{type(scheduler).__name__} sets the learning rate of another optimiser; give "
+            "optimizer= the one that it was made for"
+        )
+    if per == "step" and isinstance(scheduler, ReduceLROnPlateau):
+        raise ValueError("ReduceLROnPlateau looks at each epoch; leave schedule_per out")
+    if per == "step" and isinstance(scheduler, OneCycleLR) and scheduler.total_steps < steps:
+        raise ValueError(
+            f"OneCycleLR was made for {scheduler.total_steps} steps, and the training takes "
+            f"{steps}; write total_steps={steps}, or schedule='one_cycle'"
+        )

@@ -169,6 +169,15 @@ CASES = {
     "monitor number": ({"monitor": 3}, TypeError, "monitor must be the name"),
     "unknown schedule": ({"schedule": "cosinus"}, ValueError, "did you mean 'cosine'"),
     "schedule number": ({"schedule": 0.9}, TypeError, "schedule must be"),
+    "scheduler of another": ({"schedule": optim.lr_scheduler.StepLR(
+        foreign_optimizer(None), 2)}, ValueError, "of another optimiser"),
+    "schedule_per": ({"schedule_per": "batch"}, ValueError, "step"),
+    "schedule_per of a name": ({"schedule": "cosine", "schedule_per": "step"}, ValueError,
+        "is for a scheduler"),
+
+    "clip_grad_norm": ({"clip_grad_norm": -1}, ValueError, "clip_grad_norm must be above 0"),
+    "clip_grad_value": ({"clip_grad_value": "1"}, TypeError, "clip_grad_value must be a number"),
+    "both limits": ({"clip_grad_norm": 1, "clip_grad_value": 1}, ValueError, "exclude each other"),
     "generator": ({"generator": 0}, TypeError, "generator must be a numpy.random.Generator"),
     "callback": ({"callbacks": [3]}, TypeError, "a callback must be"),
     "model class": ({"model": nn.MLP}, TypeError, "give an instance"),
@@ -242,3 +251,14 @@ def test_it_is_named_and_nothing_changes(case):
             np.testing.assert_array_equal(value, before[name])
         assert all(parameter.grad is None for parameter in model.parameters())
     assert generator.bit_generator.state == random
+
+
+def test_a_cycle_that_is_too_short_is_refused():
+    model = nn.MLP(3, [4], 2)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    cycle = optim.lr_scheduler.OneCycleLR(optimizer, 0.5, total_steps=3)
+    with pytest.raises(ValueError, match="made for 3 steps, and the training takes 10"):
+        mg.fit(model, (X, Y), optimizer=optimizer, schedule=cycle, progress=False)
+    plateau = optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+    with pytest.raises(ValueError, match="leave schedule_per out"):
+        mg.fit(model, (X, Y), optimizer=optimizer, schedule=plateau, schedule_per="step")

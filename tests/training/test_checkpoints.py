@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import microgradx as mg
-from microgradx import nn
+from microgradx import nn, optim
 from microgradx.common.messages import InputError
+from microgradx.optim import lr_scheduler
 from microgradx.training import Callback, load_model, save_model
 from microgradx.training.checkpoints import read_checkpoint
 
@@ -49,6 +50,14 @@ CASES = {
     "generator": {"generator": lambda: np.random.default_rng(5)},
     "schedule": {"schedule": "one_cycle", "optimizer": "sgd", "lr": 0.1},
     "early stopping": {"early_stopping": True, "patience": 3, "validation": 0.3, "lr": 0.3},
+    "scheduler": {"schedule": [lambda optimizer: lr_scheduler.StepLR(optimizer, 3)]},
+    "plateau": {
+        "schedule": [lambda optimizer: lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)],
+        "validation": 0.3,
+    },
+    "one cycle": {
+        "schedule": [lambda optimizer: lr_scheduler.OneCycleLR(optimizer, 0.5, total_steps=40)],
+    },
     "weights": {"class_weight": "balanced", "sample_weight": np.arange(60.0)},
     "mersenne": {"generator": lambda: np.random.Generator(np.random.MT19937(3))},
 }
@@ -58,6 +67,10 @@ def train(path, *, epochs=8, callbacks=(), resume=False, **settings):
     mg.manual_seed(3)
     settings = {name: value() if callable(value) else value for name, value in settings.items()}
     model = make_model()
+    if "schedule" in settings and not isinstance(settings["schedule"], str):
+        (make_scheduler,) = settings["schedule"]
+        settings["optimizer"] = optim.SGD(model.parameters(), 0.2, momentum=0.9)
+        settings["schedule"] = make_scheduler(settings["optimizer"])
     history = mg.fit(
         model, make_data(), epochs=epochs, batch_size=13, progress=False, callbacks=callbacks,
         checkpoint=path, resume=resume, **settings,

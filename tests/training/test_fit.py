@@ -368,3 +368,77 @@ def test_modules_of_ones_own_are_compiled(data):
     eager = fit(Own(), data, callbacks=[lambda training: setattr(training.model, "scale", 1.0)],
                 compiled=False)  # fmt: skip
     assert history[-1]["loss"] == pytest.approx(eager[-1]["loss"], rel=1e-5)
+
+
+# ---------------------------------------------------------------------------- schedules
+
+
+SCHEDULERS = {
+    "StepLR": (lambda o: optim.lr_scheduler.StepLR(o, 2), None),
+    "per step": (lambda o: optim.lr_scheduler.ExponentialLR(o, 0.9), "step"),
+    "warm-up": (lambda o: optim.lr_scheduler.LinearLR(o, 0.1, total_iters=10), "step"),
+    "OneCycleLR": (lambda o: optim.lr_scheduler.OneCycleLR(o, 0.5, total_steps=25), None),
+    "ReduceLROnPlateau": (lambda o: optim.lr_scheduler.ReduceLROnPlateau(o, patience=0), None),
+}
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_schedulers_are_stepped_as_in_a_loop(data, name, compiled):
+    make, per = SCHEDULERS[name]
+    model, optimizer = make_model()
+    history = fit(
+        model, data, optimizer=optimizer, schedule=make(optimizer), schedule_per=per, epochs=5,
+        shuffle=False, compiled=compiled, validation=(data[0], 1 - data[1]),
+    )  # fmt: skip
+    reference, twin = make_model()
+    scheduler = make(twin)
+    rates = []
+    per = per or ("step" if name == "OneCycleLR" else "epoch")
+    for _ in range(5):
+        for X, y in mg.data.batches(*data, 5, shuffle=False):
+            twin.zero_grad()
+            cross_entropy(reference(X), y).backward()
+            rate = twin.param_groups[0]["lr"]
+            twin.step()
+            if per == "step":
+                scheduler.step()
+        rates.append(rate)
+        if name == "ReduceLROnPlateau":  # the loss of the wrong labels rises
+            scheduler.step(cross_entropy(reference(data[0]), 1 - data[1]).item())
+        elif per == "epoch":
+            scheduler.step()
+    assert history["lr"].tolist() == rates
+    assert len(set(rates)) > 1
+    for key, value in reference.state_dict().items():
+        np.testing.assert_allclose(model.state_dict()[key], value, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "factors"),
+    [("cosine", [1, 0.5, 0.02]), ("linear", [1, 0.5, 0.1]), ("one_cycle", [0.04, 0.8, 0.05])],
+)
+def test_schedules_by_name(data, name, factors):
+    rates = []
+
+    class Watch(Callback):
+        def on_batch_end(self, training):
+            rates.append(training.lr)
+
+    model, optimizer = make_model(lr=0.2)
+    fit(model, data, optimizer=optimizer, schedule=name, epochs=2, callbacks=Watch())
+    np.testing.assert_allclose([rates[0], rates[5], rates[9]], 0.2 * np.array(factors), rtol=0.25)
+    assert optimizer.lr == 0.2
+
+
+def test_groups_keep_their_proportions(data):
+    model, _ = make_model()
+    first, *others = model.parameters()
+    groups = [{"params": [first], "lr": 0.1}, {"params": others, "lr": 0.01}]
+    optimizer = optim.SGD(groups, lr=1.0)
+    ratios = []
+    fit(model, data, optimizer=optimizer, schedule="linear",
+        callbacks=lambda t: ratios.append([g["lr"] for g in t.optimizer.param_groups]))  # fmt: skip
+    assert np.ptp([a / b for a, b in ratios]) < 1e-9
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.01]
+    assert ratios[0][0] < 0.1
