@@ -38,10 +38,11 @@ def leave_scope(called: Any, start: int, out: Any) -> Any:
     """Append to the scopes of a result that of the call it is the result of; returns the result.
 
     `start` is the number that was taken from the creation counter at the call: all Tensors made
-    since have larger ones.
+    since have larger ones. Of a tuple of results the first is marked, as others may be inside.
     """
-    if getattr(out, "op", None) is not None and out.sequence_number > start:
-        out.scopes += (_new(Scope, (called, start)),)  # in a third of the time of Scope(…)
+    result = out[0] if type(out) is tuple and out else out
+    if getattr(result, "op", None) is not None and result.sequence_number > start:
+        result.scopes += (_new(Scope, (called, start)),)  # in a third of the time of Scope(…)
     return out
 
 

@@ -30,11 +30,12 @@ from microgradx.nn.activations import (
     Tanhshrink,
     Threshold,
 )
+from microgradx.nn.attention import MultiheadAttention
 from microgradx.nn.containers import MLP, ModuleDict, ModuleList, Sequential
 from microgradx.nn.convolution import Conv1d, Conv2d
 from microgradx.nn.embedding import Embedding
 from microgradx.nn.initialisation import glorot_normal, glorot_uniform, he_normal, he_uniform
-from microgradx.nn.layers import Dropout, Flatten, Identity, Linear
+from microgradx.nn.layers import Bilinear, Dropout, Flatten, Identity, Linear
 from microgradx.nn.losses import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -57,6 +58,7 @@ from microgradx.nn.pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from microgradx.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 __all__ = [
     "functional",
@@ -64,6 +66,7 @@ __all__ = [
     "utils",
     "Module",
     "Linear",
+    "Bilinear",
     "Sequential",
     "ModuleList",
     "ModuleDict",
@@ -107,6 +110,13 @@ __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "Embedding",
+    "MultiheadAttention",
+    "RNNCell",
+    "GRUCell",
+    "LSTMCell",
+    "RNN",
+    "GRU",
+    "LSTM",
     "BatchNorm1d",
     "BatchNorm2d",
     "LayerNorm",

@@ -14,6 +14,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from microgradx.arrays.types import as_floats
 from microgradx.functional import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -29,6 +32,7 @@ from microgradx.functional import (
     softmax,
     softmin,
 )
+from microgradx.graph.scopes import scope
 from microgradx.nn.functional_activations import (
     celu,
     elu,
@@ -55,6 +59,7 @@ from microgradx.nn.functional_activations import (
     tanhshrink,
     threshold,
 )
+from microgradx.nn.functional_attention import scaled_dot_product_attention
 from microgradx.nn.functional_convolution import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -65,12 +70,13 @@ from microgradx.nn.functional_convolution import (
     max_pool1d,
     max_pool2d,
 )
+from microgradx.nn.functional_dropout import dropout
 from microgradx.nn.functional_normalisation import batch_norm, layer_norm, rms_norm
 from microgradx.ops.indexing import embedding, one_hot
 from microgradx.ops.products import linear as linear_with_bias
 from microgradx.ops.products import matmul
 from microgradx.ops.shape_errors import linear_error
-from microgradx.ops.shapes import transpose
+from microgradx.ops.shapes import expand_dims, transpose
 
 __all__ = [
     "conv1d",
@@ -85,7 +91,10 @@ __all__ = [
     "layer_norm",
     "rms_norm",
     "linear",
+    "bilinear",
     "embedding",
+    "dropout",
+    "scaled_dot_product_attention",
     "one_hot",
     "relu",
     "relu6",
@@ -143,3 +152,32 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
         return matmul(input, transpose(weight))
     except ValueError as error:  # of the transposed weight
         raise linear_error(error, input, weight) from None
+
+
+@scope
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+    """x₁ᵀ A x₂ + b, for a matrix A for each output: of shapes (…, n) and (…, m), (…, out).
+
+    `weight` has shape (out, n, m), `bias` (out,) or is None. Raises ValueError for shapes that do
+    not fit.
+
+    >>> bilinear([1.0, 2.0], [3.0, 4.0], [[[1.0, 0.0], [0.0, 1.0]]])
+    array([11.])
+    """
+    x, y, w = as_floats(input1), as_floats(input2), as_floats(weight)
+    if (
+        w.ndim != 3
+        or (x.shape[-1:], y.shape[-1:]) != (w.shape[1:2], w.shape[2:])
+        or x.shape[:-1] != y.shape[:-1]
+        or (bias is not None and np.shape(bias) != w.shape[:1])
+    ):
+        raise ValueError(
+            f"bilinear: inputs of shape {x.shape} and {y.shape}, a weight of shape {w.shape} and "
+            f"{'no bias' if bias is None else f'a bias of shape {np.shape(bias)}'}; the shapes "
+            "must be (…, n), (…, m), (out, n, m) and (out,)"
+        )
+    outputs, n, m = w.shape
+    matrix = transpose(w, (1, 0, 2)).reshape((n, outputs * m))
+    rows = matmul(x, matrix).reshape((*x.shape[:-1], outputs, m))
+    out = matmul(rows, expand_dims(y, -1)).reshape((*x.shape[:-1], outputs))
+    return out if bias is None else out + bias

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from microgradx.arrays.types import Array, as_array
+from microgradx.arrays.types import Array
 from microgradx.common.messages import describe
 from microgradx.common.randomness import as_generator
 from microgradx.engine import Tensor, as_tensor
+from microgradx.nn.functional import bilinear
+from microgradx.nn.functional_dropout import check_probability, dropout
+from microgradx.nn.init import uniform_
 from microgradx.nn.initialisation import he_uniform
 from microgradx.nn.module import Module
 from microgradx.ops.products import linear, matmul
 from microgradx.ops.shapes import reshape
 
-__all__ = ["Dropout", "Flatten", "Identity", "Linear"]
+__all__ = ["Bilinear", "Dropout", "Flatten", "Identity", "Linear"]
 
 
 class Linear(Module):
@@ -76,11 +80,60 @@ class Linear(Module):
         )
 
 
+class Bilinear(Module):
+    """x₁ᵀ A x₂ + b, for a matrix A for each output: `nn.functional.bilinear`.
+
+    Maps inputs of shape (…, in1_features) and (…, in2_features) to (…, out_features). `weight`, of
+    shape (out_features, in1_features, in2_features), and `bias`, (out_features,) or None, are drawn
+    uniformly between ±1 / √in1_features, as in PyTorch.
+
+    >>> import microgradx as mg
+    >>> mg.nn.Bilinear(4, 3, 2)(np.ones((5, 4)), np.ones((5, 3))).shape
+    (5, 2)
+
+    Raises ValueError for sizes below 1, and for inputs that do not fit.
+    """
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        dtype: Any = np.float32,
+        generator: np.random.Generator | None = None,
+    ) -> None:
+        shape = (out_features, in1_features, in2_features)
+        if min(shape) < 1:
+            raise ValueError(
+                "a bilinear layer needs at least 1 of each, not "
+                f"in1_features={in1_features}, in2_features={in2_features} and "
+                f"out_features={out_features}"
+            )
+        self.in1_features = in1_features
+        self.in2_features = in2_features
+        self.out_features = out_features
+        limit = 1 / math.sqrt(in1_features)
+        draw = functools.partial(uniform_, a=-limit, b=limit, generator=generator, dtype=dtype)
+        self.weight = Tensor(draw(shape), requires_grad=True)
+        self.bias = Tensor(draw((out_features,)), requires_grad=True) if bias else None
+
+    def forward(self, input1: Any, input2: Any) -> Any:
+        dtype = self.weight.dtype
+        return bilinear(as_tensor(input1, dtype), as_tensor(input2, dtype), self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
+        )
+
+
 class Dropout(Module):
     """In training, sets each element to 0 with probability `p` and scales the rest by 1 / (1 - p).
 
-    So the expected output equals the input. After `eval()`, the output is the input itself.
-    Source: N. Srivastava et al., "Dropout", 2014, section 10.
+    After `eval()`, the output is the input itself. See `nn.functional.dropout`.
 
     >>> Dropout(0.5).eval()(np.array([1.0, 2.0]))
     array([1., 2.])
@@ -89,22 +142,13 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, generator: np.random.Generator | None = None) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(
-                f"p, the probability of an element to be dropped, is {p}; it must be from 0 to 1"
-            )
+        check_probability(p)
         as_generator(generator)  # raises here, not at the first call, if it is not a generator
         self.p = p
         self.generator = generator
 
     def forward(self, x: Any) -> Any:
-        if not self.training or self.p == 0:
-            return x
-        x = as_array(x)
-        dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
-        mask = as_generator(self.generator).random(x.shape, np.float32) >= self.p
-        scale = 1 / (1 - self.p) if self.p < 1 else 0
-        return x * (mask * dtype.type(scale))
+        return dropout(x, self.p, self.training, generator=self.generator)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

@@ -367,3 +367,45 @@ def test_a_network_and_its_gradients_equal_pytorchs(generator):
     assert loss.item() == pytest.approx(expected.item(), rel=1e-13)
     for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert np.allclose(p.grad, q.grad.numpy(), rtol=1e-11, atol=1e-15)
+
+
+# ---------------------------------------------------------------------------- bilinear
+
+
+@pytest.mark.parametrize("lead", [(), (5,), (2, 5)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_bilinear_is_a_form_for_each_output(lead, bias, generator):
+    layer = nn.Bilinear(4, 3, 2, bias, dtype=np.float64, generator=generator)
+    x, y = generator.normal(size=(*lead, 4)), generator.normal(size=(*lead, 3))
+    expected = np.einsum("...i,oij,...j->...o", x, layer.weight.data, y)
+    out = layer(x, y)
+    np.testing.assert_allclose(out.data, expected + (layer.bias.data if bias else 0), rtol=1e-12)
+    gradcheck(lambda x, y, *p: layer(x, y), [x, y, *layer.parameters()], order=2)
+    assert repr(layer).endswith(f"out_features=2, bias={bias})")
+    assert nn.Bilinear(4, 3, 2)(x, y).dtype == np.float32
+
+
+def test_what_bilinear_refuses():
+    with pytest.raises(ValueError, match="at least 1 of each, not in1_features=4, in2_features=0"):
+        nn.Bilinear(4, 0, 2)
+    layer = nn.Bilinear(4, 3, 2)
+    for x, y in (((5, 4), (6, 3)), ((5, 3), (5, 3)), ((4,), (5, 3))):
+        with pytest.raises(ValueError, match=r"must be \(…, n\), \(…, m\), \(out, n, m\)"):
+            layer(np.ones(x), np.ones(y))
+
+
+@pytest.mark.parity
+def test_bilinear_equals_pytorchs(generator):
+    torch = pytest.importorskip("torch")
+    ours, theirs = nn.Bilinear(4, 3, 2, dtype=np.float64), torch.nn.Bilinear(4, 3, 2).double()
+    ours.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
+    x, y = generator.normal(size=(5, 4)), generator.normal(size=(5, 3))
+    out, expected = ours(x, y), theirs(torch.tensor(x), torch.tensor(y))
+    np.testing.assert_allclose(out.data, expected.detach().numpy(), rtol=1e-12)
+    out.sum().backward()
+    expected.sum().backward()
+    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+        np.testing.assert_allclose(p.grad, q.grad.numpy(), rtol=1e-11)
+    large = nn.Bilinear(100, 20, 30)
+    assert 0.099 < np.abs(large.weight.data).max() <= 0.1
+    assert np.abs(large.bias.data).max() <= 0.1

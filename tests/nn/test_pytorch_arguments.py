@@ -71,6 +71,16 @@ PYTORCH = {
         "Softmin": "dim",
         "Softmax": "dim",
         "LogSoftmax": "dim",
+        "Bilinear": "in1_features in2_features out_features bias device dtype",
+        "MultiheadAttention": "embed_dim num_heads dropout bias add_bias_kv add_zero_attn kdim vdim"
+        " batch_first device dtype",
+        "RNNCell": "input_size hidden_size bias nonlinearity device dtype",
+        "GRUCell": "input_size hidden_size bias device dtype",
+        "LSTMCell": "input_size hidden_size bias device dtype",
+        "RNN": "input_size hidden_size num_layers nonlinearity bias batch_first dropout"
+        " bidirectional",
+        "GRU": "input_size hidden_size num_layers bias batch_first dropout bidirectional",
+        "LSTM": "input_size hidden_size num_layers bias batch_first dropout bidirectional",
         "Embedding": "num_embeddings embedding_dim padding_idx max_norm norm_type"
         " scale_grad_by_freq sparse _weight _freeze device dtype",
         "KLDivLoss": "size_average reduce reduction log_target",
@@ -102,6 +112,10 @@ PYTORCH = {
     },
     "nn.functional": {
         "linear": "input weight bias",
+        "bilinear": "input1 input2 weight bias",
+        "dropout": "input p training inplace",
+        "scaled_dot_product_attention": "query key value attn_mask dropout_p is_causal scale"
+        " enable_gqa",
         "conv1d": "input weight bias stride padding dilation groups",
         "conv2d": "input weight bias stride padding dilation groups",
         "max_pool1d": "input kernel_size stride padding dilation ceil_mode return_indices",

@@ -29,6 +29,7 @@ from microgradx.ops import (
     softmax,
     statistics,
 )
+from tests.ops.table import attention as attention_rows
 from tests.ops.table import convolution as convolution_rows
 from tests.ops.table import elementwise as elementwise_rows
 from tests.ops.table import indexing as indexing_rows
@@ -55,6 +56,7 @@ TABLE = {
     **statistics_rows.ROWS,
     **convolution_rows.ROWS,
     **normalisation_rows.ROWS,
+    **attention_rows.ROWS,
 }
 
 
