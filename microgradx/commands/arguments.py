@@ -15,9 +15,11 @@ __all__ = [
     "add_header_option",
     "fraction",
     "layer_sizes",
+    "nonnegative_float",
     "nonnegative_int",
     "positive_float",
     "positive_int",
+    "proper_fraction",
     "temperature",
 ]
 
@@ -74,6 +76,8 @@ nonnegative_int = argument_type("a whole number from 0 up", int, lambda n: n >= 
 positive_float = argument_type("a positive number", float, lambda x: 0 < x < math.inf)
 #: Smaller ones would be 0 in float32.
 temperature = argument_type("a number from 1e-30 to 1e30", float, lambda x: 1e-30 <= x <= 1e30)
+nonnegative_float = argument_type("a number from 0 up", float, lambda x: 0 <= x < math.inf)
+proper_fraction = argument_type("a number from 0 up and below 1", float, lambda x: 0 <= x < 1)
 fraction = argument_type("a number from 0 to 1", float, lambda x: 0 <= x <= 1)
 layer_sizes = argument_type(
     "sizes from 1 up, of less than 10 digits, separated by commas, such as 64,32",

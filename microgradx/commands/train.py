@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
+
 from microgradx.commands.arguments import (
     add_header_option,
     fraction,
     layer_sizes,
+    nonnegative_float,
     nonnegative_int,
     positive_float,
     positive_int,
+    proper_fraction,
     temperature,
 )
-from microgradx.common.messages import InputError, printable
+from microgradx.common.messages import InputError, printable, quote
 from microgradx.data.tables.schema import Missing
+from microgradx.training.defaults import EPOCHS, FEW_ROWS, LEARNING_RATES, STEPS
 
 if TYPE_CHECKING:
     from microgradx.training.experiment import Experiment
     from microgradx.training.history import History
 
 __all__ = ["WrongGradientError", "add_parser", "run"]
-
-# Like the other defaults, chosen by cross-validation on training rows of the digits.
-LEARNING_RATES = {"sgd": 0.2, "momentum": 0.05, "adam": 0.003}
-EPOCHS = 40
-STEPS = 1500
 
 
 class WrongGradientError(Exception):
@@ -42,7 +41,9 @@ def add_parser(commands: Any) -> None:
         "train",
         help="train a classifier; write the model and pictures to a directory",
         description="Train a multilayer perceptron on four fifths of the rows, measure it on the "
-        "rest, and write the model and pictures to a directory.",
+        "rest, and write the model and pictures to a directory. A fifth of the training rows first "
+        "tells when to stop, and which temperature makes the probabilities right; then all of them "
+        "are learnt. Defaults are chosen by the number of rows.",
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
@@ -82,9 +83,9 @@ def add_parser(commands: Any) -> None:
     add(
         "--hidden",
         type=layer_sizes,
-        default="256",
         metavar="SIZES",
-        help='sizes of the hidden layers, such as 64,32; "" for none (default: %(default)s)',
+        help='sizes of the hidden layers, such as 64,32; "" for none (default: 256, or 64 for '
+        f"fewer than {FEW_ROWS} rows to learn from)",
     )
     add(
         "--activation",
@@ -96,8 +97,21 @@ def add_parser(commands: Any) -> None:
         "--epochs",
         type=positive_int,
         metavar="N",
-        help=f"passes over the training rows (default: {EPOCHS}, or more for small tables: at "
-        f"least {STEPS:,} steps)",
+        help=f"passes over the training rows, at most (default: {EPOCHS}, or more for small "
+        f"tables: {STEPS:,} steps)",
+    )
+    add(
+        "--early-stopping",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="stop when the loss of the calibration rows no longer falls, and take the best epoch "
+        "(default: on)",
+    )
+    add(
+        "--patience",
+        type=positive_int,
+        metavar="N",
+        help="for how many epochs that loss may not fall (default: a quarter of all epochs)",
     )
     add(
         "--batch-size",
@@ -110,7 +124,7 @@ def add_parser(commands: Any) -> None:
         "--optimizer",
         choices=tuple(LEARNING_RATES),
         default="adam",
-        help="the optimiser (default: %(default)s)",
+        help="the optimiser; adam is AdamW (default: %(default)s)",
     )
     add(
         "--lr",
@@ -123,24 +137,42 @@ def add_parser(commands: Any) -> None:
     add(
         "--label-smoothing",
         type=fraction,
-        default=0.05,
+        default=0.0,
         metavar="SHARE",
-        help="the share of each target that is spread over all classes: better accuracy, but "
-        "underconfident probabilities; 0 for calibrated ones (default: %(default)s)",
+        help="the share of each target that is spread over all classes (default: %(default)s)",
+    )
+    add(
+        "--weight-decay",
+        type=nonnegative_float,
+        metavar="RATE",
+        help="how fast weights shrink: in each step by this share of the learning rate (default: "
+        "0.3, or 1 for small tables; for sgd and momentum, 0.015 and 0.006 of that)",
+    )
+    add(
+        "--dropout",
+        type=proper_fraction,
+        default=0.0,
+        metavar="SHARE",
+        help="the share of hidden units that are left out of each step, at random (default: "
+        "%(default)s)",
+    )
+    add(
+        "--class-weight",
+        choices=("balanced",),
+        help="balanced: rare classes count as much as frequent ones in the loss; more of their "
+        "rows are found, but their probabilities are larger than their frequencies",
     )
     add(
         "--temperature",
         type=temperature,
-        default=1.0,
         metavar="T",
-        help="divides the logits when probabilities are shown: above 1 less confident, below 1 "
-        "more (default: %(default)s)",
+        help="divides the logits, for probabilities: above 1 less confident, below 1 more "
+        "(default: fitted to the calibration rows)",
     )
     add(
         "--compile",
         action="store_true",
-        help="run the training steps as generated NumPy source, which is faster, and save the "
-        "source as step.py in DIR",
+        help="save a training step as step.py in DIR: the NumPy source that was run",
     )
     add(
         "--seed",
@@ -159,7 +191,6 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from microgradx.metrics import format_confusion_matrix
     from microgradx.training.experiment import Experiment
     from microgradx.training.interruption import defer_interrupt
     from microgradx.training.persistence import save_classifier
@@ -171,6 +202,9 @@ def run(arguments: argparse.Namespace) -> int:
         activation=arguments.activation,
         temperature=arguments.temperature,
         label_smoothing=arguments.label_smoothing,
+        weight_decay=arguments.weight_decay,
+        dropout=arguments.dropout,
+        class_weight=arguments.class_weight,
         batch_size=arguments.batch_size,
         seed=arguments.seed,
     )
@@ -179,42 +213,31 @@ def run(arguments: argparse.Namespace) -> int:
     _print_introduction(arguments.data, experiment)
     _print_verification(experiment)
 
-    steps = experiment.steps_per_epoch
-    epochs = arguments.epochs or max(EPOCHS, math.ceil(STEPS / steps))
     model_file = out / "model.npz"
     with defer_interrupt() as is_interrupted:
         history = experiment.train(
             arguments.optimizer,
-            lr=LEARNING_RATES[arguments.optimizer] if arguments.lr is None else arguments.lr,
-            epochs=epochs,
-            compiled=arguments.compile,
+            lr=arguments.lr,
+            epochs=arguments.epochs,
+            early_stopping=arguments.early_stopping,
+            patience=arguments.patience,
+            compiled=arguments.compile or None,
             progress=True,
         )
         if history.interrupted:
             print(
-                f"Stopped by Ctrl-C in epoch {len(history)} of {epochs}; what was "
+                f"Stopped by Ctrl-C in epoch {len(history)} of {experiment.epochs}; what was "
                 "learnt until then is kept. Ctrl-C again quits at once."
             )
+        experiment.calibrate()
+        stopped = history.interrupted or _refit(experiment)
         save_classifier(experiment.classifier, model_file)
-    if is_interrupted() and not history.interrupted:  # after the last step
+    if is_interrupted() and not stopped:  # after the last step
         raise KeyboardInterrupt
 
-    measured = experiment.evaluate()
-    accuracy = measured["accuracy"]
-    rows = len(experiment.y_held_out)
-    smoothing = arguments.label_smoothing
-    print(
-        f"\nHeld-out accuracy: {accuracy:.2%} ({rows - round(accuracy * rows)} of {rows} rows "
-        f"wrong), cross-entropy {measured['loss']:.4f}"
-        + (f" (without the label smoothing of {smoothing:g})" if smoothing else "")
-        + "\n"
-    )
-    predicted = experiment.classifier.logits(experiment.rows_held_out).argmax(axis=1)
-    names = experiment.table.label_names
-    print(format_confusion_matrix(experiment.y_held_out, predicted, names))
-
+    _print_report(experiment)
     files = [(model_file, "the model: weights, standardisation, label names")]
-    if history.compiled_step is not None:
+    if arguments.compile and history.compiled_step is not None:
         history.compiled_step.save(out / "step.py")
         files.append((out / "step.py", "a training step as NumPy source; run it to train"))
     files += _save_pictures(out, experiment, history)
@@ -224,7 +247,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"  {printable(str(path)):{width}}  {content}")
     shown = printable(str(model_file))
     print(f'\nUse it on new rows: python -m microgradx predict "{shown}" FILE.csv')
-    return 130 if history.interrupted else 0
+    return 130 if stopped else 0
 
 
 def _reading_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -251,7 +274,8 @@ def _print_introduction(data: str, experiment: Experiment) -> None:
     parameters = sum(parameter.size for parameter in classifier.model.parameters())
     print(
         f"Data       {printable(data)}: {rows:,} rows of {columns:,} features, {classes} classes; "
-        f"{len(experiment.y):,} rows to learn from, {len(experiment.y_held_out):,} held out\n"
+        f"{len(experiment.y_training):,} rows to learn from, "
+        f"{len(experiment.y_held_out):,} held out\n"
         + "".join(f"{line}\n" for line in str(experiment.table).splitlines())
         + f"Network    {layers}, "
         f"{classifier.activation if classifier.hidden_sizes else 'no hidden layer'}; "
@@ -272,15 +296,65 @@ def _print_verification(experiment: Experiment) -> None:
     )
 
 
+def _refit(experiment: Experiment) -> bool:
+    """Train on all training rows; returns whether Ctrl-C stopped it."""
+    rows, held_out = len(experiment.y_training), len(experiment.y_calibration)
+    if not held_out:
+        return False
+    print(
+        f"\nNow on all {rows:,} training rows, of which {held_out:,} were kept for calibration, "
+        f"for {experiment.best_epoch:,} of {experiment.epochs:,} epochs:"
+    )
+    history = experiment.refit()
+    if history.interrupted:
+        print("Stopped by Ctrl-C; the model is the one before. Ctrl-C again quits at once.")
+    return history.interrupted
+
+
+def _print_report(experiment: Experiment) -> None:
+    """Accuracy, what it is worth, and how far the probabilities are right, on the rows held out."""
+    from microgradx.metrics import confusion_matrix, format_confusion_matrix
+
+    labels, names = experiment.y_held_out, experiment.table.label_names
+    p = experiment.held_out_probabilities()
+    counts = confusion_matrix(labels, p.argmax(axis=1), len(names))
+    rows, right = len(labels), int(np.trace(counts))
+    of_class = counts.sum(axis=1)
+    majority = int(of_class.argmax())
+    recalls = np.diagonal(counts)[of_class > 0] / of_class[of_class > 0]
+    print(
+        f"\nHeld-out accuracy: {right / rows:.2%} ({rows - right} of {rows} rows wrong)\n"
+        f"Majority share:    {of_class[majority] / rows:.2%}, the accuracy of always answering "
+        f"{quote(names[majority])}\n"
+        f"Balanced accuracy: {np.mean(recalls):.2%}, the mean of the recall of each class\n\n"
+        f"{format_confusion_matrix(labels, p.argmax(axis=1), names)}\n"
+    )
+    before, after = experiment.evaluate(temperature=1.0), experiment.evaluate()
+    temperature = experiment.classifier.temperature
+    print(f"Temperature {temperature:.4g}: {experiment.temperature_note}")
+    for name, title in (
+        ("log_loss", "log-loss"),
+        ("expected_calibration_error", "expected calibration error"),
+    ):
+        change = f"{before[name]:.4f} at temperature 1, " if temperature != 1 else ""
+        print(f"Held-out {title}: {change}{after[name]:.4f} at {temperature:.4g}")
+
+
 def _save_pictures(out: Path, experiment: Experiment, history: History) -> list[tuple[Path, str]]:
     """Draw what can be drawn, and print a line for each picture that lacks a program."""
     from microgradx.show.graphs.drawing import draw
     from microgradx.show.graphs.rendering import RenderingError
     from microgradx.show.plots import PlottingError, plot_history, plot_predictions
+    from microgradx.show.reliability import plot_reliability
 
     smoothing = experiment.label_smoothing
     title = f"Loss, with label smoothing {smoothing:g}" if smoothing else "Loss"
     held_out = experiment.rows_held_out, experiment.y_held_out
+    temperature = experiment.classifier.temperature
+    probabilities = {
+        f"temperature {T:.3g}": experiment.held_out_probabilities(T)
+        for T in dict.fromkeys((1.0, temperature))
+    }
     saved = []
     for name, content, save in (
         (
@@ -297,6 +371,11 @@ def _save_pictures(out: Path, experiment: Experiment, history: History) -> list[
             "predictions.png",
             "rows held out, and the network's predictions",
             lambda path: plot_predictions(experiment.classifier, *held_out, path),
+        ),
+        (
+            "reliability.png",
+            "how often predictions of rows held out are right, against their probabilities",
+            lambda path: plot_reliability(experiment.y_held_out, probabilities, path),
         ),
     ):
         try:

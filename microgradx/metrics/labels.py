@@ -158,9 +158,15 @@ def _score(
 def format_confusion_matrix(labels: Any, predicted: Any, names: Sequence[str]) -> str:
     """The confusion matrix as text: a row for each true label, a column for each predicted one.
 
-    With more than 26 classes it lists the most frequent mistakes instead.
+    The last column is the recall of each class. With more than 26 classes, the most frequent
+    mistakes are listed instead, and the classes of the least recall.
     """
     counts = confusion_matrix(labels, predicted, len(names))
+    rows = counts.sum(axis=1).tolist()
+
+    def recall_of(i: int) -> float:
+        return float(counts[i, i] / rows[i])
+
     names = [printable(name) for name in names]
     # Long names are shortened in the middle, as they often differ at their ends.
     names = [name if len(name) <= 16 else f"{name[:7]}…{name[-8:]}" for name in names]
@@ -169,9 +175,12 @@ def format_confusion_matrix(labels: Any, predicted: Any, names: Sequence[str]) -
         mistakes = sorted(
             (-int(counts[i, j]), i, j) for i, j in zip(*counts.nonzero(), strict=True) if i != j
         )
+        worst = sorted((i for i in range(len(names)) if rows[i]), key=lambda i: recall_of(i))
         return "\n".join(
             ["The most frequent mistakes (true label, predicted label, rows):"]
             + [f"  {names[i]:{first}}  {names[j]:{first}}  {-n}" for n, i, j in mistakes[:20]]
+            + ["The least recall:"]
+            + [f"  {names[i]:{first}}  {recall_of(i):.1%} of {rows[i]} rows" for i in worst[:20]]
         )
     width = max(first, len(str(counts.max())))
     headings = names
@@ -181,8 +190,10 @@ def format_confusion_matrix(labels: Any, predicted: Any, names: Sequence[str]) -
         names = [f"{i + 1:2} {name}" for i, name in enumerate(names)]
         first += 3
     lines = ["True label (down) and predicted label (across):"]
-    lines.append(" " * (first + 2) + "".join(f"  {name:>{width}}" for name in headings))
-    for name, row in zip(names, counts.tolist(), strict=True):
-        cells = "".join(f"  {n or '·':>{width}}" for n in row)
-        lines.append(f"  {name:{first}}{cells}")
+    lines.append(
+        " " * (first + 2) + "".join(f"  {name:>{width}}" for name in headings) + "  recall"
+    )
+    for i, name in enumerate(names):
+        cells = "".join(f"  {n or '·':>{width}}" for n in counts[i].tolist())
+        lines.append(f"  {name:{first}}{cells}  {f'{recall_of(i):.1%}' if rows[i] else '·':>6}")
     return "\n".join(lines)

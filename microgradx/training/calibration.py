@@ -47,14 +47,16 @@ class LogitScaling:
     weight: Any
     bias: Any
 
-    def fit(self, logits: Any, labels: Any) -> Any:
+    def fit(self, logits: Any, labels: Any, *, warn: bool = True) -> Any:
         """Fit to logits (rows, classes) of held-out rows and their labels (rows,); returns self.
 
         Labels are the indices of the classes, or texts, which stand for them in sorted order. A
-        logit of -inf excludes its class. Warns if the logits stay as they are. Raises ValueError
-        for logits that are NaN or +inf, and for labels of no class, or of one that is excluded.
+        logit of -inf excludes its class. Unless `warn` is False, warns if the logits stay as they
+        are. Raises ValueError for logits that are NaN or +inf, and for labels of no class, or of
+        one that is excluded.
         """
-        if not self._fit(logits, labels):
+        self._fit(logits, labels)
+        if warn and not self.helps:
             warn_caller(self.message)
         return self
 
@@ -72,8 +74,7 @@ class LogitScaling:
             name = type(self).__name__
             raise ValueError(f"this {name} is not fitted; call fit(logits, labels) first")
 
-    def _fit(self, logits: Any, labels: Any) -> bool:
-        """`fit` without the warning; returns whether it helps."""
+    def _fit(self, logits: Any, labels: Any) -> None:
         z, y = _check_rows(logits, labels)
         before = _measure(z, y)
         self.weight, self.bias, self.helps = 1.0, 0.0, False
@@ -83,21 +84,20 @@ class LogitScaling:
             gains = before - self._cross_validate(z, y)
         except _NoOptimumError as reason:
             self.message = f"the logits stay as they are: {reason}"
-            return False
+            return
         gain, error = np.mean(gains), np.std(gains, ddof=1) / np.sqrt(len(y))
         errors = ERRORS_TO_SHARPEN if np.any(weight > 1) else ERRORS_TO_FLATTEN
         self.helps = bool(gain > errors * error)
         found = f"{len(y):,} rows: log-loss {np.mean(before):.4f}, and {after:.4f} after scaling"
-        judged = f"by cross-validation it falls by {gain:.4f} ± {error:.4f}"
+        judged = f"by cross-validation it changes by {-gain:+.4f} ± {error:.4f}"
         if self.helps:
             self.weight, self.bias = weight, bias
             self.message = f"fitted to {found}; {judged}"
         else:
             self.message = (
-                f"the logits stay as they are, as {len(y):,} rows do not show that scaling helps: "
-                f"{judged}"
+                f"the logits stay as they are, as {len(y):,} rows do not show that scaling lowers "
+                f"the log-loss: {judged}"
             )
-        return self.helps
 
     def _cross_validate(self, z: Array, y: Array) -> Array:
         """The loss of each row, by a scaling fitted to others."""

@@ -36,6 +36,7 @@ class Classifier:
     encoder: TableEncoder
     label_names: tuple[str, ...]
     temperature: float = 1.0
+    dropout: float = 0.0
     preview: str = ""  # what was understood of the table it was trained on
 
     @classmethod
@@ -47,6 +48,7 @@ class Classifier:
         hidden_sizes: tuple[int, ...] = (128,),
         activation: Activation = "relu",
         temperature: float = 1.0,
+        dropout: float = 0.0,
         dtype: Any = np.float32,
         generator: np.random.Generator | None = None,
     ) -> Classifier:
@@ -56,10 +58,11 @@ class Classifier:
             hidden_sizes,
             len(label_names),
             activation,
+            dropout,
             dtype=dtype,
             generator=generator,
         )
-        return cls(model, hidden_sizes, activation, encoder, label_names, temperature)
+        return cls(model, hidden_sizes, activation, encoder, label_names, temperature, dropout)
 
     @property
     def schema(self) -> TableSchema:

@@ -36,6 +36,7 @@ ADDED: dict[str, Any] = {
     "categories": [],
     "indicators": [],
     "preview": "",
+    "dropout": 0.0,
 }
 
 WEIGHTS = "weights/"
@@ -70,6 +71,7 @@ class ModelDescription:
     categories: tuple[tuple[str, ...], ...] = ()  # of the encoder
     indicators: tuple[int, ...] = ()  # of the encoder
     preview: str = ""  # of the table
+    dropout: float = 0.0  # after each activation, while it is trained
 
     def __post_init__(self) -> None:
         sizes = self.hidden_sizes
@@ -88,6 +90,8 @@ class ModelDescription:
         fit = _are_indices(indicators, columns) and indicators == tuple(sorted({*indicators}))
         _require("indicators", indicators, fit, f"columns from 0 to {columns - 1}, in order")
         _require("preview", self.preview, type(self.preview) is str, "a text")
+        is_fraction = type(self.dropout) in (int, float) and 0 <= self.dropout < 1
+        _require("dropout", self.dropout, is_fraction, "from 0 up and below 1")
 
     # ------------------------------------------------------------------ as a text
 
@@ -133,9 +137,10 @@ class ModelDescription:
         """The arrays that belong to it, all of floats: their names and shapes."""
         columns, units = self._encoder().width, (*self.hidden_sizes, len(self.label_names))
         shapes: dict[str, tuple[int, ...]] = {"mean": (columns,), "scale": (columns,)}
+        modules = 3 if self.dropout else 2  # a layer, its activation, and dropout
         for i, (before, after) in enumerate(zip((columns, *units), units, strict=False)):
-            shapes[f"{WEIGHTS}{2 * i}.weight"] = (after, before)
-            shapes[f"{WEIGHTS}{2 * i}.bias"] = (after,)
+            shapes[f"{WEIGHTS}{modules * i}.weight"] = (after, before)
+            shapes[f"{WEIGHTS}{modules * i}.bias"] = (after,)
         return shapes
 
     def _encoder(self, mean: Array | None = None, scale: Array | None = None) -> TableEncoder:
@@ -183,6 +188,7 @@ class ModelDescription:
             hidden_sizes=self.hidden_sizes,
             activation=self.activation,
             temperature=float(self.temperature),
+            dropout=float(self.dropout),
             dtype=next(iter(weights.values())).dtype,
             generator=np.random.default_rng(0),  # its weights are overwritten
         )
@@ -205,6 +211,7 @@ class ModelDescription:
             classifier.encoder.categories,
             classifier.encoder.indicators,
             classifier.preview,
+            float(classifier.dropout),
         )
         arrays = {"mean": classifier.encoder.mean, "scale": classifier.encoder.scale}
         for name, weight in classifier.model.state_dict().items():

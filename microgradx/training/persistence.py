@@ -25,7 +25,7 @@ def save_classifier(classifier: Classifier, path: str | Path) -> None:
 
     Raises InputError, before anything is written, for a classifier that `load_classifier` would
     not read back as the same: one with another network than `Classifier.from_architecture` makes,
-    such as one with dropout, or with weights that are not finite.
+    such as one with dropout of its own, or with weights that are not finite.
     """
     try:
         description, arrays = ModelDescription.of(classifier)

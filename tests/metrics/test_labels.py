@@ -113,4 +113,10 @@ def test_many_classes_and_long_names_still_make_a_table():
     names = [f"{i}" for i in range(60)]
     predicted = np.where(np.arange(60) < 3, 59, np.arange(60))
     lines = format_confusion_matrix(np.arange(60), predicted, names).splitlines()
-    assert [line.split() for line in lines[1:]] == [[str(i), "59", "1"] for i in range(3)]
+    assert [line.split() for line in lines[1:4]] == [[str(i), "59", "1"] for i in range(3)]
+    assert lines[4:8] == ["The least recall:", *(f"  {i}   0.0% of 1 rows" for i in range(3))]
+
+
+def test_the_matrix_ends_with_the_recall_of_each_class():
+    lines = format_confusion_matrix([0, 0, 0, 1], [0, 0, 1, 1], ["a", "b", "c"]).splitlines()
+    assert [line.split()[-1] for line in lines[1:]] == ["recall", "66.7%", "100.0%", "·"]
