@@ -180,13 +180,12 @@ def assert_refused(model, loss, optimizer, error=mg.CaptureError):
 
 
 @pytest.mark.parametrize("name", MIDDLES)
-@pytest.mark.parametrize("optimiser", ["SGD", "Adam"])
-def test_models(name, optimiser):
+def test_models(name):
     model = Model(MIDDLES[name])
     error = (
         (mg.CaptureError, TypeError, RuntimeError) if name == "foreign object" else mg.CaptureError
     )
-    assert_refused(model, mg.cross_entropy, OPTIMISERS[optimiser](model.parameters()), error)
+    assert_refused(model, mg.cross_entropy, OPTIMISERS["Adam"](model.parameters()), error)
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
