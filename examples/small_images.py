@@ -1,43 +1,59 @@
-"""A convolutional network that tells horizontal bars from vertical ones, in noisy small images."""
+"""A convolutional network for handwritten digits: 99 % of those that it has not seen are right.
+
+Five splits take half a minute; `--quick` trains one epoch on one. Needs scikit-learn, for the data.
+"""
+
+import sys
+from functools import partial
 
 import numpy as np
+from sklearn.datasets import load_digits
 
 import microgradx as mg
-from microgradx.nn import functional as F
+from microgradx import nn
+
+SPLITS, EPOCHS = (1, 1) if "--quick" in sys.argv else (5, 12)
 
 
-class Net(mg.nn.Module):
-    def __init__(self, generator):
-        draw = generator.normal
-        self.kernels = mg.Tensor(draw(size=(4, 1, 3, 3)) / 3, True, dtype=np.float32)
-        self.out = mg.nn.Linear(4 * 4 * 4, 2, generator=generator)
+def make_network(generator):
+    def convolve(channels, out):
+        weights = nn.Conv2d(channels, out, 3, padding=1, bias=False, generator=generator)
+        return [weights, nn.BatchNorm2d(out), nn.ReLU()]
 
-    def forward(self, images):
-        maps = F.max_pool2d(F.relu(F.conv2d(images, self.kernels, padding=1)), 2)
-        return self.out(maps.reshape(len(images), -1))
-
-
-def bars(n, generator):
-    """n images of 8 x 8, each with a bar somewhere, and which way it lies: 0 or 1."""
-    labels = generator.integers(2, size=n)
-    images = generator.normal(scale=0.7, size=(n, 1, 8, 8)).astype(np.float32)
-    for image, label in zip(images, labels, strict=True):
-        bar = np.s_[0, generator.integers(8)] if label == 0 else np.s_[0, :, generator.integers(8)]
-        image[bar] += 2
-    return images, labels
+    return nn.Sequential(
+        *convolve(1, 16),
+        *convolve(16, 16),
+        nn.MaxPool2d(2),
+        *convolve(16, 32),
+        *convolve(32, 32),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.3, generator),
+        nn.Linear(32 * 2 * 2, 10, initialisation=nn.init.zeros_),
+    )
 
 
-generator = np.random.default_rng(0)
-images, labels = bars(400, generator)
-net = Net(generator)
-optimizer = mg.optim.Adam(net.parameters(), lr=0.01)
-for epoch in range(1, 11):
-    for batch, target in mg.data.batches(images, labels, batch_size=32, generator=generator):
-        loss = mg.cross_entropy(net(batch), target)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    print(f"epoch {epoch:2}: loss {loss.item():.3f}")
-with mg.no_grad():
-    images, labels = bars(400, generator)
-    print(f"accuracy on new images: {np.mean(net(images).argmax(axis=1) == labels):.1%}")
+pixels, labels = load_digits(return_X_y=True)
+images = (pixels / 16).reshape(-1, 1, 8, 8)  # rows, channels, height, width
+print(make_network(None).summary(images.shape[1:]), "\n")
+
+accuracies = []
+for seed in range(SPLITS):
+    generator = np.random.default_rng(seed)
+    training, held_out = mg.data.stratified_split(labels, 0.2, generator)
+    network = make_network(generator)
+    mg.fit(
+        network,
+        (images[training], labels[training]),
+        loss=partial(mg.cross_entropy, label_smoothing=0.1),
+        lr=0.01,
+        epochs=EPOCHS,
+        batch_size=64,
+        schedule="one_cycle",
+        generator=generator,
+        compiled=False,  # convolutions take longer in compiled steps
+        progress=False,
+    )
+    accuracies.append(mg.evaluate(network, (images[held_out], labels[held_out]))["accuracy"])
+    print(f"split {seed}: {accuracies[-1]:.1%} of {len(held_out)} digits are right")
+print(f"mean: {np.mean(accuracies):.2%}")

@@ -1,6 +1,8 @@
 """Every example runs, and prints what it is there to show."""
 
+import re
 import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ OUTPUT = {
     "numerical_stability": ["naive softmax:  [nan", "cross_entropy:  200.0", "8.279875e-08"],
     "own_op": ["gradients agree", "the gradient does not agree", "one of several uses"],
     "probabilities": ["[0.8668 0.1173 0.0159]", "costs 0.01005", "ln 10 = 2.3026"],
-    "small_images": ["accuracy on new images: 9"],
+    "small_images": ["  (0) Conv2d        (1, 16, 8, 8)", "split 0: 9", "mean: 9"],
     "softmax_by_hand": ["[-0.34099886  0.24243297  0.09856589]", "softmax.svg"],
     "tiny_engine": [],
     "train_spirals": ["ln 3 = 1.099", "accuracy on the training data: 9"],
@@ -34,6 +36,7 @@ def test_example(name, tmp_path, monkeypatch, capsys):
     if name == "softmax_by_hand":
         pytest.importorskip("pygraphviz")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [name, "--quick"])
     runpy.run_path(str(EXAMPLES / f"{name}.py"))
     out = capsys.readouterr().out
     for line in OUTPUT[name]:
@@ -41,6 +44,17 @@ def test_example(name, tmp_path, monkeypatch, capsys):
     if name == "softmax_by_hand":
         assert out.count("[-0.34099886  0.24243297  0.09856589]") == 3
         assert (tmp_path / "softmax.svg").read_text().rstrip().endswith("</svg>")
+
+
+@pytest.mark.slow
+def test_a_convolutional_network_reads_99_of_100_digits(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["small_images"])
+    runpy.run_path(str(EXAMPLES / "small_images.py"))
+    splits = re.findall(r"split \d: ([\d.]+)%", out := capsys.readouterr().out)
+    mean = re.search(r"mean: ([\d.]+)%", out)
+    assert float(mean[1]) >= 99
+    assert np.mean([*map(float, splits)]) == pytest.approx(float(mean[1]), abs=0.1)
+    assert len(splits) == 5
 
 
 # ---------------------------------------------------------------------------- the tiny engine

@@ -19,6 +19,11 @@ class IncompatibleKeys(NamedTuple):
     missing_keys: list[str]
     unexpected_keys: list[str]
 
+    def __repr__(self) -> str:
+        if not any(self):
+            return "<all names match>"
+        return f"<missing: {self.missing_keys}; unexpected: {self.unexpected_keys}>"
+
 
 def load_state(
     owner: str, leaves: Mapping[str, Tensor], state: Mapping[str, Any], strict: bool
