@@ -175,9 +175,12 @@ def format_confusion_matrix(labels: Any, predicted: Any, names: Sequence[str]) -
         mistakes = sorted(
             (-int(counts[i, j]), i, j) for i, j in zip(*counts.nonzero(), strict=True) if i != j
         )
+        heading = "The most frequent mistakes (true label, predicted label, rows):"
+        if not mistakes:
+            return f"{heading} none"
         worst = sorted((i for i in range(len(names)) if rows[i]), key=lambda i: recall_of(i))
         return "\n".join(
-            ["The most frequent mistakes (true label, predicted label, rows):"]
+            [heading]
             + [f"  {names[i]:{first}}  {names[j]:{first}}  {-n}" for n, i, j in mistakes[:20]]
             + ["The least recall:"]
             + [f"  {names[i]:{first}}  {recall_of(i):.1%} of {rows[i]} rows" for i in worst[:20]]

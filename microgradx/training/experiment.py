@@ -94,6 +94,7 @@ class Experiment:
         self.x, self.y = self.x_training[learning], self.y_training[learning]
         self.x_calibration = self.x_training[calibration]
         self.y_calibration = self.y_training[calibration]
+        self.held_out = held_out  # their indices in the table
         self.rows_held_out = table.take(held_out)
         self.x_held_out = encode(self.rows_held_out)
         self.y_held_out = table.labels[held_out]

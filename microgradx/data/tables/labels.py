@@ -56,9 +56,9 @@ def find_column(sheet: Sheet, name: str | int, option: str) -> Column:
 
 
 def find_label(sheet: Sheet, label: str | int | None) -> tuple[Column, str]:
-    """The label column, and why it is that one."""
+    """The label column, and why it is that one, if nobody said so."""
     if label is not None:
-        return find_column(sheet, label, "--label"), "as given"
+        return find_column(sheet, label, "--label"), ""
     last = sheet.columns[-1]
     alike = [c for c in sheet.columns if c.name and c.name.strip().lower() in LABEL_NAMES]
     if len(alike) == 1 and alike[0] is not last:
@@ -82,7 +82,7 @@ def encode_labels(
     for text, count in zip(texts, counts, strict=True):
         rows[text] = rows.get(text, 0) + count
     rare = [name for name, count in rows.items() if count < 2]
-    taken = f"{quote(label.title)}, {why}, was taken for the label" if why != "as given" else ""
+    taken = f"{quote(label.title)}, {why}, was taken for the label" if why else ""
     if len(rows) == 1:
         same = f"every row has the same label, {quote(texts[0])}, so there is nothing to learn"
         problems.add(f"{same}{_propose(sheet, label, taken)}")

@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from microgradx.arrays.types import Array
 from microgradx.common.files import require_file
 from microgradx.common.messages import InputError, quote, shorten
 from microgradx.data.frames import is_frame
@@ -93,7 +94,7 @@ def read_table(
         name = None if label is None else str(label)
         arrays = read_arrays(require_file(source), name, features)
         sheet, target = sheet_of_arrays(str(source), arrays)
-        why = f"the array {quote(target.name or '')}" if label is None else "as given"
+        why = ""
         shape = arrays.image_shape if shape is None else shape
         dropped: list[Dropped] = []
     else:
@@ -220,9 +221,7 @@ def _make_table(
     labelled = has_label(target)
     if not np.all(labelled):
         rows = np.flatnonzero(~labelled)
-        notes.append(
-            f"{len(rows)} rows without a label are left out: {sheet.number_rows(rows.tolist())}"
-        )
+        notes.append(_say_left_out(sheet, rows, "without a label"))
         kept = np.flatnonzero(labelled)
         if not len(kept):
             raise InputError(f"{sheet.source}: no row has a label in {quote(target.title)}")
@@ -239,9 +238,7 @@ def _make_table(
     )
     if missing == "drop" and np.any(np.isnan(features)):
         rows = np.flatnonzero(np.isnan(features).any(axis=1))
-        notes.append(
-            f"{len(rows)} rows with missing values are left out: {sheet.number_rows(rows.tolist())}"
-        )
+        notes.append(_say_left_out(sheet, rows, "with missing values"))
         kept = np.flatnonzero(~np.isnan(features).any(axis=1))
         if not len(kept):
             most = [c for c, v in pairs if np.all(np.isnan(v.values))] or [
@@ -274,10 +271,14 @@ def _make_table(
         dropped=tuple(sorted(dropped)),
         missing=missing,
     )
-    if why not in ("as given",):
-        notes.insert(0, f"the label is {quote(target.title)}, {why}; --label gives another")
     categories = tuple(v.categories for v in values) if "category" in kinds else ()
-    return Table(features, labels, label_names, schema, categories, tuple(notes), sheet.source)
+    return Table(features, labels, label_names, schema, categories, tuple(notes), sheet.source, why)
+
+
+def _say_left_out(sheet: Sheet, rows: Array, which: str) -> str:
+    are = "row" if len(rows) == 1 else "rows"
+    verb = "is" if len(rows) == 1 else "are"
+    return f"{len(rows)} {are} {which} {verb} left out: {sheet.number_rows(rows.tolist())}"
 
 
 def _is_empty(column: Column) -> bool:

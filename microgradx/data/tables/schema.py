@@ -43,6 +43,12 @@ class TableSchema:
         """The name of a feature, or its position in the table if that had no header."""
         return self.feature_names[i] if self.feature_names else f"column {self.positions[i] + 1}"
 
+    @property
+    def label_title(self) -> str:
+        """The name of the label column, or its position in the table if that had no header."""
+        is_nameless = self.feature_names is None and self.label_position >= 0
+        return f"column {self.label_position + 1}" if is_nameless else self.label
+
     def kind(self, i: int) -> Kind:
         return self.kinds[i] if self.kinds else "number"
 

@@ -37,6 +37,7 @@ class Table:
     categories: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()
     source: str = ""
+    label_reason: str = ""  # why this column is the label, where nobody said so
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,6 +52,7 @@ class Table:
             self.categories,
             self.notes,
             self.source,
+            self.label_reason,
         )
 
     def categories_of(self, column: int) -> tuple[str, ...]:
@@ -75,7 +77,8 @@ class Table:
 
 def _describe(table: Table) -> list[str]:
     schema = table.schema
-    lines = [f"Label      {quote(schema.label)}: {_describe_classes(table)}"]
+    reason = f", {table.label_reason} (--label gives another)" if table.label_reason else ""
+    lines = [f"Label      {quote(schema.label_title)}{reason}: {_describe_classes(table)}"]
     if schema.image_shape:
         low, high = (f"{end(table.features):g}" for end in (np.nanmin, np.nanmax))
         shape = describe_shape(schema.image_shape)
@@ -118,12 +121,11 @@ def _describe_feature(table: Table, i: int) -> str:
         text = f"{kind:8}  {present.min():g} to {present.max():g}"
     else:
         text = kind
-    return text + (f"; {missing} missing{_fate(table.schema)}" if missing else "")
-
-
-def _fate(schema: TableSchema) -> str:
-    fates = {"mean": "the mean instead", "indicator": "the mean, and a column that says so"}
-    return f", {fates[schema.missing]}" if schema.missing in fates else ""
+    if not missing:
+        return text
+    instead = "none of them" if kind == "category" else "the mean"
+    said = ", and a column that says so" if table.schema.missing == "indicator" else ""
+    return f"{text}; {missing} missing, {instead} instead{said}"
 
 
 def _count_kinds(table: Table) -> str:

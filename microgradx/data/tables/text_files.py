@@ -28,8 +28,10 @@ SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "pipes", ",": "commas", " ":
 SAMPLE = 200  # lines from which the separator is told
 MAX_BYTES = 2**31  # of what is unpacked
 
-#: A comment takes a whole line; a colour such as #ff0000 is none.
-COMMENT = re.compile(r"\s*(?!#[0-9a-fA-F]{3,8}\s*[,;|\t])(#|%|//)")
+#: A comment takes a whole line. A first cell may begin like one: a column called #, a colour such
+#: as #ff0000, and what spreadsheets write for errors.
+NO_COMMENT = r"(?!\s*[#%](?:[0-9a-fA-F]{3,8}|N/A|NA|DIV/0!|VALUE!|REF!|NUM!|NULL!)?\s*[,;|\t])"
+COMMENT = re.compile(rf"{NO_COMMENT}\s*(#|%|//)")
 
 #: The head of an ARFF file, as Weka and KEEL write it: names of columns, and where the rows begin.
 DECLARATION = re.compile(r"\s*@")

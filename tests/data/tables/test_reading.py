@@ -213,3 +213,262 @@ def test_damaged_files(tmp_path, npz):
     with single.open("wb") as file:
         np.save(file, X)
     assert "single array" in error_message(single)
+
+
+# ---------------------------------------------------------------------------- what is understood
+
+
+def test_the_preview_says_what_was_understood(csv):
+    rows = "".join(
+        f"{i},{i % 7 / 2},{'red' if i % 3 else 'blue'},{'?' if i == 4 else i % 2},,k{i % 2}\n"
+        for i in range(1, 13)
+    )
+    path = csv("Id,size,colour,copy,nothing,kind\n" + rows + "13,1,red,1,,\n")
+    assert str(read_table(path, drop="size")).splitlines() == [
+        "Label      'kind', the last column (--label gives another): 2 classes: 'k0' 6, 'k1' 6",
+        "Features   Id      number    1 to 12",
+        "           colour  category  2: 'red' 8, 'blue' 4",
+        "           copy    number    0 to 1; 1 missing, the mean instead",
+        "Left out   'size': asked for",
+        "Left out   'nothing': all its cells are empty",
+        "Note       1 row without a label is left out: line 14",
+        "Note       'Id': identifies or counts the rows; what is learnt from it is worthless for "
+        "new ones; leave it out: --drop Id",
+    ]
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["?", "", "NA", "N/A", "n/a", "nan", "NaN", "NULL", "null", "None", "-", "--", "#N/A", "<NA>"],
+)
+@pytest.mark.parametrize("column", ["number", "truth", "category", "label"])
+def test_marks_of_missing_values(csv, mark, column):
+    cells = {"number": "1.5", "truth": "yes", "category": "red", "label": "a", column: mark}
+    table = read_table(
+        csv(
+            "n,t,c,y\n2,no,blue,b\n3,yes,red,a\n4,no,red,b\n5,no,blue,a\n"
+            + ",".join(cells.values())
+            + "\n"
+        )
+    )
+    assert table.label_names == ("a", "b")
+    assert table.schema.kinds == ("number", "boolean", "category")
+    assert len(table) == (4 if column == "label" else 5)
+    missing = np.isnan(table.features)
+    assert missing.sum() == (0 if column == "label" else 1)
+
+
+@pytest.mark.parametrize("mark", ["unknown", "missing", ".", "none"])
+def test_among_numbers_other_marks_are_missing_and_among_texts_they_are_categories(csv, mark):
+    rows = f"1,red,a\n2,{mark},b\n{mark},red,a\n4,blue,b\n5,{mark},a\n"
+    table = read_table(csv("n,c,y\n" + rows))
+    assert np.isnan(table.features[:, 0]).tolist() == [False, False, True, False, False]
+    assert mark in table.categories[1]
+
+
+def test_plus_and_minus_are_labels(csv):
+    assert read_table(csv("1,+\n2,-\n3,+\n4,-\n")).label_names == ("+", "-")
+
+
+def test_rows_with_missing_values_may_be_left_out(csv):
+    path = csv("a,b,y\n1,2,u\n?,3,v\n4,5,u\n6,,v\n7,8,v\n9,8,v\n")
+    table = read_table(path, missing="drop")
+    assert table.features.tolist() == [[1, 2], [4, 5], [7, 8], [9, 8]]
+    assert table.notes == ("2 rows with missing values are left out: lines 3, 5",)
+    with pytest.raises(InputError, match=r"every row has a missing value.*--drop b"):
+        read_table(csv("a,b,y\n1,,u\n2,,v\n,3,u\n"), missing="drop")
+
+
+def test_whole_numbers_that_pandas_made_floats_are_the_same_labels(csv):
+    assert read_table(csv("1,1.0\n2,0.0\n3,1.0\n4,0.0\n5,\n")).label_names == ("0", "1")
+    assert read_table(csv("1,007\n2,008\n3,007\n4,008\n")).label_names == ("007", "008")
+
+
+def many_columns(rows=80):
+    """A table with each fault that a column can have."""
+    lines = ["name,born,code,size,wide,when,kind"]
+    for i in range(rows):
+        size = "big" if i == 3 else "-inf" if i == 5 else i / 7
+        lines.append(f"person {i},19{i:02}-01-31,x{i}y,{size},{i},{i % 24}:30,{'ab'[i % 2]}")
+    return "\n".join(lines) + "\n"
+
+
+def test_all_that_is_wrong_is_named_at_once_with_the_remedy(csv):
+    message = error_message(csv(many_columns()))
+    assert message == (
+        "FILE, line 5, column 4 ('size'): 'big' is not a number; line 7, column 4 ('size'): '-inf' "
+        "is not a finite number; mend these cells, or empty them: empty ones count as missing; "
+        "'born', 'when': dates or times, which are not read; leave them out, --drop born when, "
+        "or write what matters of them as numbers; too many different texts for categories, of "
+        "which a column may have 64: 'name' has 80, 'code' has 80; leave them out, --drop name code"
+    )
+
+
+@pytest.mark.parametrize("first", ["#", "%", "#N/A", "#ff0000"])
+def test_a_first_cell_that_looks_like_a_comment(csv, first):
+    header, rows = f"{first},size,kind\n", "1,2,a\n2,5,b\n3,1,a\n4,2,b\n"
+    assert len(read_table(csv(header + rows))) == 4
+    assert len(read_table(csv("id,size,kind\n" + rows + f"{first},3,a\n" * 8))) == 12
+
+
+def test_the_remedy_works(csv):
+    text = many_columns().replace("big", "").replace("-inf", "")
+    table = read_table(csv(text), drop=["born", "when", "name", "code"])
+    assert table.schema.feature_names == ("size", "wide")
+
+
+def test_ragged_lines_are_all_named(csv):
+    rows = ["1,2,a", "3,4,b", "5,6,7,a", "8,b"] * 5
+    assert error_message(csv("\n".join(rows))).startswith(
+        "FILE: lines 3, 4, 7, 8, 11, 12, 15, 16 and 2 more have 2 or 4 cells, and the others 3, "
+        "separated by commas; mend these lines"
+    )
+
+
+def test_a_label_that_is_none_is_asked_about(csv):
+    rows = "".join(f"{i % 2},{i * 1.37 % 5:.3f},{i * 0.71 % 3:.3f}\n" for i in range(30))
+    message = error_message(csv(rows))
+    assert "a measurement and not classes ('column 3', the last column, was taken" in message
+    assert "these columns may hold labels: 'column 1' with '0', '1'" in message
+    assert message.endswith("say which, such as --label 1")
+    assert read_table(csv(rows), 1).label_names == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("0,1,2", "2.5,-1.25,{k}"),  # what pandas writes without names
+        ("1,2,3,4", "2.5,0.25,1.5,{k}"),
+        ("0,1,2,label", "7,8,9,k{k}"),
+        ("1999,2000,2001,kind", "7,8,9,k{k}"),
+        (",0,1,2", "{i},4,5,{k}"),
+    ],
+)
+def test_a_header_of_numbers_is_recognised(csv, header, row):
+    rows = "".join(row.format(k=i % 2, i=i) + "\n" for i in range(8))
+    table = read_table(csv(header + "\n" + rows))
+    assert len(table) == 8
+    names = [name for name in header.split(",") if name]
+    assert [*table.schema.feature_names, table.schema.label] == names
+
+
+def test_a_header_of_numbers_that_may_be_a_row_is_asked_about(csv):
+    path = csv("0,1,2\n" + "3,4,2\n5,6,1\n" * 3 + "3,3,1\n")
+    assert "may be a header that counts the columns, or a row; say which" in error_message(path)
+    assert len(read_table(path, header=True)) == 7
+    assert len(read_table(path, header=False)) == 8
+
+
+def test_columns_of_the_same_name_are_all_named_and_may_be_dropped(csv):
+    path = csv("a,b,a,c,b,y\n" + "1,2,3,4,5,u\n6,7,8,9,1,v\n" * 2)
+    message = error_message(path)
+    assert "columns 1, 3 are all called 'a'; columns 2, 5 are all called 'b'" in message
+    assert "--drop 3" in message
+    assert read_table(path, drop=[3, 5]).schema.feature_names == ("a", "b", "c")
+    assert read_table(path, drop="a,b").schema.feature_names == ("c",)
+
+
+def test_what_is_suspicious_is_noted(csv):
+    rows = "".join(
+        f"{1000 + i * 17 % 40},{i * 7919 % 1000 / 10},{'xy'[i % 2]},1,{10**17 + i},{'ab'[i % 2]}\n"
+        for i in range(40)
+    )
+    notes = read_table(csv("PatientId,size,twin,one,serial,kind\n" + rows)).notes
+    assert [note.split(":")[0] for note in notes] == [
+        "'PatientId'",
+        "'twin'",
+        "'one'",
+        "'serial'",
+    ]
+    assert "--drop PatientId" in notes[0]
+    assert "a copy of the label" in notes[1]
+    assert "the same in every row" in notes[2]
+    assert "more than 15 digits" in notes[3]
+
+
+def test_classes_that_differ_in_spelling_are_noted(csv):
+    notes = read_table(csv("1,Yes\n2,yes\n3,Yes\n4,yes\n5,no\n6,no\n")).notes
+    assert notes == ("the classes 'Yes', 'yes' differ only in how they are spelt; are they one?",)
+
+
+# ---------------------------------------------------------------------------- images
+
+
+def pixel_rows(names, shape):
+    generator = np.random.default_rng(0)
+    rows = generator.integers(0, 255, (6, len(names)))
+    lines = [",".join([*names, "label"])]
+    lines += [",".join(map(str, [*row, i % 2])) for i, row in enumerate(rows.tolist())]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "shape"),
+    [
+        ([f"pixel{i}" for i in range(16)], (4, 4)),
+        ([f"Pixel_{i}" for i in range(1, 10)], (3, 3)),
+        ([f"px{i}" for i in range(9)], (3, 3)),
+        ([f"{r}x{c}" for r in range(1, 3) for c in range(1, 4)], (2, 3)),
+        ([f"pixel_{r}_{c}" for r in range(2) for c in range(3)], (2, 3)),
+        ([f"pixel{i}" for i in range(12)], None),
+        ([f"p{i}" for i in range(15)] + ["age"], None),
+    ],
+)
+def test_columns_of_pixels_are_images(csv, names, shape):
+    assert read_table(csv(pixel_rows(names, shape))).schema.image_shape == shape
+
+
+def test_the_shape_of_images_may_be_given(csv):
+    path = csv(pixel_rows([f"v{i}" for i in range(12)], None))
+    assert read_table(path, image="3x4").schema.image_shape == (3, 4)
+    assert read_table(path, image="2x2x3").schema.image_shape == (2, 2, 3)
+    assert read_table(path, image=(3, 2, 2)).schema.image_shape == (3, 2, 2)
+    with pytest.raises(InputError, match="images of 4x4 have 16 pixels, and a row has 12 features"):
+        read_table(path, image="4x4")
+    with pytest.raises(InputError, match="is no shape of images"):
+        read_table(path, image="a lot")
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 3), (3, 4, 4), (4, 4, 1), (1, 4, 4)])
+def test_images_may_have_an_axis_of_channels(npz, shape):
+    table = read_table(npz(X=np.zeros((4, *shape)), y=Y))
+    assert table.schema.image_shape == shape
+    assert table.features.shape == (4, np.prod(shape))
+
+
+@pytest.mark.parametrize(
+    ("features", "labels"),
+    [
+        *(("x_train", "y_train"), ("X_train", "y_train"), ("data", "target"), ("images", "labels")),
+        *(("train_images", "train_labels"), ("features", "label"), ("arr_0", "arr_1"), ("x", "y")),
+        *(("x_test", "y_test"), ("measured", "species")),
+    ],
+)
+def test_arrays_of_any_names(npz, features, labels):
+    table = read_table(npz(**{features: X, labels: Y, "note": np.array("hello")}))
+    assert table.features.tolist() == X.tolist()
+    assert table.labels.tolist() == Y.tolist()
+
+
+def test_of_several_arrays_some_are_named(npz):
+    path = npz(first=X, second=2 * X, kind=Y, sort=1 - Y)
+    message = error_message(path)
+    assert "no array of features was found; there are 'first' of shape (4, 2), 'second'" in message
+    assert "--features NAME" in message
+    with pytest.raises(InputError, match="no array of labels was found.*--label NAME"):
+        read_table(path, features="second")
+    table = read_table(path, "sort", features="second")
+    assert table.features.tolist() == (2 * X).tolist()
+    assert table.labels.tolist() == (1 - Y).tolist()
+
+
+@pytest.mark.parametrize("labels", [Y[:, None], np.eye(2)[Y], Y.astype(bool), Y.astype(float)])
+def test_labels_in_other_forms(npz, labels):
+    assert read_table(npz(X=X, y=labels)).labels.tolist() == Y.tolist()
+
+
+def test_NaN_in_arrays_is_missing(npz):
+    table = read_table(
+        npz(X=np.where(X == 5, np.nan, X), y=np.array([0, 1, 0, np.nan])[[0, 1, 0, 1]])
+    )
+    assert np.isnan(table.features).sum() == 1
