@@ -10,10 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from microgradx.data.tables import Dropped
 from microgradx.nn import MLP, Linear, Tanh
 from microgradx.training import (
     Classifier,
     InputError,
+    Table,
     TableEncoder,
     TableSchema,
     load_classifier,
@@ -45,6 +47,68 @@ def test_everything_is_restored(classifier, tmp_path):
     x = np.random.default_rng(1).normal(size=(50, 4))
     assert np.array_equal(loaded.predict_proba(x), classifier.predict_proba(x))
     assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
+
+
+@pytest.fixture
+def mixed_classifier():
+    """One of a table with categories, missing values and columns that were left out."""
+    schema = TableSchema(
+        *(3, ("age", "sex", "open"), "kind", 0, None, ("number", "category", "boolean")),
+        dropped=(Dropped(2, "Id", "asked for"),),
+        missing="indicator",
+    )
+    encoder = TableEncoder(schema, np.ones(6), np.ones(6), ((), ("f", "m"), ()), (0, 1))
+    classifier = Classifier.from_architecture(encoder, ("no", "yes"), hidden_sizes=(2,))
+    table = Table(np.zeros((2, 3)), np.array([0, 1]), ("no", "yes"), schema, ((), ("f", "m"), ()))
+    classifier.preview = str(table)
+    return classifier
+
+
+def test_schema_and_encoder_are_restored(mixed_classifier, tmp_path):
+    path = tmp_path / "model.npz"
+    save_classifier(mixed_classifier, path)
+    loaded = load_classifier(path)
+    assert loaded.schema == mixed_classifier.schema
+    assert loaded.encoder.names == mixed_classifier.encoder.names
+    assert loaded.preview == mixed_classifier.preview
+
+
+def test_a_file_of_the_first_version_is_read(classifier, tmp_path):
+    path = tmp_path / "model.npz"
+    save_classifier(classifier, path)
+    change_file(path, version=1)
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    description = json.loads(str(arrays["description"]))
+    for name in ("kinds", "dropped", "missing", "categories", "indicators", "preview"):
+        del description[name]
+    np.savez(path, **{**arrays, "description": np.array(json.dumps(description))})
+    x = np.random.default_rng(1).normal(size=(50, 4))
+    assert np.array_equal(load_classifier(path).predict_proba(x), classifier.predict_proba(x))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"kinds": ["number"]}, "kinds must be 3 of number, boolean, category"),
+        ({"kinds": ["number", "text", "boolean"]}, "kinds must be 3 of number, boolean, category"),
+        ({"dropped": [[0, "Id", "why"]]}, "label_position must be from 0 to 4"),
+        ({"dropped": [[9, "Id", "why"]]}, "dropped must be a position, a name and a reason"),
+        ({"dropped": [[2, "Id"]]}, "dropped must be a position, a name and a reason"),
+        ({"missing": "guess"}, "missing must be mean or drop or indicator"),
+        ({"categories": [["a"], ["f", "m"], []]}, "categories must be 3 lists of texts"),
+        ({"categories": [[], ["f", "f"], []]}, "categories must be 3 lists of texts"),
+        ({"categories": [[], ["f", "m", "x"], []]}, "mean has shape (6,) and must have (7,)"),
+        ({"indicators": [1, 0]}, "indicators must be columns from 0 to 2, in order"),
+        ({"indicators": [0, 3]}, "indicators must be columns from 0 to 2, in order"),
+        ({"preview": 3}, "preview must be a text"),
+    ],
+)
+def test_each_field_of_schema_and_encoder_is_checked(mixed_classifier, tmp_path, changes, reason):
+    path = tmp_path / "model.npz"
+    save_classifier(mixed_classifier, path)
+    change_file(path, **changes)
+    assert reason in error_message(path)
 
 
 def test_the_same_model_gives_the_same_bytes_without_pickle(classifier, tmp_path):

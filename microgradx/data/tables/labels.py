@@ -36,13 +36,13 @@ def find_column(sheet: Sheet, name: str | int, option: str) -> Column:
     text = str(name)
     if text.lstrip("+-").isdigit():
         position = int(text)
-        if 1 <= position <= len(sheet.columns):
-            return sheet.columns[position - 1]
-        if -len(sheet.columns) <= position <= -1:
-            return sheet.columns[position]
+        at = [c for c in sheet.columns if c.position == position - 1 or position == -1][-1:]
+        if at:
+            return at[0]
+        there = ", ".join(str(column.position + 1) for column in sheet.columns[:20])
         raise InputError(
-            f"{sheet.source}: there is no column {position} for {option}; positions are 1 to "
-            f"{len(sheet.columns)}"
+            f"{sheet.source}: there is no column {position} for {option}; the positions are {there}"
+            + (", …" if len(sheet.columns) > 20 else "")
         )
     if not sheet.has_header:
         raise InputError(

@@ -85,3 +85,85 @@ def test_new_rows_from_arrays(write):
     assert read_like(table, write({"X": X, "y": [0, 1, 0, 1]}))[1] == ["0", "1", "0", "1"]
     with pytest.raises(InputError, match="has 1 columns, and the model was trained on 2"):
         read_like(table, write({"X": X[:, :1]}))
+
+
+PIXELS = np.arange(96).reshape(6, 4, 4) * np.where(np.arange(6) % 2, 1, 2)[:, None, None]
+
+
+def pixel_table(header, rows, label_at):
+    lines = [",".join(header)] if header else []
+    for i, row in enumerate(rows.reshape(len(rows), -1).tolist()):
+        row.insert(label_at, i % 2)
+        lines.append(",".join(map(str, row)))
+    return "\n".join(lines) + "\n"
+
+
+NUMBERED = [f"pixel{i}" for i in range(16)]
+
+
+@pytest.mark.parametrize("name", ["y", "label", "target"])
+def test_a_header_that_names_the_label_first_shifts_nothing(write, name):
+    """Features that moved by one were predicted as well as by chance."""
+    table = read_table(write({"X": PIXELS, "y": np.arange(6) % 2}))
+    new = write(pixel_table([name, *NUMBERED], PIXELS, 0))
+    features, labels = read_like(table, new)
+    assert features == table.features.tolist()
+    assert labels == ["0", "1"] * 3
+
+
+def test_a_label_without_a_name_is_where_its_classes_are_or_asked_for(write):
+    table = read_table(write({"X": PIXELS + 5, "y": np.arange(6) % 2}))
+    new = write(pixel_table(None, PIXELS + 5, 0))
+    assert read_like(table, new) == (table.features.tolist(), ["0", "1"] * 3)
+    ambiguous = write(pixel_table(None, np.zeros_like(PIXELS), 0))
+    with pytest.raises(InputError, match=r"one may be the label; say which.*--label 1"):
+        read_like(table, ambiguous)
+    assert read_like(table, ambiguous, label=1)[1] == ["0", "1"] * 3
+
+
+def test_columns_that_were_left_out_are_left_out_again(write):
+    text = "7,a,1,2\n8,b,3,4\n9,a,5,6\n3,b,7,8\n"
+    table = read_table(write(text, "trained.csv"), 2, drop=1)
+    assert read_like(table, write("5,b,9,8\n")) == ([[9, 8]], ["b"])
+    assert read_like(table, write("5,9,8\n")) == ([[9, 8]], [None])
+    assert read_like(table, write("b,9,8\n")) == ([[9, 8]], ["b"])
+    assert read_like(table, write("9,8\n")) == ([[9, 8]], [None])
+
+
+def test_labels_are_known_in_another_spelling(write):
+    table = read_table(write("1,TRUE\n2,FALSE\n3,TRUE\n4,FALSE\n", "trained.csv"))
+    assert read_like(table, write("9,True\n8,false\n"))[1] == ["TRUE", "FALSE"]
+    table = read_table(write("1,0\n2,1\n3,0\n4,1\n", "trained.csv"))
+    assert read_like(table, write("9,1.0\n8,0.0\n"))[1] == ["1", "0"]
+
+
+def test_labels_that_are_not_known_are_said(write, trained):
+    new = read_new_rows(write("w,h,kind\n1,2,a\n3,4,c\n"), trained.schema, trained.label_names)
+    assert new.labels.tolist() == [0, -1]
+    assert new.notes == ("the model does not know the labels 'c', so they do not count",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("TRUE FALSE", "1 0"), ("1 0", "TRUE FALSE"), ("yes no", "Y N"), ("t f", "true false")],
+)
+def test_truth_values_in_another_spelling(write, old, new):
+    def rows(spelling):
+        yes, no = spelling.split()
+        return f"w,h,kind\n{yes},1,a\n{no},2,b\n{yes},3,a\n{no},4,b\n"
+
+    table = read_table(write(rows(old), "trained.csv"))
+    assert read_like(table, write(rows(new)))[0] == table.features.tolist()
+
+
+def test_a_category_may_be_missing_or_unknown_in_new_rows(write):
+    table = read_table(write("c,y\nred,a\nblue,b\nred,a\nblue,b\n", "trained.csv"))
+    new = read_new_rows(write("c\nred\n?\npink\n2\n"), table.schema, table.label_names)
+    assert [new.cell(row, 0) for row in range(4)] == ["red", "", "pink", "2"]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_data_frames(trained, library):
+    frames = pytest.importorskip(library)
+    frame = frames.DataFrame({"more": ["x", "y"], "h": [2, 4], "kind": ["a", None], "w": [1, 3]})
+    assert read_like(trained, frame) == ([[1, 2], [3, 4]], ["a", None])

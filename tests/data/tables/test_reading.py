@@ -455,7 +455,7 @@ def test_of_several_arrays_some_are_named(npz):
     message = error_message(path)
     assert "no array of features was found; there are 'first' of shape (4, 2), 'second'" in message
     assert "--features NAME" in message
-    with pytest.raises(InputError, match="no array of labels was found.*--label NAME"):
+    with pytest.raises(InputError, match=r"no array of labels was found.*--label NAME"):
         read_table(path, features="second")
     table = read_table(path, "sort", features="second")
     assert table.features.tolist() == (2 * X).tolist()
