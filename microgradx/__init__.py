@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from microgradx.sampling import gumbel_max, sample
     from microgradx.show.explanation import explain
     from microgradx.show.graphs.drawing import draw, draw_dot
+    from microgradx.show.reliability import plot_reliability
     from microgradx.show.softmax_page import explain_softmax
     from microgradx.training.calibration import TemperatureScaling, VectorScaling
     from microgradx.training.doctor import diagnose, lr_range_test
@@ -78,6 +79,7 @@ _LAZY = {
     "draw_dot": "microgradx.show.graphs.drawing",
     "explain": "microgradx.show.explanation",
     "explain_softmax": "microgradx.show.softmax_page",
+    "plot_reliability": "microgradx.show.reliability",
     "fit": "microgradx.training.loop",
     "History": "microgradx.training.history",
     **dict.fromkeys(("evaluate", "predict", "predict_proba"), "microgradx.training.prediction"),

@@ -41,10 +41,16 @@ def add_parser(commands: Any) -> None:
         "--features", metavar="NAME", help="the array of features, if FILE is an .npz file"
     )
     parser.add_argument(
+        "--probabilities",
+        action="store_true",
+        help="print the probabilities of all classes too, in a column for each class",
+    )
+    parser.add_argument(
         "--temperature",
         type=temperature,
         metavar="T",
-        help="divides the logits (default: the temperature given to train)",
+        help="divides the logits (default: the temperature of the model, which was fitted to rows "
+        "held out, or given to train)",
     )
 
 
@@ -69,9 +75,11 @@ def run(arguments: argparse.Namespace) -> int:
     probabilities = classifier.predict_proba(table, arguments.temperature)
     predicted = np.argmax(probabilities, axis=1)
     rows = csv.writer(sys.stdout, lineterminator="\n")
-    rows.writerow(("label", "probability"))
-    for label, probability in zip(predicted.tolist(), np.max(probabilities, axis=1), strict=True):
-        rows.writerow((csv_cell(names[label]), f"{probability:.4f}"))
+    of_classes = map(csv_cell, names) if arguments.probabilities else ()
+    rows.writerow(("label", "probability", *of_classes))
+    for label, p in zip(predicted.tolist(), probabilities.tolist(), strict=True):
+        all_of_them = [f"{value:.6f}" for value in p] if arguments.probabilities else ()
+        rows.writerow((csv_cell(names[label]), f"{p[label]:.4f}", *all_of_them))
     for note in (*table.notes, *_describe_unseen(classifier, table)):
         print(f"microgradx: {printable(note)}", file=sys.stderr)
     known = table.labels >= 0

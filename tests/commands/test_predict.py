@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from microgradx.training import load_classifier
@@ -47,6 +48,19 @@ def test_predictions_are_csv_with_a_line_for_each_row(trained_model, predict, tm
     share = np.mean([row["label"] == label for row, label in zip(rows, truth, strict=True)])
     assert share > 0.8
     assert f"{share:.2%} of the 30 rows" in err
+
+
+def test_the_probabilities_of_all_classes_have_a_column_each(trained_model, predict, tmp_path):
+    x, model = trained_model
+    status, out, _ = predict(model, tmp_path / "table.csv", "--probabilities")
+    assert status == 0
+    classifier = load_classifier(model)
+    table = pd.read_csv(io.StringIO(out))
+    assert list(table.columns) == ["label", "probability", *classifier.label_names]
+    p = table[list(classifier.label_names)]
+    np.testing.assert_allclose(p, classifier.predict_proba(x), atol=1e-6)
+    np.testing.assert_allclose(p.max(axis=1), table["probability"], atol=1e-4)
+    assert (p.idxmax(axis=1) == table["label"]).all()
 
 
 def test_the_temperature_of_a_prediction_can_be_chosen(trained_model, predict, tmp_path):
