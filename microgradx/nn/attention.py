@@ -12,7 +12,7 @@ import numpy as np
 from microgradx.common.randomness import as_generator
 from microgradx.engine import Tensor, as_tensor
 from microgradx.nn.functional import linear
-from microgradx.nn.functional_attention import as_scores, attend
+from microgradx.nn.functional_attention import as_scores, attention
 from microgradx.nn.functional_dropout import check_probability
 from microgradx.nn.init import kaiming_uniform_, xavier_uniform_
 from microgradx.nn.layers import Linear
@@ -132,7 +132,7 @@ class MultiheadAttention(Module):
         dropout = self.dropout if self.training else 0.0
         shape = q.shape
         q, k, v = self._project(q, k, v)
-        heads, weights = attend(q, k, v, masks, dropout, is_causal, generator=self.generator)
+        heads, weights = attention(q, k, v, masks, dropout, is_causal, generator=self.generator)
         out = self.out_proj(swapaxes(heads, 1, 2).reshape(shape))
         if average_attn_weights:
             weights = weights.mean(axis=1)

@@ -10,7 +10,7 @@ from microgradx.arrays.types import as_array, unwrap
 from microgradx.engine import Tensor
 from microgradx.nn.init import normal_
 from microgradx.nn.module import Module
-from microgradx.ops.indexing import embedding
+from microgradx.ops.indexing import check_padding, embedding
 
 __all__ = ["Embedding"]
 
@@ -50,7 +50,9 @@ class Embedding(Module):
             )
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
-        self.padding_idx = _check_padding(padding_idx, num_embeddings)
+        self.padding_idx = (
+            None if padding_idx is None else check_padding(padding_idx, num_embeddings)
+        )
         weight = normal_((num_embeddings, embedding_dim), generator=generator, dtype=dtype)
         if self.padding_idx is not None:
             weight[self.padding_idx] = 0
@@ -82,13 +84,3 @@ class Embedding(Module):
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
-
-
-def _check_padding(padding_idx: int | None, rows: int) -> int | None:
-    if padding_idx is None:
-        return None
-    if not -rows <= padding_idx < rows:
-        raise ValueError(
-            f"padding_idx={padding_idx} is not one of the {rows} rows, 0 to {rows - 1}"
-        )
-    return padding_idx % rows

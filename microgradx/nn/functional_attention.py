@@ -13,10 +13,9 @@ from microgradx.graph.scopes import scope
 from microgradx.nn.functional_dropout import dropout
 from microgradx.ops.shapes import swapaxes
 
-__all__ = ["as_scores", "attend", "causal_mask", "scaled_dot_product_attention"]
+__all__ = ["as_scores", "attention", "causal_mask", "scaled_dot_product_attention"]
 
 
-@scope
 def scaled_dot_product_attention(
     query: Any,
     key: Any,
@@ -54,11 +53,12 @@ def scaled_dot_product_attention(
             "shapes (…, L, E), (…, S, E) and (…, S, V)"
         )
     masks = [] if attn_mask is None else [as_scores("attn_mask", attn_mask, q.dtype, attends=True)]
-    out, _ = attend(q, k, v, masks, dropout_p, is_causal, scale, generator)
+    out, _ = attention(q, k, v, masks, dropout_p, is_causal, scale, generator)
     return out
 
 
-def attend(
+@scope
+def attention(
     q: Any,
     k: Any,
     v: Any,

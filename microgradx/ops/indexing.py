@@ -482,7 +482,8 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     """The rows of `weight` (rows, features) at integers of shape (…), as (…, features).
 
     A row that is repeated receives the sum of its gradients; the row `padding_idx` receives none.
-    Raises TypeError for indices that are not integers, IndexError for an index out of range.
+    Raises TypeError for indices that are not integers, IndexError for an index out of range, and
+    ValueError for a `padding_idx` out of range.
 
     >>> embedding([1, 1], np.array([[1.0, 2.0], [3.0, 4.0]]))
     array([[3., 4.],
@@ -490,11 +491,22 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     """
     indices = as_array(unwrap(input))
     if indices.dtype.kind not in "iu":
-        raise TypeError(f"an embedding is looked up by integers, not by {indices.dtype}")
+        raise TypeError(
+            f"an embedding is looked up by integers, not by {indices.dtype}; write x.astype(int)"
+        )
     rows = len(weight)
     check_bounds(indices, rows, "index", "rows of the embedding")
     found = take(weight, indices, axis=0)
     if padding_idx is None:
         return found
-    is_padding = (indices == padding_idx % rows)[..., None]
+    is_padding = (indices == check_padding(padding_idx, rows))[..., None]
     return where(is_padding, stop_gradient(found), found)
+
+
+def check_padding(padding_idx: int, rows: int) -> int:
+    """The row for padding, counted from the start; raises ValueError if there is none."""
+    if not -rows <= padding_idx < rows:
+        raise ValueError(
+            f"padding_idx={padding_idx} is not one of the {rows} rows, 0 to {rows - 1}"
+        )
+    return padding_idx % rows

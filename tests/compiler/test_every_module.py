@@ -59,6 +59,36 @@ MODULES = {
     "BatchNorm2d": (lambda g: nn.BatchNorm2d(2, **SETTINGS), (2, 3, 3)),
     "LayerNorm": (lambda g: nn.LayerNorm(4, **SETTINGS), (4,)),
     "RMSNorm": (lambda g: nn.RMSNorm(4, **SETTINGS), (4,)),
+    "Bilinear": (
+        lambda g: First(nn.Bilinear(4, 4, 3, **SETTINGS, generator=g), lambda f, x: (f(x, x),)),
+        (4,),
+    ),
+    "MultiheadAttention": (
+        lambda g: First(
+            nn.MultiheadAttention(4, 2, dropout=0.2, batch_first=True, **SETTINGS, generator=g),
+            lambda f, x: f(x, x, x, is_causal=True),
+        ),
+        (3, 4),
+    ),
+    **{
+        name: (lambda g, name=name: First(getattr(nn, name)(4, 3, **SETTINGS, generator=g)), (4,))
+        for name in ("RNNCell", "GRUCell", "LSTMCell")
+    },
+    **{
+        name: (
+            lambda g, name=name: First(
+                getattr(nn, name)(4, 3, batch_first=True, **SETTINGS, generator=g)
+            ),
+            (3, 4),
+        )
+        for name in ("RNN", "GRU", "LSTM")
+    },
+    "GRU, all options": (
+        lambda g: First(
+            nn.GRU(4, 3, 2, False, True, 0.3, bidirectional=True, **SETTINGS, generator=g)
+        ),
+        (3, 4),
+    ),
     "PReLU": (lambda g: nn.PReLU(4, **SETTINGS), (4,)),
     "GLU": (lambda g: nn.GLU(), (4,)),
     "Threshold": (lambda g: nn.Threshold(0.1, 0.2), (4,)),
@@ -130,6 +160,18 @@ class InTurn(nn.Module):
         ):
             x = mg.tanh(layer(x))
         return x
+
+
+class First(nn.Module):
+    """The first of the module's results."""
+
+    def __init__(self, module, call=lambda module, x: module(x)):
+        self.module = module
+        self.call = call
+
+    def forward(self, x):
+        results = self.call(self.module, x)
+        return results[0] if isinstance(results, tuple) else results
 
 
 class Twice(nn.Module):

@@ -222,6 +222,8 @@ def test_drawings_show_its_scope_and_softmax():
     picture = mg.draw_dot(out.sum())
     assert "MultiheadAttention" in str(picture)
     assert "softmax" in str(picture)
+    names = {scope.name for t in mg.engine.reverse_topological_order(out) for scope in t.scopes}
+    assert {"attention", "softmax", "Linear"} <= names
 
 
 def test_what_the_module_refuses():

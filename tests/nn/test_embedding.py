@@ -80,7 +80,7 @@ def test_frozen_by_requires_grad():
 def test_what_is_refused():
     table = nn.Embedding(3, 2)
     for indices, kind in (([1.0], "float64"), (np.array([True]), "bool")):
-        with pytest.raises(TypeError, match=f"integers, not by {kind}"):
+        with pytest.raises(TypeError, match=rf"integers, not by {kind}; write x\.astype\(int\)"):
             table(indices)
     for wrong in (3, -1):
         with pytest.raises(
@@ -93,6 +93,8 @@ def test_what_is_refused():
     for padding_idx in (3, -4):
         with pytest.raises(ValueError, match=f"padding_idx={padding_idx} is not one of the 3 rows"):
             nn.Embedding(3, 2, padding_idx)
+        with pytest.raises(ValueError, match=f"padding_idx={padding_idx} is not one of the 3 rows"):
+            mg.nn.functional.embedding([1], table.weight, padding_idx)
 
 
 @pytest.mark.parity

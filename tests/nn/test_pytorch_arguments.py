@@ -171,8 +171,9 @@ PYTORCH = {
     },
 }
 OWN = {"Optimizer", "Module", "Sequential", "MLP"}  # of no or of any arguments
-OWN |= {"functional", "init", "utils"}
-OWN |= {"FocalLoss", "focal_loss"}  # PyTorch has none
+OWN |= {"functional", "init", "utils", "lr_scheduler"}
+OWN |= {"FocalLoss", "focal_loss", "Lion"}  # PyTorch has none
+OWN |= {"clip_grad_norm_", "clip_grad_value_"}  # PyTorch has them in nn.utils alone
 OWN |= {"he_normal", "he_uniform", "glorot_normal", "glorot_uniform"}  # PyTorch's fill a tensor
 
 # In PyTorch's words, and where another one cannot be taken for it.
