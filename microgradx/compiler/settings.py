@@ -27,6 +27,9 @@ class SettingsWatch:
         names = self.optimizer.hyperparameters
         self._fixed = [name for name in names if name not in self.scheduled]
         self._branching = sorted(self.scheduled - {"lr"})
+        # The key, and the version of the settings that it is of.
+        self._key: tuple[Any, ...] = ()
+        self._version = -1
 
     def _read_fixed(self) -> list[tuple[Any, ...]]:
         return [tuple(map(group.get, self._fixed)) for group in self.optimizer.param_groups]
@@ -34,10 +37,13 @@ class SettingsWatch:
     def read_key(self) -> tuple[Any, ...]:
         """What a program depends on: equal as long as it fits."""
         optimizer = self.optimizer
-        truths = [
-            _truth(group[name]) for group in optimizer.param_groups for name in self._branching
-        ]
-        return optimizer.__class__, optimizer.hyperparameters, *self._read_fixed(), *truths
+        if self._version != optimizer.settings_version or self._key[0] is not optimizer.__class__:
+            truths = [
+                _truth(group[name]) for group in optimizer.param_groups for name in self._branching
+            ]
+            self._key = optimizer.__class__, optimizer.hyperparameters, *self._read_fixed(), *truths
+            self._version = optimizer.settings_version
+        return self._key
 
     def find_scheduled(self) -> None:
         """Add the numbers that have changed since the last time to what is scheduled."""

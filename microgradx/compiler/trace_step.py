@@ -155,12 +155,12 @@ class _UpdateTracer:
         If it makes a state, the next update is traced, for which `is_made` is true.
         """
         tracer = self.builder.tracer
+        optimizer = self.optimizer.with_settings(self._trace_settings(group))
         state = {
             name: self._trace_state(group, name, value, suffix)
             for name, value in group.state.items()
         }
         before = {name: traced.value for name, traced in state.items()}
-        optimizer = self.optimizer.with_settings(self._trace_settings(group))
         rehearsed = self._rehearse(optimizer, w, gradient, state)
         start = len(tracer.calls)
         updated = w.copy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ from microgradx.optim.optimizer_state import pack_state, unpack_state
 from microgradx.optim.parameter_groups import (
     READ_ONLY,
     ParameterGroup,
-    Setting,
     as_plain,
     check_betas,
     check_setting,
@@ -75,28 +75,24 @@ class Optimizer:
     #: Whether `update` treats each number by itself.
     elementwise: bool = False
 
-    lr: Any = Setting("lr")
-    # Of the optimisers that have them.
+    #: Another number after each change of a setting.
+    settings_version = 0
+
+    lr: float
+    # Of the optimisers that have them:
     weight_decay: float
     maximize: bool
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        for name in cls.hyperparameters:
-            attribute = getattr(cls, name, None)
-            if not isinstance(attribute, Setting):
-                setattr(cls, name, Setting(name, attribute))
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         refuse_arguments(cls.__name__, cls.__init__, kwargs)
         return super().__new__(cls)
 
     def __init__(self, params: Iterable[Any], lr: float, **settings: Any) -> None:
+        given = {name: getattr(self, name, None) for name in self.hyperparameters}
+        given |= {"lr": lr, **settings}
         #: The settings of a group that has none of its own.
-        of_class = {name: getattr(type(self), name).default for name in self.hyperparameters}
-        given = {**of_class, **vars(self).pop("defaults", {}), "lr": lr, **settings}
-        self.defaults = {n: as_plain(value) for n, value in given.items() if value is not None}
-        ParameterGroup(type(self), {}).replace_settings(self.defaults)  # which checks them
+        self.defaults = {name: as_plain(x) for name, x in given.items() if x is not None}
+        ParameterGroup(type(self)).replace_settings(self.defaults)  # which checks them
         self.param_groups: list[ParameterGroup] = []
         self.params: list[Tensor] = []
         #: The state of each parameter, in their order: empty until its first step.
@@ -106,6 +102,46 @@ class Optimizer:
             self.add_param_group(group)
         if not self.params:
             raise ValueError("there are no parameters to train; all groups are empty")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self.hyperparameters or "param_groups" not in vars(self):
+            super().__setattr__(name, value)
+        elif name not in self.defaults:  # while the optimiser is made
+            self.defaults[name] = as_plain(value)
+            for group in self.param_groups:
+                group.setdefault(name, value)
+        elif len(self.param_groups) == 1:
+            self.param_groups[0][name] = value
+        else:
+            raise ValueError(
+                f"there are {len(self.param_groups)} parameter groups; set {name} of each: "
+                f"for group in optimizer.param_groups: group[{name!r}] = {value!r}"
+            )
+
+    def __getattr__(self, name: str) -> Any:
+        """A setting, where there are several groups: the one that they share."""
+        values = [group[name] for group in vars(self).get("param_groups", ()) if name in group]
+        if not values or name not in self.hyperparameters:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if any(value != values[0] for value in values):
+            raise ValueError(
+                f"the parameter groups differ in {name}, which is {', '.join(map(repr, values))}; "
+                f"read optimizer.param_groups[i][{name!r}]"
+            )
+        return values[0]
+
+    def _expose_settings(self, group: Mapping[str, Any] | None) -> None:
+        """Let the attributes, which `update` reads, be the settings of a group, or of none."""
+        for name in self.hyperparameters:
+            if group is not None and name in group:
+                vars(self)[name] = group[name]
+            else:
+                vars(self).pop(name, None)
+
+    def _expose_only_group(self) -> None:
+        groups = self.param_groups
+        self._expose_settings(groups[0] if len(groups) == 1 else None)
+        self.settings_version += 1
 
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> None:
@@ -125,7 +161,7 @@ class Optimizer:
             for k, group in enumerate(groups)
             for position, tensor in enumerate(group["params"])
         }
-        group = ParameterGroup(type(self), {})
+        group = ParameterGroup(type(self))
         try:
             group.replace_settings({**self.defaults, **param_group})
         except (TypeError, ValueError) as error:
@@ -150,9 +186,10 @@ class Optimizer:
         flat_positions = {i for flat in self.flat_parameters for i in flat.positions}
         self._others = [i for i in range(len(self.params)) if i not in flat_positions]
         self._group_of = [group for group in self.param_groups for _ in group["params"]]
-        #: The group whose settings `update` reads; None if there are several, and no step is taken.
-        self._only_group = self.param_groups[0] if len(self.param_groups) == 1 else None
-        self._group: Mapping[str, Any] | None = self._only_group
+        expose = weakref.WeakMethod(self._expose_only_group)
+        for group in self.param_groups:
+            group.on_change = lambda: method() if (method := expose()) else None
+        self._expose_only_group()
 
     def update(self, w: Array, g: Array, state: dict[str, Any]) -> None:
         """Change the array `w` in place, but not its gradient `g`, which has the same dtype."""
@@ -188,18 +225,22 @@ class Optimizer:
             else:
                 one_by_one = one_by_one + flat.positions
         gradients = {i: _read_gradient(self.params[i]) for i in one_by_one}
+        has_several_groups = len(self.param_groups) > 1
         try:
             for flat in together:
-                self._group = flat.group
+                if has_several_groups:
+                    self._expose_settings(flat.group)
                 self.apply_update(flat.values, flat.gradients, flat.state)
                 flat.sync_state(self.state)
             for i, gradient in gradients.items():
                 if gradient is not None:
-                    self._group = self._group_of[i]
+                    if has_several_groups:
+                        self._expose_settings(self._group_of[i])
                     self.apply_update(self.params[i].array, gradient, self.state[i])
                     self.params[i].mark_changed()
         finally:
-            self._group = self._only_group
+            if has_several_groups:
+                self._expose_settings(None)
 
     def zero_grad(self) -> None:
         """Set the gradients of the parameters to None."""
@@ -209,7 +250,8 @@ class Optimizer:
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
         """A shallow copy whose `update` reads these settings, which may be traced numbers."""
         other = object.__new__(type(self))
-        vars(other).update(vars(self), _group=settings)
+        vars(other).update(vars(self))
+        other._expose_settings(settings)
         return other
 
     def state_dict(self) -> dict[str, Array]:

@@ -56,7 +56,7 @@ def unpack_state(
         if saved != members:
             misfits.append(f"{prefix}params are {_list(saved)} and must be {_list(members)}")
         try:
-            ParameterGroup(type(optimizer), {}).replace_settings(entries)
+            ParameterGroup(type(optimizer)).replace_settings(entries)
         except (TypeError, ValueError) as error:
             misfits.append(f"{prefix[:-1]}: {error}")
         settings.append(entries)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from microgradx.engine import Tensor
 __all__ = [
     "READ_ONLY",
     "ParameterGroup",
-    "Setting",
     "as_plain",
     "check_betas",
     "check_setting",
@@ -35,10 +34,17 @@ class ParameterGroup(dict[str, Any]):
     "initial_lr".
     """
 
-    def __init__(self, kind: Any, entries: Mapping[str, Any]) -> None:
-        super().__init__(entries)
+    def __init__(
+        self,
+        kind: Any,
+        entries: Mapping[str, Any] | None = None,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(entries or {})
         #: The class of the optimiser, which knows its settings.
         self.kind = kind
+        #: Called when a setting was written.
+        self.on_change = on_change
 
     def __setitem__(self, name: str, value: Any) -> None:
         if name == "params":
@@ -66,54 +72,10 @@ class ParameterGroup(dict[str, Any]):
         if "initial_lr" in plain:
             check_setting("initial_lr", plain["initial_lr"])
         dict.update(self, plain)
+        self.on_change()
 
     def __reduce__(self) -> Any:
         return type(self), (self.kind, dict(self))
-
-
-class Setting:
-    """A setting as an attribute of the optimiser: that of the group whose parameters it updates.
-
-    Outside of a step, it is that of the only group.
-    """
-
-    def __init__(self, name: str, default: Any = None) -> None:
-        self.name = name
-        #: The class attribute in its place, if there was one.
-        self.default = default
-
-    def __get__(self, optimizer: Any, kind: Any = None) -> Any:
-        try:
-            return optimizer._group[self.name]
-        except (AttributeError, KeyError, TypeError):
-            return self if optimizer is None else self._get_shared(optimizer)
-
-    def _get_shared(self, optimizer: Any) -> Any:
-        """The setting if all groups have the same."""
-        values = [group.get(self.name) for group in vars(optimizer).get("param_groups", [])]
-        if any(value != values[0] for value in values):
-            raise ValueError(
-                f"the parameter groups differ in {self.name}, which is "
-                f"{', '.join(map(repr, values))}; read optimizer.param_groups[i][{self.name!r}]"
-            )
-        if not values or values[0] is None:
-            raise AttributeError(f"{type(optimizer).__name__} has no {self.name} yet")
-        return values[0]
-
-    def __set__(self, optimizer: Any, value: Any) -> None:
-        defaults = vars(optimizer).setdefault("defaults", {})
-        groups: list[ParameterGroup] = vars(optimizer).get("param_groups", [])
-        if self.name not in defaults:  # while it is made
-            defaults[self.name] = as_plain(value)
-            for group in groups:
-                group.setdefault(self.name, value)
-        elif len(groups) == 1:
-            groups[0][self.name] = value
-        elif groups:
-            raise ValueError(
-                f"there are {len(groups)} parameter groups; set {self.name} of each: "
-                f"for group in optimizer.param_groups: group[{self.name!r}] = {value!r}"
-            )
 
 
 def as_plain(value: Any) -> Any:

@@ -18,6 +18,13 @@ OPTIMISERS = {
     "weight decay": lambda params: optim.SGD(params, lr=0.05, weight_decay=0.1),
     "Adam": lambda params: optim.Adam(params, lr=0.01, weight_decay=0.01),
     "AdamW": lambda params: optim.AdamW(params, lr=0.01),
+    "AMSGrad": lambda params: optim.AdamW(params, lr=0.01, amsgrad=True, maximize=True),
+    "RMSprop": lambda params: optim.RMSprop(params, lr=0.01, weight_decay=0.1),
+    "RMSprop, centered": lambda params: optim.RMSprop(
+        params, lr=0.01, momentum=0.9, centered=True, eps=1e-3
+    ),
+    "Adagrad": lambda params: optim.Adagrad(params, lr_decay=0.1, initial_accumulator_value=0.1),
+    "Lion": lambda params: optim.Lion(params, lr=0.01, weight_decay=0.1),
     "own": lambda params: SignDescent(params, lr=0.01),
     "own, with a state": lambda params: Rolling(params, lr=0.01),
 }

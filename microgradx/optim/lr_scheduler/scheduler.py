@@ -183,7 +183,7 @@ class LRScheduler:
             other.check_settings()
             for k, group in enumerate(self.optimizer.param_groups):
                 changes = {name: values[f"groups.{name}"][k] for name in self.scheduled}
-                ParameterGroup(group.kind, {}).replace_settings({**group, **changes})
+                ParameterGroup(group.kind).replace_settings({**group, **changes})
         except (TypeError, ValueError) as error:
             misfits.append(str(error))
         return misfits
