@@ -61,7 +61,7 @@ class _ListContainer(_Container, MutableSequence[Any]):
     def insert(self, index: int, module: Module) -> None:
         """Put a module before the one at `index`."""
         pairs = self._pairs()
-        pairs.insert(index, ("0", module))
+        pairs.insert(index, (None, module))
         self._arrange(pairs)
 
     def append(self, module: Module) -> Self:  # type: ignore[override]
@@ -70,14 +70,14 @@ class _ListContainer(_Container, MutableSequence[Any]):
 
     def extend(self, modules: Iterable[Module]) -> Self:  # type: ignore[override]
         """Put modules at the end; returns the container itself."""
-        self._arrange([*self._pairs(), *[("0", module) for module in modules]])
+        self._arrange([*self._pairs(), *[(None, module) for module in modules]])
         return self
 
-    def _pairs(self) -> list[tuple[str, Any]]:
+    def _pairs(self) -> list[tuple[str | None, Any]]:
         return list(zip(self._names, self, strict=True))
 
-    def _arrange(self, pairs: list[tuple[str, Any]]) -> None:
-        """Hold these modules, those without a name of their own under their positions."""
+    def _arrange(self, pairs: list[tuple[str | None, Any]]) -> None:
+        """Hold modules with these names; numbers, and None, stand for their positions."""
         pairs = [
             (name, make_activation(module) if isinstance(module, str) else module)
             for name, module in pairs
@@ -91,10 +91,11 @@ class _ListContainer(_Container, MutableSequence[Any]):
         for name in self._names:
             delattr(self, name)
         self._names = ()
-        for i, (name, module) in enumerate(pairs):
-            position = str(i) if name.isdecimal() else name
-            _rename_parameters(module, name, position)
-            self.add_module(position, module)
+        for i, (before, module) in enumerate(pairs):
+            after = str(i) if before is None or before.isdecimal() else before
+            if before is not None:
+                _rename_parameters(module, before, after)
+            self.add_module(after, module)
 
 
 def _rename_parameters(module: Module, before: str, after: str) -> None:

@@ -113,12 +113,19 @@ def _convolve(
             f"{name}: a weight of shape {w.shape}; it needs {spatial + 2} axes, (channels out, "
             f"channels in / groups, {_KERNEL_AXES[spatial]}), none of them empty"
         )
-    if x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:
+    channels = w.shape[1] * groups
+    if x.shape[1] != channels or w.shape[0] % groups:
+        hint = ""
+        if is_unbatched and channels == 1:
+            hint = ". If these are several with one channel, pass x[:, None]"
+        elif x.shape[-1] == channels:
+            axis = 1 - is_unbatched
+            hint = f". If the channels are the last axis, pass np.moveaxis(x, -1, {axis})"
         raise ValueError(
             f"{name}: an input of shape {_drop_batch_axis(x.shape, is_unbatched)}, with "
             f"{x.shape[1]} channels, and a weight of shape {w.shape} do not fit groups={groups}; "
-            f"the input needs {w.shape[1]} · {groups} = {w.shape[1] * groups} channels, and the "
-            f"weight a number of channels out that {groups} divides"
+            f"the input needs {w.shape[1]} · {groups} = {channels} channels, and the "
+            f"weight a number of channels out that {groups} divides{hint}"
         )
     parameters = [w]
     if bias is not None:

@@ -259,7 +259,7 @@ class Module:
     def _saved_leaves(self) -> dict[str, Tensor]:
         """Parameters, and those of the buffers that are saved, under their paths."""
         left_out = {
-            getattr(module, name)
+            vars(module).get(name)
             for module in self.modules()
             for name, is_saved in module._persistence.items()
             if not is_saved
@@ -326,8 +326,9 @@ class Module:
 
         Each input of `forward` is given by its shape, or as an array. A shape may be without the
         axis of the batch; `dtype` says of what its zeros are: by default the parameters' dtype, or
-        integers, if only these are taken. A copy of the module is called in evaluation mode, so the
-        module, its gradients, and random generators stay as they are.
+        integers, if only these are taken. Without inputs nothing is called, and there are no output
+        shapes. A copy of the module is called in evaluation mode, so the module, its gradients, and
+        random generators stay as they are.
 
         >>> import microgradx as mg
         >>> net = mg.nn.Sequential(mg.nn.Conv2d(1, 4, 3), mg.nn.BatchNorm2d(4).freeze())

@@ -65,8 +65,9 @@ class Summary(Sequence[LayerSummary]):
     (67, (5, 3))
     """
 
-    def __init__(self, layers: list[LayerSummary]) -> None:
+    def __init__(self, layers: list[LayerSummary], *, has_shapes: bool = True) -> None:
         self.layers = layers
+        self.has_shapes = has_shapes
         self.trainable = sum(layer.trainable for layer in layers)
         self.frozen = sum(layer.frozen for layer in layers)
         #: How many numbers are trained or frozen; what is shared counts once.
@@ -81,23 +82,24 @@ class Summary(Sequence[LayerSummary]):
         return len(self.layers)
 
     def __repr__(self) -> str:
+        shapes = ["output shape"] * self.has_shapes
         counts = ["parameters", *[name for name in ("frozen", "buffers") if getattr(self, name)]]
-        rows = [["layer", "output shape", *counts]]
+        rows = [["layer", *shapes, *counts]]
         for layer in self.layers:
             name = f"({layer.name}) " * bool(layer.name)
-            cells = [getattr(layer, count) for count in counts]
+            numbers = [getattr(layer, count) for count in counts]
             rows.append(
-                ["  " * layer.depth + name + layer.kind, _format_shapes(layer.output_shapes)]
-                + [f"{cell:,}" if cell else "" for cell in cells]
+                ["  " * layer.depth + name + layer.kind]
+                + [_format_shapes(layer.output_shapes)] * self.has_shapes
+                + [f"{number:,}" if number else "" for number in numbers]
             )
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(
-                cell.rjust(width) if i > 1 else cell.ljust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
+        lines = []
+        for row in rows:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            first = len(cells) - len(counts)  # of the numbers, which end where others do
+            cells[first:] = [cell.rjust(n) for cell, n in zip(row, widths, strict=True)][first:]
+            lines.append("  ".join(cells).rstrip())
         of_them = ", all trainable"
         if self.frozen:
             of_them = f", {self.trainable:,} trainable and {self.frozen:,} frozen"
@@ -110,9 +112,10 @@ class Summary(Sequence[LayerSummary]):
 def summarise(model: Any, inputs: Sequence[Any], dtype: Any) -> Summary:
     """The layers of a Module, after a call on inputs, arrays or shapes; see `Module.summary`."""
     layers = list(_list_layers(model))
-    for layer, shapes in zip(layers, _try_inputs(model, inputs, dtype), strict=True):
-        layer.output_shapes = shapes
-    return Summary(layers)
+    if inputs:
+        for layer, shapes in zip(layers, _try_inputs(model, inputs, dtype), strict=True):
+            layer.output_shapes = shapes
+    return Summary(layers, has_shapes=bool(inputs))
 
 
 def _list_layers(model: Any) -> Iterator[LayerSummary]:

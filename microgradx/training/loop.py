@@ -145,8 +145,11 @@ def fit(
     Raises DivergenceError if the loss becomes NaN or infinite.
     """
     check_model(model)
-    if not any(True for _ in model.parameters()):
-        raise ValueError(f"{type(model).__name__} has no parameters to train")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError(
+            f"{type(model).__name__} has no parameters to train; frozen ones are trained again "
+            "after model.unfreeze()"
+        )
     epochs, batch_size = check_count("epochs", epochs), check_count("batch_size", batch_size)
     if compiled is not None:
         compiled = check_flag("compiled", compiled)

@@ -58,6 +58,14 @@ def test_names_of_parameters_follow_the_modules():
     ]
 
 
+def test_a_module_that_comes_twice_has_the_names_of_its_first_place():
+    layer, bias = nn.Linear(2, 2), ["0.weight", "0.bias"]
+    net = nn.Sequential(layer, nn.ReLU(), layer)
+    assert (
+        [p.name for p in net.parameters()] == [name for name, _ in net.named_parameters()] == bias
+    )
+
+
 def test_a_sequence_of_named_modules():
     first, second, third = layers(2, 2, 2)
     net = nn.Sequential(OrderedDict(first=first, relu=nn.ReLU(), second=second))

@@ -213,6 +213,18 @@ def test_an_array_is_copied_into_a_buffer_and_a_tensor_is_the_buffer():
     assert [*module.state_dict()] == ["a"]
 
 
+def test_a_buffer_may_be_deleted_or_changed_in_kind():
+    counter = Counter()
+    del counter.last
+    counter.mean = None
+    assert [*counter.state_dict()] == ["count"]
+    counter.register_buffer("last", [3.0])  # now to be saved
+    assert [*counter.state_dict()] == ["count", "last"]
+    with mg.no_grad():
+        counter.last = counter.last * 2
+    assert counter.state_dict()["last"] == [6.0]
+
+
 @pytest.mark.parametrize("value", [np.ones(2), 1.0, [1.0, 2.0], parameter(2), parameter(2) * 2])
 def test_what_a_buffer_cannot_be_is_refused(value):
     counter = Counter()

@@ -170,3 +170,20 @@ def test_what_the_model_does_not_take():
 class Failing(nn.Module):
     def forward(self, x):
         raise ValueError("PermissionLike")
+
+
+def test_without_inputs_there_are_no_shapes():
+    assert str(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)).summary()).splitlines() == [
+        "layer              parameters  buffers",
+        "Sequential",
+        "  (0) Linear                8",
+        "  (1) BatchNorm1d           4        5",
+        "",
+        "12 parameters, all trainable; 5 numbers in buffers",
+    ]
+    assert str(nn.ReLU().summary()).splitlines() == [
+        "layer  parameters",
+        "ReLU",
+        "",
+        "0 parameters",
+    ]
