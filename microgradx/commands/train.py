@@ -336,8 +336,8 @@ def _print_report(experiment: Experiment) -> None:
         ("log_loss", "log-loss"),
         ("expected_calibration_error", "expected calibration error"),
     ):
-        change = f"{before[name]:.4f} at temperature 1, " if temperature != 1 else ""
-        print(f"Held-out {title}: {change}{after[name]:.4f} at {temperature:.4g}")
+        change = f", and {before[name]:.4f} at temperature 1" if temperature != 1 else ""
+        print(f"Held-out {title}: {after[name]:.4f}{change}")
 
 
 def _save_pictures(out: Path, experiment: Experiment, history: History) -> list[tuple[Path, str]]:

@@ -81,21 +81,21 @@ def reliability_curve(
     confidence = p.max(axis=1)
     is_right = p.argmax(axis=1) == indices
     if strategy == "uniform":
-        # In the dtype of the probabilities: float32's 0.3 is on the edge 0.3, not above it.
-        edges = (np.arange(n_bins + 1) / n_bins).astype(confidence.dtype)
+        edges = np.arange(n_bins + 1) / n_bins
     elif strategy == "quantile":
         ends = -(-np.arange(1, n_bins + 1) * len(p) // n_bins) - 1  # ceil(k rows / bins), less 1
-        edges = np.unique([0, *np.sort(confidence)[ends]]).astype(confidence.dtype)
+        edges = np.unique([0, *np.sort(confidence)[ends]])
     else:
         raise ValueError(f'strategy must be "uniform" or "quantile", not {strategy!r}')
-    bins = np.searchsorted(edges[1:-1], confidence)
+    # In the dtype of the probabilities: float32's 0.3 is on the edge 0.3, not above it.
+    bins = np.searchsorted(edges[1:-1].astype(confidence.dtype), confidence)
     count = np.bincount(bins, minlength=len(edges) - 1)
     with np.errstate(invalid="ignore"):
         means = (
             np.bincount(bins, weights=values, minlength=len(count)) / count
             for values in (confidence, is_right)
         )
-        return Reliability(edges.astype(np.float64), count, *means)
+        return Reliability(edges, count, *means)
 
 
 def expected_calibration_error(

@@ -20,7 +20,7 @@ def plot_reliability(
     probabilities: Any,
     path: str | Path | None = None,
     *,
-    n_bins: int = 10,
+    n_bins: int = 15,
     strategy: BinStrategy = "uniform",
     classes: Sequence[Any] | None = None,
 ) -> Any:

@@ -194,8 +194,8 @@ def test_probabilities_are_reported_and_stored_at_the_temperature_that_is_used(
         found = re.search(r"^Temperature ([\d.]+): (.*)$", out, re.MULTILINE)
         assert float(found[1]) == pytest.approx(classifier.temperature, rel=1e-3)
         assert found[2].startswith("fitted to 64 rows" if fitted else "as it was given")
-        before, after = map(
-            float, re.search(r"log-loss: ([\d.]+) at temperature 1, ([\d.]+) at", out).groups()
+        after, before = map(
+            float, re.search(r"log-loss: ([\d.]+), and ([\d.]+) at temperature 1", out).groups()
         )
         assert after < before
         table = read_table(tmp_path / "rows.csv")
@@ -204,7 +204,7 @@ def test_probabilities_are_reported_and_stored_at_the_temperature_that_is_used(
         labels = table.labels[held_out]
         assert metrics.log_loss(labels, p) == pytest.approx(after, abs=1e-4)
         error = metrics.expected_calibration_error(labels, p)
-        reported = re.search(r"calibration error: [\d.]+ at temperature 1, ([\d.]+) at", out)[1]
+        reported = re.search(r"calibration error: ([\d.]+), and [\d.]+ at", out)[1]
         assert error == pytest.approx(float(reported), abs=1e-4)
 
 

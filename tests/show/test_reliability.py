@@ -37,7 +37,7 @@ def test_several_curves_are_named_with_their_errors(rows, tmp_path):
     figure = mg.plot_reliability(labels, curves)
     texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     for text, (name, p) in zip(texts, curves.items(), strict=True):
-        error = metrics.expected_calibration_error(labels, p, n_bins=10)
+        error = metrics.expected_calibration_error(labels, p)
         assert text == f"{name}, expected calibration error {error:.3f}"
 
 
