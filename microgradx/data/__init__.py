@@ -1,8 +1,9 @@
-"""Data: batches, splits, standardisation, and toy data sets."""
+"""Data: tables, batches, splits, standardisation, and toy data sets."""
 
 from microgradx.data.batching import Batches, batches
 from microgradx.data.scaling import StandardScaler
 from microgradx.data.splitting import stratified_split, train_test_split
+from microgradx.data.tables import Table, TableEncoder, read_table
 from microgradx.data.toy import blobs, moons, spirals
 
 __all__ = [
@@ -11,6 +12,9 @@ __all__ = [
     "stratified_split",
     "train_test_split",
     "StandardScaler",
+    "read_table",
+    "Table",
+    "TableEncoder",
     "moons",
     "spirals",
     "blobs",

@@ -288,11 +288,11 @@ def _check_schema(schema: TableSchema) -> None:
 
 
 def _check_categories(schema: TableSchema, categories: Any) -> None:
-    if schema.kinds is None:
+    if not schema.has_categories:
         _require("categories", categories, categories == (), "none, as no column has any")
         return
     fit = type(categories) is tuple and len(categories) == schema.columns
-    for kind, names in zip(schema.kinds, categories if fit else (), strict=False):
+    for kind, names in zip(schema.kinds or (), categories if fit else (), strict=False):
         fit = fit and (names == () or (kind == "category" and _are_names(names)))
     _require("categories", categories, fit, f"{schema.columns} lists of texts that differ")
 

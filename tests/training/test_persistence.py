@@ -73,6 +73,15 @@ def test_schema_and_encoder_are_restored(mixed_classifier, tmp_path):
     assert loaded.preview == mixed_classifier.preview
 
 
+def test_truth_values_without_categories_are_restored(tmp_path):
+    schema = TableSchema(2, kinds=("number", "boolean"))
+    table = Table(np.eye(2), np.array([0, 1]), ("a", "b"), schema, ((), ()))
+    encoder = TableEncoder.fit(table)
+    classifier = Classifier.from_architecture(encoder, ("a", "b"), hidden_sizes=(2,))
+    save_classifier(classifier, tmp_path / "model.npz")
+    assert load_classifier(tmp_path / "model.npz").schema == schema
+
+
 def test_a_file_of_the_first_version_is_read(classifier, tmp_path):
     path = tmp_path / "model.npz"
     save_classifier(classifier, path)

@@ -58,7 +58,7 @@ class TableEncoder:
         schema, features = table.schema, training.features
         categories = tuple(
             tuple(names[k] for k in _indices_in(features[:, i]) if names)
-            for i, names in enumerate(table.categories)
+            for i, names in enumerate(table.categories if schema.has_categories else ())
         )
         indicators: tuple[int, ...] = ()
         if schema.missing == "indicator":
@@ -70,7 +70,7 @@ class TableEncoder:
     @property
     def width(self) -> int:
         """The number of encoded columns."""
-        if not self.schema.kinds:
+        if not self.schema.has_categories:
             return self.schema.columns + len(self.indicators)
         return sum(self._widths()) + len(self.indicators)
 
@@ -120,7 +120,7 @@ class TableEncoder:
     def _expand(self, rows: Table | Any) -> Array:
         """The encoded columns before they are scaled, with NaN for missing values."""
         features, categories = self._features_of(rows)
-        if not self.schema.kinds or "category" not in self.schema.kinds:
+        if not self.schema.has_categories:
             parts = [features]
         else:
             parts = []
@@ -143,8 +143,7 @@ class TableEncoder:
                 f"features of shape {features.shape} do not fit; they must be (rows, "
                 f"{self.schema.columns})"
             )
-        named = [name for name in (self.schema.kinds or ()) if name == "category"]
-        if named:
+        if self.schema.has_categories:
             raise ValueError("columns of categories are encoded from a Table, not from an array")
         return features, ()
 

@@ -53,6 +53,10 @@ class TableSchema:
         return self.kinds[i] if self.kinds else "number"
 
     @property
+    def has_categories(self) -> bool:
+        return self.kinds is not None and "category" in self.kinds
+
+    @property
     def width(self) -> int:
         """The number of all columns: features, label and those that were dropped."""
         return self.columns + 1 + len(self.dropped)
