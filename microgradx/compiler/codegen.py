@@ -41,6 +41,7 @@ def generate_lines(program: Program) -> SourceLines:
         if not call.is_number or call.function in (draw, check_range):
             writer.add_comment(call)
             writer.silenced = call.silenced
+            writer.number_names = program.number_names if call.is_update else {}
             _write(writer, call, i)
             writer.silenced = ()
             plan.release(call, i)

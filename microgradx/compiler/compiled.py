@@ -31,20 +31,22 @@ def compile(
     parameters are scaled before the update so that their norm is at most this, as by
     `clip_grad_norm_`; with `clip_grad_value`, each number is clipped, as by `clip_grad_value_`.
 
-    `compile(f)`, of a function of arrays such as
-    `value_and_grad(f)`, returns a `CompiledFunction`, with the arguments and results of `f`.
+    `compile(f)`, of a function of arrays such as `value_and_grad(f)`, returns a `CompiledFunction`,
+    with the arguments and results of `f`.
 
     The first call with arrays of some shapes and dtypes traces the NumPy calls of forward, backward
     and update, simplifies them, and writes them as straight lines of Python that reuse a few
     arrays. Later calls run only these lines. `source` is their text. The results are those of eager
-    execution, up to the order in which sums are rounded.
+    execution, up to the order in which sums are rounded. Buffers that `forward` assigns
+    (`self.mean.data = …`) and hooks that return a gradient are parts of the step.
 
     The lines are the same for all values. So CaptureError is raised, with the line, where code
-    branches on a value of a Tensor or takes it out of the arrays by item() or float(). Random
-    numbers are drawn anew in each call if microgradx draws them (Dropout), or a generator that is
-    an argument of `f`. Everything else than arguments, the Tensors of the model, and the optimiser
-    is a constant. Labels are checked in every call; other arguments in the first one only, as
-    eager execution checks them. Inside `detect_anomaly()` and its like, all runs eagerly.
+    branches on a value of a Tensor or takes it out of the arrays by item() or float(): in the
+    first call, before anything has changed. Random numbers are drawn anew in each call if
+    microgradx draws them (Dropout), or a generator that is an argument of `f`. Everything else than
+    arguments, the Tensors of the model, and the optimiser is a constant. Labels and indices are
+    checked in every call; other arguments in the first one only, as eager execution checks them.
+    Inside `detect_anomaly()` and its like, all runs eagerly.
 
     >>> import numpy as np
     >>> import microgradx as mg

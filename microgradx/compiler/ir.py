@@ -79,6 +79,8 @@ class FunctionCall(Value):
     result_count: int = 0
     #: The kinds of floating-point errors of which it does not warn, such as "over".
     silenced: tuple[str, ...] = ()
+    #: Whether it is a part of the optimiser's update, after whose variables numbers are named.
+    is_update: bool = False
 
     @property
     def is_number(self) -> bool:

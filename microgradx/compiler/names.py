@@ -159,7 +159,7 @@ def use_variable_names(owner: Any, number_names: dict[float, str]) -> Iterator[N
             if isinstance(x, (TracedArray, TracedNumber)) and name not in ("w", "g"):
                 if code is not None or not x.value.name:
                     x.value.name, x.value.has_variable_name = name, code is not None
-            elif type(x) is float and code is None:
+            elif type(x) is float and code is None and x not in (0, 1):
                 number_names.setdefault(x, name)
                 number_names.setdefault(1 - x, f"one_minus_{name}")
 

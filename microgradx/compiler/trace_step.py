@@ -184,6 +184,8 @@ class _UpdateTracer:
                 "numbers that are drawn or counted outside of its arguments; keep counts in the "
                 "state, as integers"
             )
+        for call in tracer.calls[start:]:
+            call.is_update = True
         self.updates[w.value] = updated
         for name, traced in state.items():
             if isinstance(traced, TracedArray):

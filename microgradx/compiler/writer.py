@@ -104,6 +104,8 @@ class Writer:
         #: The kinds of floating-point errors of which the lines to come do not warn.
         self.silenced: tuple[str, ...] = ()
         self._silenced_block: tuple[str, ...] = ()  # those of the block that is open
+        #: Names of numbers in the call that is being written.
+        self.number_names: dict[float, str] = {}
         self._comment: Comment | None = None
         self._comments: dict[int, Comment] = {}  # by line
         self._propagate_names()
@@ -351,7 +353,9 @@ class Writer:
     def scalar(self, number: Any, dtype: Any) -> str:
         """The name of a number as a 0-d array, which NumPy takes in half the time of a number."""
         dtype = np.dtype(dtype)
-        key = number if isinstance(number, Value) else dtype.type(number).tobytes(), dtype
+        is_value = isinstance(number, Value)
+        known_name = None if is_value else self.number_names.get(number)
+        key = number if is_value else (dtype.type(number).tobytes(), known_name), dtype
         if key in self._known:
             return self._known[key]
         if isinstance(number, Value):
@@ -361,8 +365,7 @@ class Writer:
             self.add_setup(f"{name} = {self.use('empty')}((), {self.text(dtype)})")
             self.add_line(f"{name}[()] = {self.expression(number)}")
         else:
-            wanted = self.program.number_names.get(number) or _number_name(number)
-            name = self._known[key] = self.new_name(wanted)
+            name = self._known[key] = self.new_name(known_name or _number_name(number))
             line = f"{name} = {self.use('array')}({self.text(number)}, {self.text(dtype)})"
             self.lines.constants.append(line)
         return name
