@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -121,6 +122,21 @@ def shorten(names: Sequence[str]) -> str:
     """Names in a message: the first of them, and how many more there are."""
     first = ", ".join(quote(name) for name in names[:6])
     return first if len(names) <= 6 else f"{first} and {len(names) - 6} more"
+
+
+def find_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """`name`, if it is known; raises ValueError that shows the nearest one and the others.
+
+    >>> find_name("optimiser", "adm", ["adam", "sgd"])
+    Traceback (most recent call last):
+    ValueError: there is no optimiser called 'adm'; did you mean 'adam'? There are adam, sgd
+    """
+    known = sorted(known)
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name.lower(), known, 1, 0.5)
+    hint = f"did you mean {near[0]!r}? There are " if near else "there are "
+    raise ValueError(f"there is no {kind} called {name!r}; {hint}{', '.join(known)}")
 
 
 class InputError(ValueError):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from microgradx.arrays.types import Array
+from microgradx.common.messages import find_name
 from microgradx.metrics.calibration import expected_calibration_error, maximum_calibration_error
 from microgradx.metrics.labels import accuracy, balanced_accuracy, f1, precision, recall
 from microgradx.metrics.probabilities import brier_score, log_loss, roc_auc, top_k_accuracy
@@ -64,10 +65,7 @@ def find_metric(metric: str | Callable[[Array, Array], Any]) -> Metric:
         if found := re.fullmatch(r"top_([1-9]\d*)_accuracy", metric):
             k = int(found[1])
             return Metric(metric, lambda labels, p: top_k_accuracy(labels, p, k))
-        raise ValueError(
-            f"there is no metric {metric!r}; choose {', '.join(METRICS)}, top_5_accuracy, or give "
-            "a function of labels and probabilities"
-        )
+        find_name("metric", metric, [*METRICS, "top_5_accuracy"])
     if callable(metric):
         return Metric(getattr(metric, "__name__", type(metric).__name__), metric)
     raise TypeError(f"a metric must be a name or a function, not {metric!r}")

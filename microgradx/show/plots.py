@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,18 @@ class PlottingError(RuntimeError):
     """matplotlib is not installed."""
 
 
+class Chart:
+    """A figure of matplotlib, `figure`, which notebooks show."""
+
+    def __init__(self, figure: Any) -> None:
+        self.figure = figure
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        self.figure.savefig(content, dpi=160, facecolor="white")
+        return content.getvalue()
+
+
 # ---------------------------------------------------------------------------- curves
 
 
@@ -51,8 +64,8 @@ def plot_history(history: History, path: str | Path | None = None, loss: str = "
     """Draw loss and metrics, training and held out, against the epochs, into an image file.
 
     `loss` is the title of the first panel. The extension of `path` is the format: .png, .svg or
-    .pdf. Without a path, returns the figure. Raises PlottingError without matplotlib, and
-    ValueError if there are no epochs.
+    .pdf. Without a path, returns a `Chart`, which notebooks show. Raises PlottingError without
+    matplotlib, and ValueError if there are no epochs.
     """
     if not history.rows:
         raise ValueError("there are no epochs to draw; train for one at least")
@@ -95,7 +108,7 @@ def plot_history(history: History, path: str | Path | None = None, loss: str = "
                 axes.set_ylim(bottom=0)
             _label_ends(axes, numbers[-1], curves, ".1%" if is_share else ".3f")
         if path is None:
-            return figure
+            return Chart(figure)
         _save(figure, path)
         return None
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from microgradx.arrays.types import Array, unwrap
 from microgradx.clipping import clip_grad_norm_, clip_grad_value_
+from microgradx.common.messages import find_name
 from microgradx.data.frames import is_missing
 from microgradx.engine import Tensor
 from microgradx.nn.module import Module
 from microgradx.optim.optimizer import Optimizer
-from microgradx.training.losses import find_name
 from microgradx.training.targets import Task
 
 __all__ = [

@@ -86,6 +86,11 @@ def read_features(
         array = _as_numbers(X)
     if array.ndim == 0:
         raise ValueError("X must have rows, its first axis, and is a single number")
+    if width is not None and array.ndim == 1:
+        raise ValueError(
+            f"X of shape {array.shape} has no columns, and the model was fitted on {width}; for a "
+            "single row write [row]"
+        )
     if len(array) == 0:
         raise ValueError(f"X of shape {array.shape} has no rows; give at least one")
     if width is not None and array.ndim == 2 and array.shape[1] != width:

@@ -95,7 +95,7 @@ class History:
             writer.writerows(self.rows)
 
     def plot(self, path: str | Path | None = None) -> Any:
-        """Draw the curves by matplotlib, into a file, or as a figure that notebooks show.
+        """Draw the curves by matplotlib, into a file, or as a chart that notebooks show.
 
         Raises PlottingError without matplotlib, and ValueError if there are no epochs.
         """

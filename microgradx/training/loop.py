@@ -34,7 +34,7 @@ from microgradx.training.interruption import defer_interrupt
 from microgradx.training.losses import find_loss
 from microgradx.training.measures import find_metrics, measure_loss, measure_metrics, weigh_rows
 from microgradx.training.prediction import BATCH_SIZE, compute_outputs
-from microgradx.training.preparation import PreparedData, prepare_data
+from microgradx.training.preparation import PreparedData, check_single_row, prepare_data
 from microgradx.training.progress import Progress, show_progress
 from microgradx.training.resuming import pack_training, unpack_training
 from microgradx.training.schedules import Schedule, find_schedule, learning_rate
@@ -68,6 +68,7 @@ def fit(
     lr: float | None = None,
     epochs: int = 10,
     batch_size: int = 32,
+    drop_last: bool = False,
     metrics: Any = None,
     validation: Any = None,
     classes: Any = None,
@@ -100,7 +101,8 @@ def fit(
         output) or "mse_loss"; or a function of outputs and targets that returns a mean.
     optimizer: a name, such as "adam" or "sgd", with the learning rate `lr`; or an optimiser of the
         model's parameters.
-    epochs, batch_size: how often all rows are passed over, and the rows of a step.
+    epochs, batch_size: how often all rows are passed over, and the rows of a step. The last batch
+        of an epoch may be smaller, and is left out with `drop_last`.
     metrics: names of `microgradx.metrics`, or functions of labels and probabilities; by default
         the accuracy.
     validation: the share of the rows to hold out, with the same proportions of the classes, or
@@ -157,6 +159,7 @@ def fit(
         check_flag("early_stopping", early_stopping),
         check_count("patience", patience),
     )
+    drop_last = check_flag("drop_last", drop_last)
     min_delta, shuffle = check_number("min_delta", min_delta), check_flag("shuffle", shuffle)
     loss, callbacks = find_loss(loss), Callbacks(callbacks)
     saved = find_checkpoint(checkpoint, check_flag("resume", resume))
@@ -176,7 +179,9 @@ def fit(
     found_metrics = find_metrics(metrics, prepared.task)
     monitor = find_monitor(monitor, found_metrics, prepared.validation is not None)
     optimizer = find_optimizer(optimizer, lr, model, loss)
-    rows = batches(prepared.X, np.arange(len(prepared.y)), batch_size, generator, shuffle)
+    numbers = np.arange(len(prepared.y))
+    rows = batches(prepared.X, numbers, batch_size, generator, shuffle, drop_last)
+    check_single_row(model, prepared.X, batch_size, drop_last)
     loop = Loop(
         model,
         loss,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
 from microgradx import functional
+from microgradx.common.messages import find_name
 from microgradx.engine import Tensor
 from microgradx.nn import functional as nn_functional
 from microgradx.nn.module import Module
 
-__all__ = ["Outputs", "find_loss", "find_name", "loss_name", "losses_of_rows", "outputs_of"]
+__all__ = ["Outputs", "find_loss", "loss_name", "losses_of_rows", "outputs_of"]
 
 #: What a model's outputs are, and so how they become predictions.
 Outputs = Literal[
@@ -53,21 +53,6 @@ MODULES: dict[str, str] = {
     "HuberLoss": "huber_loss",
     "SmoothL1Loss": "smooth_l1_loss",
 }
-
-
-def find_name(kind: str, name: str, known: Any) -> str:
-    """`name`, if it is known; raises ValueError that shows the nearest one and the others.
-
-    >>> find_name("optimiser", "adm", ["adam", "sgd"])
-    Traceback (most recent call last):
-    ValueError: there is no optimiser called 'adm'; did you mean 'adam'? There are adam, sgd
-    """
-    known = sorted(known)
-    if name in known:
-        return name
-    near = difflib.get_close_matches(name.lower(), known, 1, 0.5)
-    hint = f"did you mean {near[0]!r}? There are " if near else "there are "
-    raise ValueError(f"there is no {kind} called {name!r}; {hint}{', '.join(known)}")
 
 
 def find_loss(loss: Any) -> Callable[[Any, Any], Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,18 +10,20 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.common.messages import shorten
+from microgradx.common.randomness import default_generator
 from microgradx.data import stratified_split
 from microgradx.data.frames import is_frame
 from microgradx.data.tables import Table, TableEncoder
+from microgradx.graph.grad_mode import no_grad
 from microgradx.nn.module import Module
 from microgradx.training.arguments import row_weights
-from microgradx.training.features import FittedData
+from microgradx.training.features import FittedData, fitted_data
 from microgradx.training.losses import losses_of_rows
 from microgradx.training.prediction import compute_outputs
 from microgradx.training.rows import read_rows, table_labels
 from microgradx.training.targets import Task, find_task
 
-__all__ = ["PreparedData", "prepare_data"]
+__all__ = ["PreparedData", "check_single_row", "prepare_data"]
 
 
 @dataclass
@@ -54,7 +57,7 @@ def prepare_data(
     """The data of `fit`, whose arguments these are; raises its errors, and changes nothing.
 
     `validation_rows` are those of an earlier split, which is made again.
-
+    A model that was fitted before keeps the order of its columns and classes, if they are the same.
     Class weights count the rows that are trained on, and are not those of the validation rows.
     """
     split, encoder = None, None
@@ -65,16 +68,15 @@ def prepare_data(
         classes = data.label_names if classes is None else classes
         data = encoder.transform(data), table_labels(data)
     rows = read_rows(data, label, model)
-    try:
-        shape = compute_outputs(model, rows.X[:2]).shape[1:]
-    except ValueError as error:
-        if encoder is None:
-            raise
-        raise ValueError(
-            f"each row of the table becomes {encoder.width} numbers, {shorten(encoder.names)}, and "
-            f"the model does not take them: {error}"
-        ) from None
-    task = find_task(loss, rows.y, shape, rows.class_names if classes is None else classes)
+    before = fitted_data(model)
+    if before is not None and rows.columns and set(rows.columns) == set(before.columns or ()):
+        rows = read_rows(data, label, model, before)  # in the order that the model knows
+    shape = _find_output_shape(model, rows.X, encoder)
+    if classes is None:
+        classes = rows.class_names
+    if classes is None and before is not None and before.task.knows(rows.y, shape):
+        classes = before.classes
+    task = find_task(loss, rows.y, shape, classes)
     targets = task.encode(rows.y, shape)
     width = rows.X.shape[1] if rows.X.ndim == 2 else None
     fitted = FittedData(rows.columns, width, task, loss, encoder)
@@ -106,6 +108,41 @@ def prepare_data(
         held_out_weights,
         test,
     )
+
+
+def _find_output_shape(model: Module, X: Array, encoder: TableEncoder | None) -> tuple[int, ...]:
+    """The shape of a row of outputs, as the model computes them for the first rows."""
+    try:
+        shape: tuple[int, ...] = compute_outputs(model, X[:2]).shape[1:]
+        return shape
+    except ValueError as error:
+        if encoder is None:
+            raise
+        raise ValueError(
+            f"each row of the table becomes {encoder.width} numbers, {shorten(encoder.names)}, and "
+            f"the model does not take them: {error}"
+        ) from None
+
+
+def check_single_row(model: Module, X: Array, batch_size: int, drop_last: bool) -> None:
+    """Raise ValueError if a batch will have a single row and the model cannot be trained on one.
+
+    Batch normalisation cannot. A copy of the model tries it, and draws no random numbers.
+    """
+    rows, generator = len(X) % batch_size or min(len(X), batch_size), default_generator()
+    if rows != 1 or (drop_last and batch_size > 1):
+        return
+    drawn = generator.bit_generator.state
+    try:
+        with no_grad():
+            copy.deepcopy(model).train()(X[:1])
+    except ValueError as error:
+        raise ValueError(
+            f"the last of {len(X)} rows is a batch of its own, which the model does not take "
+            f"({error}); choose another batch_size than {batch_size}, or drop_last=True"
+        ) from None
+    finally:
+        generator.bit_generator.state = drawn
 
 
 def _is_share(validation: Any) -> bool:

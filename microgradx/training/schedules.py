@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from microgradx.arrays.types import Array
+from microgradx.common.messages import find_name
 from microgradx.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
-from microgradx.training.losses import find_name
 
 __all__ = ["Schedule", "cosine_decay", "find_schedule", "linear_decay", "one_cycle"]
 

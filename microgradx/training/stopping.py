@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from microgradx.arrays.types import Array
+from microgradx.common.messages import find_name
 from microgradx.metrics import Metric
-from microgradx.training.losses import find_name
 
 __all__ = ["BestWeights", "find_monitor", "is_minimised"]
 

@@ -80,16 +80,23 @@ class Task:
         encoded = self._encode_labels(targets, name)
         return np.eye(len(self.classes))[encoded] if self.one_hot else encoded
 
+    def knows(self, targets: Array, output_shape: tuple[int, ...]) -> bool:
+        """Whether targets are labels among the classes, for outputs as many as these."""
+        if self.classes is None or targets.shape[1:] == output_shape != ():
+            return False
+        count = 2 if self.is_binary else output_shape[-1]
+        fits = len(self.classes) == count and _is_text(targets) == _is_text(self.classes)
+        return fits and bool(np.all(np.isin(targets, self.classes)))
+
     def _encode_labels(self, labels: Array, name: str) -> Array:
         assert self.classes is not None
         classes = self.classes
         labels = _as_whole(labels)
-        comparable = (labels.dtype.kind in "US") == (classes.dtype.kind in "US")
         counts = np.zeros(labels.shape, bool)
         if self.ignored is not None and labels.dtype.kind in "iu":
             counts = labels == self.ignored
         order = np.argsort(classes, kind="stable")
-        if comparable:
+        if _is_text(labels) == _is_text(classes):
             places = np.searchsorted(classes, labels, sorter=order).clip(0, len(classes) - 1)
             numbers = order[places]
             unknown = (classes[numbers] != labels) & ~counts
@@ -273,6 +280,10 @@ def check_present(targets: Array, name: str) -> None:
             f"{name} has {what} in {len(rows)} of {len(targets)} rows, the first in row {rows[0]}; "
             "leave such rows out"
         )
+
+
+def _is_text(labels: Array) -> bool:
+    return labels.dtype.kind in "US"
 
 
 def _as_whole(labels: Array) -> Array:

@@ -144,7 +144,7 @@ def test_a_function_is_a_metric_and_other_things_are_not():
     metric = metrics.find_metric(worst)
     assert (metric.name, metric(np.array([0]), np.array([[0.2, 0.8]]))) == ("worst", 0.2)
     assert metrics.find_metric(metric) is metric
-    with pytest.raises(ValueError, match="no metric 'acuracy'; choose accuracy, balanced"):
+    with pytest.raises(ValueError, match="no metric called 'acuracy'; did you mean 'accuracy'"):
         metrics.find_metric("acuracy")
     with pytest.raises(TypeError, match="a name or a function, not 3"):
         metrics.find_metric(3)

@@ -105,7 +105,9 @@ def test_a_single_epoch_is_a_point(figures, tmp_path):
 def test_a_history_draws_itself_and_each_metric_has_a_panel(tmp_path):
     pytest.importorskip("matplotlib")
     history = History([{"epoch": 1, "loss": -0.5, "brier_score": 0.1}, {"epoch": 2, "loss": -1}])
-    figure = history.plot()
+    chart = history.plot()
+    figure = chart.figure
+    assert chart._repr_png_().startswith(b"\x89PNG")
     assert [axes.get_title("left") for axes in figure.axes] == ["Loss", "Brier score"]
     assert figure.axes[0].get_ylim()[0] < -1
     assert history.plot(tmp_path / "curves.png") is None

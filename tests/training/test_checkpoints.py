@@ -42,6 +42,15 @@ def make_model(**settings):
     return nn.MLP(4, [6], 2, generator=generator, **{"dropout": 0.3, **settings})
 
 
+def make_normalised():
+    """Batch normalisation, whose statistics are buffers, and Dropout with its own generator."""
+    generator = np.random.default_rng(1)
+    return nn.Sequential(
+        nn.Linear(4, 6, generator=generator), nn.BatchNorm1d(6), nn.Tanh(),
+        nn.Dropout(0.3, generator=np.random.default_rng(2)), nn.Linear(6, 2, generator=generator),
+    )  # fmt: skip
+
+
 #: Arguments of fit by what they are about; a function is called for each training.
 CASES = {
     "plain": {},
@@ -58,6 +67,8 @@ CASES = {
     "one cycle": {
         "schedule": [lambda optimizer: lr_scheduler.OneCycleLR(optimizer, 0.5, total_steps=40)],
     },
+    "buffers": {"model": make_normalised, "early_stopping": True, "validation": 0.3},
+    "buffers, eager": {"model": make_normalised, "compiled": False},
     "weights": {"class_weight": "balanced", "sample_weight": np.arange(60.0)},
     "mersenne": {"generator": lambda: np.random.Generator(np.random.MT19937(3))},
 }
@@ -65,8 +76,11 @@ CASES = {
 
 def train(path, *, epochs=8, callbacks=(), resume=False, **settings):
     mg.manual_seed(3)
-    settings = {name: value() if callable(value) else value for name, value in settings.items()}
-    model = make_model()
+    settings = {
+        name: value() if callable(value) and name != "model" else value
+        for name, value in settings.items()
+    }
+    model = settings.pop("model", make_model)()
     if "schedule" in settings and not isinstance(settings["schedule"], str):
         (make_scheduler,) = settings["schedule"]
         settings["optimizer"] = optim.SGD(model.parameters(), 0.2, momentum=0.9)

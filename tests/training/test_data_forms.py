@@ -7,6 +7,7 @@ import pytest
 
 import microgradx as mg
 from microgradx import nn
+from microgradx.training import losses
 
 ROWS = 24
 NUMBERS = np.arange(ROWS) % 3  # of the classes
@@ -362,3 +363,22 @@ def test_a_training_on_a_table_resumes(table, tmp_path):
 
     run(tmp_path / "run.npz", 2)
     assert run(tmp_path / "run.npz", 5).rows == run(tmp_path / "whole.npz", 5).rows
+
+
+# ---------------------------------------------------------------------------- losses
+
+
+def test_every_loss_is_known_by_name_and_as_module():
+    """With what it expects of outputs; one that is added needs a row too."""
+    functions = {
+        name
+        for name in dir(mg.nn.functional)
+        if name.endswith(("_loss", "entropy", "entropy_with_logits", "kl_div"))
+    }
+    modules = {name for name in nn.__all__ if name.endswith("Loss")}
+    assert functions == set(losses.LOSSES)
+    assert modules == set(losses.MODULES)
+    for name, function in losses.MODULES.items():
+        assert losses.find_loss(function).__name__ == function
+        assert losses.loss_name(getattr(nn, name)()) == function
+        assert losses.find_loss(name) is losses.find_loss(function)

@@ -442,3 +442,38 @@ def test_groups_keep_their_proportions(data):
     assert np.ptp([a / b for a, b in ratios]) < 1e-9
     assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.01]
     assert ratios[0][0] < 0.1
+
+
+# ---------------------------------------------------------------------------- again
+
+
+def test_a_model_that_was_fitted_keeps_its_columns_and_classes(data):
+    x, y = data
+    model, _ = make_model()
+    frame = {"a": x[:, 0], "b": x[:, 1], "c": x[:, 2]}
+    names = np.array(["yes", "no"])[y]
+    fit(model, (frame, names), classes=["yes", "no"])
+    before = mg.evaluate(model, (frame, names))["loss"]
+    turned = {name: frame[name][y == 1] for name in "cab"}  # of one class, and in another order
+    history = fit(model, (turned, names[y == 1]), epochs=30)
+    assert model.fitted_data.classes.tolist() == ["yes", "no"]
+    assert model.fitted_data.columns == ("a", "b", "c")
+    assert history[0]["loss"] < 2 * before
+    assert (mg.predict(model, frame)[y == 1] == "no").all()
+
+
+@pytest.mark.parametrize("rows", [21, 1])
+def test_a_batch_of_one_row_is_refused_if_the_model_does_not_take_it(rows):
+    X = np.random.default_rng(0).normal(size=(rows, 3))
+    y = np.arange(rows) % 2
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 2))
+    before = model.state_dict()
+    drawn = mg.manual_seed(0).bit_generator.state
+    with pytest.raises(ValueError, match=r"of its own, .*batch_size than 5, or drop_last=True"):
+        mg.fit(model, (X, y), batch_size=5, progress=False)
+    assert mg.manual_seed(0).bit_generator.state == drawn
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+    if rows > 1:
+        assert fit(model, (X, y), drop_last=True, epochs=1)[0]["epoch"] == 1
+        assert model.state_dict()["1.num_batches_tracked"] == 4
