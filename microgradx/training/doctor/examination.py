@@ -17,7 +17,7 @@ from microgradx.training.doctor.generalisation_faults import (
     find_leaks,
     find_shared_rows,
 )
-from microgradx.training.doctor.hypotheses import constant_name, find_reason, learns
+from microgradx.training.doctor.hypotheses import constant_name, find_reason, learns, moves
 from microgradx.training.doctor.loop_faults import find_loop_faults, modal_layers
 from microgradx.training.doctor.loss_faults import below_floor, find_loss_faults
 from microgradx.training.doctor.network_faults import (
@@ -122,9 +122,9 @@ def _examine(case: Case, step: Callable[..., Any] | None) -> Diagnosis:
     findings += find_network_faults(case, state)
     trial = run_trial(case)
     if not any(finding.severity == "error" for finding in findings):
-        needs_reason = not learns(trial, case)
+        needs_reason = not (learns(trial) and moves(trial, case))
         reasons = list(find_reason(case, state, trial)) if needs_reason else []
-        stuck = find_stuck_units(case, state)
+        stuck = find_stuck_units(case, state, learns=learns(trial))
         # Dead units are a consequence, unless fresh weights are the remedy.
         findings += stuck if stuck and all(r.kind == "initialisation" for r in reasons) else reasons
         floor = case.lowest_loss
@@ -141,7 +141,7 @@ def _find_faults_of_learning(
     if case.validation is not None:
         shared = list(find_shared_rows(case.X, case.validation))
         yield from shared
-        if not shared and not findings:
+        if not shared and all(finding.severity == "note" for finding in findings):
             yield from find_generalisation_faults(case)
     layers = sorted(modal_layers(case.model))
     if step is None and layers and isinstance(case.optimizer, Optimizer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,7 +19,6 @@ from microgradx.training.doctor.loss_probe import BINARY_LOSSES, LossProbe
 from microgradx.training.doctor.statistics_of_rows import (
     difference_score,
     paired_score,
-    share_score,
 )
 from microgradx.training.doctor.trials import Remedy, affordable_steps, prepare
 
@@ -32,46 +32,54 @@ SIGNIFICANT = 3.1
 
 
 def find_leaks(case: Case) -> Iterator[Finding]:
-    """A column that predicts the label alone, far better than all others together."""
+    """A column that predicts the label alone, far better than any other, as its copy would."""
     if case.labels is None or case.X.ndim != 2 or case.X.shape[1] < 2 or len(case.X) < 30:
         return
     X, labels = flatten_rows(case.X), case.labels
-    varying = np.flatnonzero(np.ptp(X, axis=0) > 1e-9 * np.abs(X).max(axis=0))
-    majority = float(np.bincount(labels).max()) / len(labels)
-    right = np.array([_predict_by_column(X[:, j], labels) for j in varying]).reshape(-1, len(X))
-    if not len(right):
-        return
+    right = np.array([_predict_by_column(column, labels) for column in X.T], float)
     accuracies = right.mean(axis=1)
-    # At most one mistake in a hundred, and no luck.
-    leaks = [
-        i
-        for i, accuracy in enumerate(accuracies)
-        if accuracy >= 0.99 and share_score(int(right[i].sum()), len(X), majority) > SIGNIFICANT
-    ]
-    others = np.delete(varying, leaks)
-    if not leaks or not len(others):
+    leaks = [j for j in np.argsort(-accuracies) if _is_like_a_copy(X[:, j], labels, accuracies[j])]
+    if not leaks or len(leaks) == len(right):
         return
-    by_others = _predict_by_neighbours(X[:, others], labels)
-    for i in leaks:
-        values = X[:, varying[i]]
-        is_copied = len(np.unique(values)) <= max(2 * case.classes, 2)
-        difference = right[i].astype(float) - by_others
-        if paired_score(difference) < SIGNIFICANT or (len(varying) < 3 and not is_copied):
+    best_other = max(set(range(len(right))) - set(leaks), key=lambda j: float(accuracies[j]))
+    for j in leaks:
+        if paired_score(right[j] - right[best_other]) < SIGNIFICANT:
             continue
-        column = int(varying[i])
         yield Finding(
             "a column that predicts the label",
-            f"Column {column} alone predicts {accuracies[i]:.1%} of the labels; all other columns "
-            f"together {by_others.mean():.1%}, by their nearest neighbours.",
-            f"If column {column} is a copy of the label, an identifier, or known only afterwards, "
-            "leave it out; otherwise a threshold on it needs no network.",
+            f"Column {j} alone predicts {accuracies[j]:.1%} of the labels; the best other column "
+            f"{accuracies[best_other]:.1%}.",
+            f"If column {j} is a copy of the label, an identifier, or known only afterwards, leave "
+            "it out; otherwise a threshold on it needs no network.",
             {
-                "column": column,
-                "accuracy": float(accuracies[i]),
-                "of the others": float(by_others.mean()),
+                "column": int(j),
+                "accuracy": float(accuracies[j]),
+                "of the best other": float(accuracies[best_other]),
             },
             "warning",
         )
+
+
+def _is_like_a_copy(values: Array, labels: Array, accuracy: float) -> bool:
+    """Whether a column holds codes of the classes, or clusters, or counts through sorted rows.
+
+    A feature that is cut by a threshold is none of these: two halves of a normal distribution lie
+    2.7 of their deviations apart, those of a uniform one 3.5.
+    """
+    present = np.unique(labels)
+    distinct = np.unique(values)
+    if len(distinct) <= 2 * len(present):
+        return accuracy >= 0.95
+    if accuracy < 0.99:
+        return False
+    steps = np.diff(distinct)
+    if len(distinct) == len(values) and np.ptp(steps) <= 1e-3 * steps.max():
+        return True
+    groups = sorted((values[labels == k] for k in present), key=lambda group: float(group.mean()))
+    return all(
+        b.mean() - a.mean() > 4 * max(np.sqrt((a.var() + b.var()) / 2), 1e-30)
+        for a, b in pairwise(groups)
+    )
 
 
 def _predict_by_column(values: Array, labels: Array) -> Array:
@@ -84,27 +92,18 @@ def _predict_by_column(values: Array, labels: Array) -> Array:
     table = np.zeros((len(first), int(labels.max()) + 1))
     np.add.at(table, (group, sorted_labels), 1)
     rows = np.arange(len(values))
-    # Of equal values the others decide; a value of its own is decided by both neighbours.
+    # Of equal values the others decide; a value of its own has the label of the nearest one.
     others = table[group].copy()
     others[rows, sorted_labels] -= 1
     right = np.argmax(others, axis=1) == sorted_labels
     alone = counts[group] == 1
-    before, after = np.maximum(rows - 1, 0), np.minimum(rows + 1, len(rows) - 1)
-    agree = (sorted_labels[before] == sorted_labels) & (sorted_labels[after] == sorted_labels)
+    gaps = np.r_[np.inf, np.diff(sorted_values), np.inf]
+    agrees = sorted_labels[1:] == sorted_labels[:-1]
+    before, after = np.r_[False, agrees], np.r_[agrees, False]
+    nearest = (before & (gaps[:-1] <= gaps[1:])) | (after & (gaps[1:] <= gaps[:-1]))
     result = np.empty(len(values), bool)
-    result[order] = np.where(alone, agree, right)
+    result[order] = np.where(alone, nearest, right)
     return result
-
-
-def _predict_by_neighbours(X: Array, labels: Array, k: int = 5) -> Array:
-    """For each row, whether most of the nearest other rows have its label, as 0 or 1."""
-    scaled = (X - X.mean(axis=0)) / X.std(axis=0)
-    squares = np.sum(scaled**2, axis=1)
-    distances = squares[:, None] + squares - 2 * scaled @ scaled.T
-    np.fill_diagonal(distances, np.inf)
-    nearest = np.argpartition(distances, k, axis=1)[:, :k]
-    votes = np.sum(np.eye(int(labels.max()) + 1)[labels[nearest]], axis=1)
-    return np.asarray(np.argmax(votes, axis=1) == labels, float)
 
 
 # ---------------------------------------------------------------------------- shared rows
@@ -158,8 +157,14 @@ def find_generalisation_faults(case: Case) -> Iterator[Finding]:
     if logits is None or training is None:
         return
     losses, training_losses = _row_losses(logits, probe_y), _row_losses(training, case.labels)
+    miscalibration = list(_find_miscalibration(logits, probe_y))
+    if any(
+        finding.numbers["confidence"] < finding.numbers["accuracy"] for finding in miscalibration
+    ):
+        yield from miscalibration  # and too little confidence is no overfitting
+        return
     found = list(_find_overfitting(case, losses, training_losses, logits, training, probe_y))
-    yield from found or _find_miscalibration(logits, probe_y)
+    yield from found or miscalibration
 
 
 def _logits(setup: Setup, case: Case, X: Array, y: Array) -> Array | None:

@@ -29,7 +29,7 @@ from microgradx.training.doctor.trials import (
     standardise,
 )
 
-__all__ = ["find_reason", "learns"]
+__all__ = ["find_reason", "learns", "moves"]
 
 #: Trials that have come down so far need no reason.
 LEARNS = 0.5
@@ -37,11 +37,14 @@ LEARNS = 0.5
 GOOD = 0.6
 
 
-def learns(trial: Trial, case: Case) -> bool:
-    """Whether the loss comes far down, or is nearly as low as it can be."""
-    before = case.explained(trial.before)
-    stays = trial.explained - before < 0.05 and trial.explained < 0.9
-    return trial.explained >= LEARNS and not stays and not trial.rises
+def learns(trial: Trial) -> bool:
+    """Whether the loss is far down, and was not up in between."""
+    return trial.explained >= LEARNS and not trial.rises
+
+
+def moves(trial: Trial, case: Case) -> bool:
+    """Whether the loss came down, or was nearly as low as it can be."""
+    return trial.explained - case.explained(trial.before) >= 0.05 or trial.explained >= 0.9
 
 
 def find_reason(case: Case, state: NetworkState, trial: Trial) -> Iterator[Finding]:
@@ -49,7 +52,7 @@ def find_reason(case: Case, state: NetworkState, trial: Trial) -> Iterator[Findi
     if trial.failed_at == 1 and not _has_broken_weights(state):
         yield _describe_anomaly(case, trial)
         return
-    if case.labels is not None and len(case.X) >= 30 and not learns(trial, case):
+    if case.labels is not None and len(case.X) >= 30 and not learns(trial):
         related, seen, chance = are_related(case.X, case.labels, case.generator())
         if not related and trial.failed_at is None:
             yield _describe_unrelated(case, trial, seen, chance)

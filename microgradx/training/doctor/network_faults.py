@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -78,9 +78,10 @@ def find_network_faults(case: Case, state: NetworkState) -> Iterator[Finding]:
     yield from _find_symmetric_units(_hidden(case, state), state)
 
 
-def find_stuck_units(case: Case, state: NetworkState) -> list[Finding]:
-    """Layers of which most units are dead or saturated."""
-    return list(_find_stuck_units(_hidden(case, state)))
+def find_stuck_units(case: Case, state: NetworkState, *, learns: bool) -> list[Finding]:
+    """Layers of which most units are dead or saturated; a mere note if the rest learns."""
+    found = list(_find_stuck_units(_hidden(case, state)))
+    return [replace(finding, severity="note") for finding in found] if learns else found
 
 
 def _hidden(case: Case, state: NetworkState) -> Hidden:

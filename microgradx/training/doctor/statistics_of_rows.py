@@ -8,7 +8,7 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 
-__all__ = ["difference_score", "paired_score", "share_score"]
+__all__ = ["difference_score", "paired_score"]
 
 
 def paired_score(differences: Array) -> float:
@@ -23,9 +23,3 @@ def difference_score(a: Array, b: Array) -> float:
     error = math.sqrt(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b))
     difference = float(np.mean(a) - np.mean(b))
     return difference / error if error > 0 else math.copysign(math.inf, difference or -1)
-
-
-def share_score(successes: int, rows: int, share: float) -> float:
-    """How far a number of successes is above that of a share of the rows, in deviations."""
-    error = math.sqrt(max(rows * share * (1 - share), 1e-9))
-    return (successes - rows * share) / error
