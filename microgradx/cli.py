@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from microgradx.commands import draw, explain, info, predict, softmax, train
+from microgradx.commands import doctor, draw, explain, info, predict, softmax, train
 from microgradx.commands.arguments import Parser
 from microgradx.commands.expressions import ExpressionError
 from microgradx.commands.output import printable_lines, tolerant_streams
@@ -79,6 +79,6 @@ def make_parser() -> Parser:
         description="Watch backpropagation at work, and train small classifiers.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (train, predict, explain, draw, softmax, info):
+    for command in (train, predict, doctor, explain, draw, softmax, info):
         command.add_parser(commands)
     return parser

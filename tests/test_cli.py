@@ -74,6 +74,7 @@ COMMANDS = {
         *("--optimizer", "--label-smoothing", "--temperature", "--compile", "--seed", "--out"),
     ),
     "predict": ("MODEL", "FILE"),
+    "doctor": ("MODEL", "--data", "--label", "--hidden", "--epochs", "--lr", "--optimizer"),
     "explain": ("EXPRESSION", "NAME=VALUE", "--out"),
     "draw": ("EXPRESSION", "NAME=VALUE", "--out", "--depth", "--max-nodes", "--no-gradients"),
     "softmax": ("LOGIT", "--target", "--temperature", "--label-smoothing", "--names", "--out"),

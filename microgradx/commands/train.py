@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     from microgradx.training.experiment import Experiment
     from microgradx.training.history import History
 
-__all__ = ["WrongGradientError", "add_parser", "run"]
+__all__ = [
+    "WrongGradientError",
+    "add_parser",
+    "add_training_options",
+    "make_experiment",
+    "run",
+    "train_experiment",
+]
 
 
 class WrongGradientError(Exception):
@@ -46,6 +53,31 @@ def add_parser(commands: Any) -> None:
         "are learnt. Defaults are chosen by the number of rows.",
     )
     parser.set_defaults(run=run)
+    add_training_options(parser)
+    add = parser.add_argument
+    add(
+        "--temperature",
+        type=temperature,
+        metavar="T",
+        help="divides the logits, for probabilities: above 1 less confident, below 1 more "
+        "(default: fitted to the calibration rows)",
+    )
+    add(
+        "--compile",
+        action="store_true",
+        help="save a training step as step.py in DIR: the NumPy source that was run",
+    )
+    add(
+        "--out",
+        type=Path,
+        default="trained",
+        metavar="DIR",
+        help="the directory to write to (default: %(default)s)",
+    )
+
+
+def add_training_options(parser: Any) -> None:
+    """What is trained, on what, and how."""
     add = parser.add_argument
     add(
         "--data",
@@ -163,51 +195,19 @@ def add_parser(commands: Any) -> None:
         "rows are found, but their probabilities are larger than their frequencies",
     )
     add(
-        "--temperature",
-        type=temperature,
-        metavar="T",
-        help="divides the logits, for probabilities: above 1 less confident, below 1 more "
-        "(default: fitted to the calibration rows)",
-    )
-    add(
-        "--compile",
-        action="store_true",
-        help="save a training step as step.py in DIR: the NumPy source that was run",
-    )
-    add(
         "--seed",
         type=nonnegative_int,
         default=0,
         metavar="N",
         help="the same seed gives the same bits (default: %(default)s)",
     )
-    add(
-        "--out",
-        type=Path,
-        default="trained",
-        metavar="DIR",
-        help="the directory to write to (default: %(default)s)",
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from microgradx.training.experiment import Experiment
     from microgradx.training.interruption import defer_interrupt
     from microgradx.training.persistence import save_classifier
 
-    experiment = Experiment(
-        arguments.data,
-        reading=_reading_options(arguments),
-        hidden_sizes=arguments.hidden,
-        activation=arguments.activation,
-        temperature=arguments.temperature,
-        label_smoothing=arguments.label_smoothing,
-        weight_decay=arguments.weight_decay,
-        dropout=arguments.dropout,
-        class_weight=arguments.class_weight,
-        batch_size=arguments.batch_size,
-        seed=arguments.seed,
-    )
+    experiment = make_experiment(arguments, arguments.temperature)
     out: Path = arguments.out
     _make_directory(out)
     _print_introduction(arguments.data, experiment)
@@ -215,15 +215,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     model_file = out / "model.npz"
     with defer_interrupt() as is_interrupted:
-        history = experiment.train(
-            arguments.optimizer,
-            lr=arguments.lr,
-            epochs=arguments.epochs,
-            early_stopping=arguments.early_stopping,
-            patience=arguments.patience,
-            compiled=arguments.compile or None,
-            progress=True,
-        )
+        history = train_experiment(experiment, arguments, compiled=arguments.compile or None)
         if history.interrupted:
             print(
                 f"Stopped by Ctrl-C in epoch {len(history)} of {experiment.epochs}; what was "
@@ -248,6 +240,40 @@ def run(arguments: argparse.Namespace) -> int:
     shown = printable(str(model_file))
     print(f'\nUse it on new rows: python -m microgradx predict "{shown}" FILE.csv')
     return 130 if stopped else 0
+
+
+def make_experiment(arguments: argparse.Namespace, temperature: float | None = None) -> Experiment:
+    """The experiment that the training options describe."""
+    from microgradx.training.experiment import Experiment
+
+    return Experiment(
+        arguments.data,
+        reading=_reading_options(arguments),
+        hidden_sizes=arguments.hidden,
+        activation=arguments.activation,
+        temperature=temperature,
+        label_smoothing=arguments.label_smoothing,
+        weight_decay=arguments.weight_decay,
+        dropout=arguments.dropout,
+        class_weight=arguments.class_weight,
+        batch_size=arguments.batch_size,
+        seed=arguments.seed,
+    )
+
+
+def train_experiment(
+    experiment: Experiment, arguments: argparse.Namespace, *, compiled: bool | None = None
+) -> History:
+    """Train as the training options say, and show the progress."""
+    return experiment.train(
+        arguments.optimizer,
+        lr=arguments.lr,
+        epochs=arguments.epochs,
+        early_stopping=arguments.early_stopping,
+        patience=arguments.patience,
+        compiled=compiled,
+        progress=True,
+    )
 
 
 def _reading_options(arguments: argparse.Namespace) -> dict[str, Any]:

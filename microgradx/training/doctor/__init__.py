@@ -6,8 +6,8 @@
 What cannot be seen directly is a hypothesis (`hypotheses`), which is tested by its remedy.
 """
 
-from microgradx.training.doctor.examination import diagnose, lr_range_test
+from microgradx.training.doctor.examination import diagnose, diagnose_history, lr_range_test
 from microgradx.training.doctor.findings import Diagnosis, Finding
 from microgradx.training.doctor.rates import RateRange
 
-__all__ = ["Diagnosis", "Finding", "RateRange", "diagnose", "lr_range_test"]
+__all__ = ["Diagnosis", "Finding", "RateRange", "diagnose", "diagnose_history", "lr_range_test"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -91,6 +91,7 @@ class Case:
     lr: float | None = None  # if it is not the optimiser's own
     validation: tuple[Array, Array] | None = None
     seed: int = 0
+    columns: Sequence[str] | None = None  # names of the features, if they have some
     rows: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +102,10 @@ class Case:
 
     def generator(self) -> np.random.Generator:
         return np.random.default_rng(self.seed)
+
+    def column_name(self, column: int) -> str:
+        """A column of the features in a sentence."""
+        return f"column {column}" if self.columns is None else f"column {self.columns[column]!r}"
 
     def copy(self) -> Setup:
         """Copies that share nothing with the user's objects, nor with each other's."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,11 @@ from microgradx.training.doctor.network_faults import (
     observe_network,
 )
 from microgradx.training.doctor.optimizer_faults import find_optimizer_faults
+from microgradx.training.doctor.optimizer_settings import get_rate
 from microgradx.training.doctor.preservation import preserve
 from microgradx.training.doctor.rates import RateRange, measure_rates
 from microgradx.training.doctor.trials import Remedy, Trial, prepare, run_trial
-from microgradx.training.features import NotFiniteError
+from microgradx.training.features import NotFiniteError, fitted_data
 from microgradx.training.losses import find_loss
 from microgradx.training.preparation import prepare_data
 
@@ -89,18 +90,24 @@ def diagnose(
         except NotFiniteError as error:
             return Diagnosis.from_findings("Nothing was trained.", [describe_not_finite(error)])
         case = Case(model, rows.X, rows.y, loss, optimizer, batch_size, lr, rows.validation, seed)
+        case.columns = rows.fitted.columns
         return _examine(case, step)
 
 
-def diagnose_history(history: Any) -> Diagnosis:
-    """The diagnosis of a training, by what its history keeps; its first rate is examined."""
+def diagnose_history(history: Any, columns: Sequence[str] | None = None) -> Diagnosis:
+    """The diagnosis of a training, by what its history keeps, at its largest rate.
+
+    columns: the names of the features, if the model does not remember them.
+    """
     if history.model is None or history.training_data is None:
         raise ValueError("the history is of no training; call diagnose(model, data)")
     X, y = history.training_data
     case = Case(history.model, X, y, history.loss_function, history.optimizer)
     case.validation = history.validation_data
+    remembered = fitted_data(history.model)
+    case.columns = columns or (remembered.columns if remembered else None)
     if len(history):
-        case.lr = float(np.max(history["lr"]))
+        case.lr = max(float(np.max(history["lr"])), get_rate(history.optimizer))
     with preserve(case.model, case.optimizer, case.loss):
         return _examine(case, None)
 

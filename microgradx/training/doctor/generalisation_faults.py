@@ -26,6 +26,8 @@ __all__ = ["find_generalisation_faults", "find_leaks", "find_shared_rows"]
 
 #: Deviations beyond which a difference is no chance: p < 0.001, on one side.
 SIGNIFICANT = 3.1
+#: The same for a second condition: p < 0.01.
+CONFIRMED = 2.33
 
 
 # ---------------------------------------------------------------------------- leaks
@@ -45,11 +47,12 @@ def find_leaks(case: Case) -> Iterator[Finding]:
     for j in leaks:
         if paired_score(right[j] - right[best_other]) < SIGNIFICANT:
             continue
+        name = case.column_name(int(j))
         yield Finding(
             "a column that predicts the label",
-            f"Column {j} alone predicts {accuracies[j]:.1%} of the labels; the best other column "
-            f"{accuracies[best_other]:.1%}.",
-            f"If column {j} is a copy of the label, an identifier, or known only afterwards, leave "
+            f"{name[0].upper()}{name[1:]} alone predicts {accuracies[j]:.1%} of the labels; the "
+            f"best other column {accuracies[best_other]:.1%}.",
+            f"If {name} is a copy of the label, an identifier, or known only afterwards, leave "
             "it out; otherwise a threshold on it needs no network.",
             {
                 "column": int(j),
@@ -100,7 +103,7 @@ def _predict_by_column(values: Array, labels: Array) -> Array:
     gaps = np.r_[np.inf, np.diff(sorted_values), np.inf]
     agrees = sorted_labels[1:] == sorted_labels[:-1]
     before, after = np.r_[False, agrees], np.r_[agrees, False]
-    nearest = (before & (gaps[:-1] <= gaps[1:])) | (after & (gaps[1:] <= gaps[:-1]))
+    nearest = (before & (gaps[:-1] <= 1.001 * gaps[1:])) | (after & (gaps[1:] <= 1.001 * gaps[:-1]))
     result = np.empty(len(values), bool)
     result[order] = np.where(alone, nearest, right)
     return result
@@ -194,7 +197,7 @@ def _find_overfitting(
     assert case.labels is not None
     assert case.validation is not None
     best, step = _train_with_early_stopping(case, case.validation, labels)
-    if best is None or paired_score(losses - best) < SIGNIFICANT:
+    if best is None or paired_score(losses - best) < CONFIRMED:
         return
     accuracy = float(np.mean(logits.argmax(axis=1) == labels))
     training_accuracy = float(np.mean(training.argmax(axis=1) == case.labels))
@@ -251,7 +254,7 @@ def _find_miscalibration(logits: Array, labels: Array) -> Iterator[Finding]:
         return
     temperature, gain = _cross_fit_temperature(logits, labels)
     loss = float(_row_losses(logits, labels).mean())
-    if paired_score(gain) < 2.33:
+    if paired_score(gain) < CONFIRMED:
         return
     which = "overconfident" if gap > 0 else "underconfident"
     yield Finding(

@@ -7,7 +7,9 @@ apart, say, are not called too large a learning rate.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -152,7 +154,7 @@ def _has_evidence(case: Case, state: NetworkState, trial: Trial, cure: Trial) ->
     if remedy.weights and not remedy.rate:
         scale = _weight_scale(case, state)
         return not 0.2 < scale < 5 or state.falls_by() < 1e-4
-    if remedy.rate and cure.rate is not None and trial.rate is not None:
+    if remedy.rate:
         return trial.rises and cure.rate < trial.rate
     return remedy.dropout or remedy.decay
 
@@ -181,10 +183,11 @@ def constant_name(case: Case) -> str:
 
 
 def _numbers(trial: Trial, cure: Trial | None = None) -> dict[str, float]:
-    numbers = {"loss before": trial.before, "loss after": trial.after}
+    """The losses that are numbers at all."""
+    losses = {"loss before": trial.before, "loss after": trial.after}
     if cure is not None:
-        numbers["loss with remedy"] = cure.after
-    return numbers
+        losses["loss with remedy"] = cure.after
+    return {name: loss for name, loss in losses.items() if not math.isnan(loss)}
 
 
 def _describe_cure(case: Case, state: NetworkState, trial: Trial, cure: Trial) -> Finding:
@@ -224,8 +227,7 @@ def _describe_cure(case: Case, state: NetworkState, trial: Trial, cure: Trial) -
 
 
 def _describe_rate(case: Case, trial: Trial, cure: Trial, numbers: dict[str, float]) -> Finding:
-    assert cure.rate is not None
-    rate = trial.rate or 0.0
+    rate = trial.rate
     numbers.update({"lr": rate, "suggested lr": cure.rate})
     is_large = cure.rate < rate
     curve = ""
@@ -311,17 +313,18 @@ def _describe_unrelated(case: Case, trial: Trial, seen: float, chance: float) ->
 
 
 def _find_anomaly(case: Case, trial: Trial) -> AnomalyError | None:
-    """The step whose loss was not finite, again, inside detect_anomaly."""
-    setup = case.copy()
-    setup.model.load_state_dict(trial.state or setup.model.state_dict())
-    x, y = trial.batch or (setup.X, setup.y)
-    try:
-        with quiet(), detect_anomaly():
-            np.mean(setup.loss(setup.model(x), y)).backward()
-    except AnomalyError as error:
-        return error
-    except (ValueError, TypeError, AttributeError):
-        pass
+    """The last two steps before the loss was not finite, again, inside detect_anomaly."""
+    for state, x, y in trial.last_steps:
+        setup = case.copy()
+        setup.model.load_state_dict(state)
+        try:
+            with quiet(), detect_anomaly():
+                total: Any = np.mean(setup.loss(setup.model(x), y))
+                total.backward()
+        except AnomalyError as error:
+            return error
+        except (ValueError, TypeError, AttributeError):
+            continue
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import cycle, islice
+from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,7 @@ def find_loop_faults(case: Case, step: Callable[..., Any]) -> Iterator[Finding]:
     observer = StepObserver(case)
     size = min(case.batch_size, len(case.X))
     rows = batches(case.X, case.y, size, case.generator())
-    passes = (batch for _ in cycle([0]) for batch in rows)
+    passes = (batch for _ in repeat(None) for batch in rows)
     before = case.model.state_dict()
     error: Exception | None = None
     call = _caller(step)

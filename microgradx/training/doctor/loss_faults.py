@@ -231,6 +231,8 @@ def _reach(case: Case) -> tuple[float, float]:
     if not values.size:
         return -math.inf, math.inf
     low, high = float(values.min()), float(values.max())
+    if low >= -1e-6 and high <= 1 + 1e-6:
+        return low, high
     # Bounds are reached again and again; other values spread.
     near = 1e-3 * max(high - low, 1e-12)
     is_bounded_below = np.mean(values <= low + near) > 0.05 and low > -100

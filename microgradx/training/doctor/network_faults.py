@@ -103,13 +103,16 @@ def _is_argument(out: Tensor, case: Case) -> bool:
 
 def _find_missing_gradients(case: Case, state: NetworkState) -> Iterator[Finding]:
     if not state.gradients:
-        frozen = [leaf for leaf in case.model.state_dict() if not leaf.endswith(("_mean", "_var"))]
+        frozen = len(list(case.model.parameters()))
         yield Finding(
             "no trainable parameters",
-            f"None of the model's {len(frozen)} Tensors requires gradients, so no step changes "
-            "anything.",
-            "Make parameters with requires_grad=True, or undo model.requires_grad_(False).",
-            {"parameters": 0},
+            f"All {frozen} parameters of the model are frozen, so no step changes anything."
+            if frozen
+            else "The model has no parameters, so no step changes anything.",
+            "Call model.unfreeze()."
+            if frozen
+            else "Set Tensors that require gradients, or modules, as attributes of the model.",
+            {"frozen": frozen},
         )
         return
     missing = [path for path, g in state.gradients.items() if g is None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ def measure_rates(
     rows = batches(setup.X, setup.y, size, case.generator(), drop_last=True)
     losses: list[float] = []
     few = Setup(setup.model, setup.loss, setup.optimizer, setup.X[:ROWS], setup.y[:ROWS])
-    passes = (batch for _ in cycle([0]) for batch in rows)
+    passes = (batch for _ in repeat(None) for batch in rows)
     with quiet():
         for rate, (x, y) in zip(rates, islice(passes, steps), strict=True):
             set_rate(setup.optimizer, rate)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import islice, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -50,10 +51,11 @@ class Trial:
     before: float
     after: float
     explained: float  # how far the loss has come, from a constant prediction's to the lowest
+    constant: float = 0.0  # the loss of the best constant prediction
     losses: list[float] = field(default_factory=list)
-    rate: float | None = None
-    state: dict[str, Array] = field(default_factory=dict)  # before a step that was not finite
-    batch: tuple[Array, Array] | None = None  # of that step
+    rate: float = 0.0
+    #: Of the last two steps: the weights before, and the batch.
+    last_steps: list[tuple[dict[str, Array], Array, Array]] = field(default_factory=list)
 
     @property
     def failed_at(self) -> int | None:
@@ -62,11 +64,11 @@ class Trial:
 
     @property
     def rises(self) -> bool:
-        """Whether the loss was, for a while, well above where it began."""
+        """Whether the loss was, for a while, well above where it began, and a constant's."""
         if len(self.losses) < 10:
             return False
         means = np.convolve(self.losses, np.ones(5) / 5, "valid")
-        return bool(np.max(means) > 1.5 * max(means[0], self.before))
+        return bool(np.max(means) > 1.5 * max(means[0], self.before, self.constant))
 
 
 def run_trial(case: Case, remedy: Remedy = Remedy(), steps: int = STEPS) -> Trial:  # noqa: B008
@@ -76,22 +78,19 @@ def run_trial(case: Case, remedy: Remedy = Remedy(), steps: int = STEPS) -> Tria
     if remedy.rate or remedy.adam:
         rate = find_rate(prepare(case, remedy), case)
         set_rate(setup.optimizer, rate)
-    trial = Trial(remedy, setup.measure_loss(), math.nan, math.nan, rate=rate)
+    trial = Trial(remedy, setup.measure_loss(), math.nan, math.nan, case.constant_loss, rate=rate)
     generator = case.generator()
     size = min(case.batch_size, len(setup.X))
     steps = affordable_steps(case, steps)
+    passes = (
+        batch
+        for _ in repeat(None)
+        for batch in batches(setup.X, setup.y, size, generator, drop_last=True)
+    )
     with quiet():
-        while len(trial.losses) < steps:
-            for x, y in batches(setup.X, setup.y, size, generator, drop_last=True):
-                before = (
-                    {} if trial.failed_at is None and trial.losses else setup.model.state_dict()
-                )
-                trial.losses.append(setup.take_step(x, y))
-                if not math.isfinite(trial.losses[-1]):
-                    trial.state, trial.batch = before, (x, y)
-                    break
-                if len(trial.losses) == steps:
-                    break
+        for x, y in islice(passes, steps):
+            trial.last_steps = [*trial.last_steps[-1:], (setup.model.state_dict(), x, y)]
+            trial.losses.append(setup.take_step(x, y))
             if trial.failed_at is not None:
                 break
     trial.after = setup.measure_loss()
