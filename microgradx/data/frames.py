@@ -71,7 +71,12 @@ def numeric_columns(frame: Any, names: Sequence[str]) -> Array:
     """
     columns, others = [], []
     for name in names:
-        values = _as_numbers(select_column(frame, name))
+        column = select_column(frame, name)
+        if np.ndim(column) == 0:
+            raise ValueError(
+                f"the column {quote(name)} is a single value; give a list of values, one for a row"
+            )
+        values = _as_numbers(column)
         if values is None:
             others.append(name)
         else:
@@ -141,7 +146,12 @@ def as_label_array(labels: Any) -> Array:
     """
     if is_series(labels):
         labels = labels.to_list() if hasattr(labels, "to_list") else list(labels)
-    return np.asarray(labels) if not isinstance(labels, list) else _from_list(labels)
+    try:
+        return np.asarray(labels) if not isinstance(labels, list) else _from_list(labels)
+    except ValueError:
+        raise ValueError(
+            "labels have rows of different lengths; give one label for a row"
+        ) from None
 
 
 def _from_list(values: list[Any]) -> Array:

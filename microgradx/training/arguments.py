@@ -106,7 +106,7 @@ def find_optimizer(optimizer: Any, lr: Any, model: Module, loss: Any) -> Optimiz
             for kind in classes
             if isinstance(kind, type) and issubclass(kind, Optimizer) and kind is not Optimizer
         }
-        kind = kinds[find_name("optimiser", optimizer, kinds)]
+        kind = kinds[find_name("optimiser", optimizer.lower(), kinds)]
         settings = {} if lr is None else {"lr": check_number("lr", lr, positive=True)}
         try:
             made: Optimizer = kind(model.named_parameters(), **settings)

@@ -74,6 +74,8 @@ class Callbacks:
     """
 
     def __init__(self, callbacks: Any) -> None:
+        if callbacks is None:
+            callbacks = ()
         if not isinstance(callbacks, Iterable):
             callbacks = [callbacks]
         self._methods: dict[str, list[Callable[[Training], Any]]] = {

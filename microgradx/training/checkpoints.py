@@ -97,6 +97,8 @@ def find_checkpoint(path: str | os.PathLike[str] | None, resume: bool) -> Checkp
         if resume:
             raise ValueError("resume needs checkpoint=, the file to go on from")
         return None
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"checkpoint must be the name of a file, not {path!r}")
     exists = check_file(path) is not None
     check_directory(Path(path))
     return read_checkpoint(path) if resume and exists else None

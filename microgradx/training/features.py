@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,8 +104,8 @@ def read_features(
 
 
 def _encode(X: Any, encoder: TableEncoder, classes: Array | None) -> Array:
-    """The rows of a table, of a data frame, or of numbers as they stand in a table, encoded."""
-    if is_frame(X):
+    """The rows of a table, a file, a data frame, or of numbers as a table has them, encoded."""
+    if is_frame(X) or isinstance(X, (str, os.PathLike)):
         X = read_new_rows(X, encoder.schema, [] if classes is None else classes.tolist())
     if isinstance(X, Table):
         for column, unseen in encoder.unseen(X).items():

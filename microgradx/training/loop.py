@@ -103,8 +103,8 @@ def fit(
         model's parameters.
     epochs, batch_size: how often all rows are passed over, and the rows of a step. The last batch
         of an epoch may be smaller, and is left out with `drop_last`.
-    metrics: names of `microgradx.metrics`, or functions of labels and probabilities; by default
-        the accuracy.
+    metrics: names of `microgradx.metrics`, or functions of labels and probabilities, or of y_true
+        and y_pred, predicted labels, as scikit-learn calls them; by default the accuracy.
     validation: the share of the rows to hold out, with the same proportions of the classes, or
         `(X, y)`. Loss and metrics of these rows are measured after each epoch.
     classes: the labels in the order of the model's outputs, where they do not follow from y.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,7 +29,9 @@ def find_metrics(metrics: Any, task: Task) -> list[Metric]:
     if isinstance(metrics, (str, Metric)) or not isinstance(metrics, Iterable):
         metrics = [metrics]
     given = list(metrics)
-    found = [find_metric(metric) for metric in given]
+    if task.is_classification:
+        given = list(map(_take_predictions, given))
+    found = list(map(find_metric, given))
     for asked in given:
         if isinstance(asked, str) and not task.is_classification:
             raise ValueError(
@@ -40,6 +43,19 @@ def find_metrics(metrics: Any, task: Task) -> list[Metric]:
         if names.count(name) > 1 or name in ("epoch", "lr", "loss"):
             raise ValueError(f"there is more than one metric or number called {name!r}; rename it")
     return found
+
+
+def _take_predictions(metric: Any) -> Any:
+    """A function of labels and predicted labels, f(y_true, y_pred), as one of probabilities.
+
+    So scikit-learn calls the arguments of its metrics. Its log_loss alone takes probabilities.
+    """
+    function = getattr(metric, "func", metric)  # of a functools.partial
+    if not inspect.isfunction(function) or function.__name__ == "log_loss":
+        return metric
+    if [*inspect.signature(function).parameters][:2] != ["y_true", "y_pred"]:
+        return metric
+    return Metric(function.__name__, lambda labels, p: metric(labels, np.argmax(p, axis=1)))
 
 
 def measure_metrics(

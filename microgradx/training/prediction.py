@@ -68,7 +68,8 @@ def predict(model: Any, X: Any, *, batch_size: int = BATCH_SIZE) -> Array:
     """The class of each row of X, as the labels in training had it; numbers of a regression.
 
     X: rows of features, an array, a list or a data frame; of that, columns are found by the names
-        that the model was fitted on, in any order. Other columns are ignored.
+        that the model was fitted on, in any order. Other columns are ignored. For a model that was
+        fitted on a `Table` also a Table, or the name of a file of new rows.
     batch_size: how many rows are computed at a time.
 
     The model computes in evaluation mode, and keeps the mode that it had. One that was not fitted

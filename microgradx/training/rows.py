@@ -74,6 +74,6 @@ def _split_label(data: Any, label: Any) -> tuple[Any, Any]:
     if isinstance(data, (tuple, list)) and len(data) == 2:
         return data[0], data[1]
     raise TypeError(
-        f"data must be a pair (X, y), or a data frame with label=, not {type(data).__name__}"
-        + (f" of {len(data)}" if isinstance(data, (tuple, list)) else "")
+        "data must be a pair (X, y), a Table of read_table, or a data frame with label=, not "
+        f"{type(data).__name__}" + (f" of {len(data)}" if isinstance(data, (tuple, list)) else "")
     )

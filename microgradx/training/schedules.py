@@ -11,6 +11,7 @@ import numpy as np
 from microgradx.arrays.types import Array
 from microgradx.common.messages import find_name
 from microgradx.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
+from microgradx.training.arguments import check_number
 
 __all__ = ["Schedule", "cosine_decay", "find_schedule", "linear_decay", "one_cycle"]
 
@@ -88,6 +89,7 @@ class FactorSchedule(Schedule):
     """
 
     def __init__(self, factor: Callable[[float], float], optimizer: Any) -> None:
+        check_number("the factor of the learning rate that schedule(0.0) returns", factor(0.0))
         self.factor, self.optimizer = factor, optimizer
         self.rates = [group["lr"] for group in optimizer.param_groups]
 

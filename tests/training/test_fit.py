@@ -224,6 +224,7 @@ def test_metrics_by_name_and_functions(data):
         assert probabilities.shape == (len(labels), 2)
         return np.mean(probabilities[:, 0])
 
+    sklearn_metrics = pytest.importorskip("sklearn.metrics")
     model, _ = make_model()
     history = fit(
         model, data, metrics=["log_loss", "balanced_accuracy", "roc_auc", share_of_first],
@@ -238,6 +239,11 @@ def test_metrics_by_name_and_functions(data):
     p = mg.predict_proba(model, data[0])
     assert last["validation_share_of_first"] == pytest.approx(p[:, 0].mean())
     assert mg.evaluate(model, data, metrics="roc_auc")["roc_auc"] == last["validation_roc_auc"]
+    by_predictions = partial(sklearn_metrics.f1_score, average="macro")
+    measured = mg.evaluate(model, data, metrics=[by_predictions, sklearn_metrics.log_loss])
+    expected = by_predictions(data[1], mg.predict(model, data[0]))
+    assert measured["f1_score"] == pytest.approx(expected, abs=1e-12)
+    assert measured["log_loss"] == pytest.approx(measured["loss"], rel=1e-6)
 
 
 # ---------------------------------------------------------------------------- early stopping
