@@ -19,6 +19,7 @@ from microgradx.optim.parameter_groups import (
     ParameterGroup,
     as_plain,
     check_betas,
+    check_group,
     check_setting,
     list_groups,
     read_parameters,
@@ -153,8 +154,8 @@ class Optimizer:
 
         Raises, before anything is changed, for what the constructor refuses.
         """
-        (param_group,) = list_groups([param_group])
         groups = self.param_groups
+        check_group(param_group, len(groups))
         where = f" of group {len(groups)}" if groups or len(param_group) > 1 else ""
         known = {
             tensor: f"{position} of group {k}"

@@ -16,6 +16,7 @@ __all__ = [
     "ParameterGroup",
     "as_plain",
     "check_betas",
+    "check_group",
     "check_setting",
     "list_groups",
     "read_parameters",
@@ -127,12 +128,17 @@ def list_groups(params: Any) -> list[Mapping[str, Any]]:
     if not any(isinstance(item, Mapping) for item in items):
         return [{"params": items}]
     for position, item in enumerate(items):
-        if not isinstance(item, Mapping) or "params" not in item:
-            raise TypeError(
-                f"parameter group {position} is no dict with 'params', but "
-                f"{item!r}; write {{'params': model.parameters(), 'lr': 0.1}}"
-            )
+        check_group(item, position)
     return items
+
+
+def check_group(group: Any, position: int) -> None:
+    """Raise TypeError for what is no group."""
+    if not isinstance(group, Mapping) or "params" not in group:
+        raise TypeError(
+            f"parameter group {position} is no dict with 'params', but {group!r}; "
+            "write {'params': model.parameters(), 'lr': 0.1}"
+        )
 
 
 def read_parameters(params: Any, known: Mapping[Tensor, str], where: str = "") -> list[Tensor]:
