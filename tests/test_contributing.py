@@ -62,6 +62,20 @@ def test_the_optimiser():
         optimiser([w], rho=1)
 
 
+def test_the_schedule():
+    from microgradx.optim.lr_scheduler import decay
+
+    schedule = run("class PolynomialLR", vars(decay))["PolynomialLR"]
+    optimiser = mg.optim.SGD([mg.Tensor(0.0, requires_grad=True)], lr=0.4)
+    scheduler = schedule(optimiser, total_iters=2, power=2)
+    assert optimiser.lr == 0.4
+    scheduler.step()
+    assert optimiser.lr == 0.1
+    assert repr(scheduler) == "PolynomialLR(total_iters=2, power=2)"
+    with pytest.raises(ValueError, match="total_iters must be at least 1, not 0"):
+        schedule(optimiser, total_iters=0)
+
+
 def test_the_command(capsys):
     command = run('"""`gradient`')
     parser = Parser(prog="microgradx")
@@ -76,8 +90,6 @@ def test_the_command(capsys):
 # Files that the examples make, and places of what does not exist yet.
 NEW = ("optim/adadelta.py", "commands/gradient.py", "tests/commands/test_gradient.py")
 TO_COME = (
-    "optim/schedules.py",
-    "tests/optim/test_schedules.py",
     "sklearn.py",
     "export/",
     "lessons/",

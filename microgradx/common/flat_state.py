@@ -12,7 +12,10 @@ __all__ = ["from_array", "refuse_misfits", "require_mapping", "to_array"]
 
 def to_array(name: str, value: Any) -> np.ndarray[Any, Any]:
     """A copy of a number, text, list or array as an array; raises TypeError for anything else."""
-    array = np.array(value)
+    try:
+        array = np.array(value)
+    except ValueError:  # lists of different lengths
+        array = np.array(None)
     if array.dtype.kind not in "fiubU":
         raise TypeError(
             f"{name} is {type(value).__name__}, and a state holds numbers, texts and arrays of them"

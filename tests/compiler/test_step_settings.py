@@ -46,8 +46,8 @@ GROUPS = {
 }
 
 
-@pytest.mark.parametrize("width", [7, 1200])  # the second has weights that are updated one by one
-@pytest.mark.parametrize("name", GROUPS)
+# The last has weights that are updated one by one.
+@pytest.mark.parametrize(("name", "width"), [*((name, 7) for name in GROUPS), ("AdamW", 1200)])
 def test_each_group_has_its_settings_and_its_learning_rate(name, width, generator):
     def make(g):
         return nn.MLP(5, (width,), 3, dtype=np.float64, generator=g)
@@ -164,8 +164,15 @@ def test_an_update_that_needs_the_values_of_settings_is_traced_for_each(generato
 # ---------------------------------------------------------------------------- going on
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("name", [name for name in OPTIMISERS if name != "own"])
+RESUMED = [
+    pytest.param(name, dtype, marks=[] if dtype == np.float32 else pytest.mark.slow)
+    for name in OPTIMISERS
+    if name not in ("own", "SGD", "weight decay")  # which keep no state
+    for dtype in (np.float16, np.float32, np.float64)
+]
+
+
+@pytest.mark.parametrize(("name", "dtype"), RESUMED)
 def test_a_resumed_training_is_to_the_bit_the_one_that_was_not_interrupted(name, dtype):
     """Steps, compiled where they can be, with a schedule, saved and loaded by np.savez."""
 

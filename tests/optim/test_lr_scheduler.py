@@ -360,8 +360,16 @@ def save_and_load(state):
 
 
 @every_schedule
-@pytest.mark.parametrize("epochs", [0, 1, 4, 11])
-@pytest.mark.parametrize("order", ["optimiser first", "scheduler first", "made last"])
+@pytest.mark.parametrize(
+    ("epochs", "order"),
+    [
+        (0, "optimiser first"),
+        (1, "scheduler first"),
+        (4, "made last"),
+        (11, "optimiser first"),
+        (11, "made last"),
+    ],
+)
 def test_a_saved_schedule_goes_on_as_if_nothing_had_happened(name, epochs, order):
     optimizer = make_optimizer("AdamW")
     scheduler = MAKERS[name](schedules, optimizer)

@@ -351,25 +351,6 @@ def test_a_gradient_of_another_shape_is_refused_before_anything_changes():
     assert w.data == [1.0]
 
 
-# ---------------------------------------------------------------------------- saving and loading
-
-
-@every_case
-def test_a_saved_state_goes_on_as_if_nothing_had_happened(kind, settings):
-    parameters = make_parameters(np.float32)
-    optimizer = getattr(optim, kind)(parameters, lr=0.05, **settings)
-    trajectory(optimizer, parameters, range(1, 8))
-    saved = optimizer.state_dict()
-    as_saved = repr(saved)
-    others = [Tensor(p.data, requires_grad=True) for p in parameters]
-    resumed = getattr(optim, kind)(others, lr=123.0)
-    resumed.load_state_dict(saved)
-    assert repr(resumed) == repr(optimizer)
-    path = trajectory(optimizer, parameters, range(8, STEPS))
-    assert_equal_paths(trajectory(resumed, others, range(8, STEPS)), path, rtol=0)
-    assert repr(saved) == as_saved  # neither wrote into it
-
-
 # ---------------------------------------------------------------------------- what is refused
 
 
