@@ -66,6 +66,9 @@ def _write_updates(writer: Writer) -> None:
             before, text = text, writer.new_name(f"{text}_before")
             writer.add_line(f"{text} = {before}.copy()")
         copies.append((start.name, text))
+    if copies:
+        writer.add_line("")
+        writer.add_line("# keep the new values")
     for start_name, text in copies:
         writer.add_call("copyto", start_name, text)
 
@@ -335,11 +338,15 @@ def _write_in_place(writer: Writer, call: FunctionCall, i: int) -> None:
     if writer.plan.is_last_read(array, i):
         location = writer.plan.locations[array]
     else:
-        location = writer.allocate(call.shape, call.dtype, call.name)
-        writer.add_call("copyto", location.name, writer.text(array))
+        location = writer.plan.targets.get(call) or writer.allocate(
+            call.shape, call.dtype, call.name
+        )
+        start = writer.scalar(0, call.dtype) if _is_zero(array) else writer.text(array)
+        writer.add_call("copyto", location.name, start)
     if call.function is set_item:
         writer.add_line(f"{location.name}[{writer.index(index)}] = {writer.text(value)}")
     else:
+        index = index[0] if isinstance(index, tuple) and len(index) == 1 else index
         arguments = f"{location.name}, {writer.text(index)}, {writer.text(value)}"
         writer.add_line(f"{writer.use('add')}.at({arguments})")
     writer.plan.bind(call, location)

@@ -277,7 +277,7 @@ class CompiledStep:
     ) -> TracedProgram:
         trained = len(self.optimizer.params)
         names = [paths.get(leaf) or leaf.name or f"w{k + 1}" for k, leaf in enumerate(leaves)]
-        names = _make_unique([*_shorten_paths(names[:trained]), *names[trained:]])
+        names = _make_unique([*_shorten_paths(names[:trained]), *map(_name_path, names[trained:])])
         tensors = list(zip(names, leaves, strict=True))
         parameters, constants = dict(tensors[:trained]), dict(tensors[trained:])
         return trace_step(
@@ -486,8 +486,15 @@ def _shorten_paths(paths: list[str]) -> list[str]:
     for path in paths:
         layer, _, last = path.rpartition(".")
         number = layers.index(layer) + 1 if len(layers) > 1 else ""
-        names.append({"weight": f"W{number}", "bias": f"b{number}"}.get(last, path))
+        name = {"weight": f"W{number}", "bias": f"b{number}"}.get(last)
+        names.append(name or _name_path(path))
     return names
+
+
+def _name_path(path: str) -> str:
+    """A path as a name, which cannot begin with the number of a layer in a Sequential."""
+    layer, _, last = path.rpartition(".")
+    return f"{last}_{layer}" if layer[:1].isdigit() else path
 
 
 def _make_unique(names: list[str]) -> list[str]:
