@@ -149,7 +149,7 @@ def everything(model, optimizer):
     return copy.deepcopy(
         {
             "arrays": {name: x.tobytes() for name, x in model.state_dict().items()},
-            "changes": [p.sequence_number for p in model.parameters()],
+            "changes": [p.sequence_number for p in (*model.parameters(), *model.buffers())],
             "gradients": [p.grad for p in model.parameters()],
             "hooks": [[*map(id, p.hooks)] for p in model.parameters()],
             "state": repr(optimizer.state),
