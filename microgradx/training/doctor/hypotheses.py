@@ -60,13 +60,16 @@ def find_reason(case: Case, state: NetworkState, trial: Trial) -> Iterator[Findi
             yield _describe_unrelated(case, trial, seen, chance)
             return
     trials = list(_try_remedies(case))
-    best = max(trials, key=lambda each: each.explained)
+    best = max((each for each in trials if not each.remedy.adam), key=lambda each: each.explained)
+    good = [each for each in trials if each.explained >= GOOD * best.explained]
+    if not _cures(case, trial, best):  # only then is another optimiser to be blamed on this one
+        best = max(trials, key=lambda each: each.explained)
+        good = [best]
     if _cures(case, trial, best):
-        cure = next(each for each in trials if each.explained >= GOOD * best.explained)
         if trial.failed_at is not None and not trial.rises and _is_numeric(case, trial):
             yield _describe_anomaly(case, trial)
         else:
-            yield _describe_cure(case, state, trial, cure)
+            yield _describe_cure(case, state, trial, good[0])
         return
     for first in trials:
         # Evidence of its own: a remedy that leaves less than half of the loss.
@@ -121,13 +124,13 @@ def _choose_remedies(case: Case) -> list[Remedy]:
     remedies += [Remedy(weights=True)]
     if kinds & {"Sigmoid", "Tanh"}:
         remedies.append(Remedy(relu=True))
-    remedies += [Remedy(rate=True), Remedy(adam=True), Remedy(weights=True, rate=True)]
+    remedies += [Remedy(rate=True), Remedy(weights=True, rate=True)]
     if scaled or unscaled:
         both = Remedy(features=scaled, targets=unscaled)
         remedies += [both._replace(rate=True), both._replace(weights=True, rate=True)]
     if kinds & {"Sigmoid", "Tanh"}:
         remedies.append(Remedy(relu=True, rate=True))
-    return remedies
+    return [*remedies, Remedy(adam=True)]
 
 
 # ---------------------------------------------------------------------------- evidence
