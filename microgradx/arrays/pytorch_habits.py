@@ -38,6 +38,10 @@ INSTEAD_OF_ARGUMENT = {
     "threshold": "nn.functional.softplus has it",
     "size_average": "it is called reduction=",
     "reduce": "it is called reduction=",
+    **dict.fromkeys(
+        ("foreach", "fused", "capturable", "differentiable"),
+        "leave it out: small parameters are updated together as they are",
+    ),
 }
 
 #: In place of a method or attribute of PyTorch's Tensors, or of a function of its root.

@@ -208,15 +208,18 @@ class _UpdateTracer:
     def _trace_setting(self, settings: dict[str, Any], name: str, suffix: str) -> Any:
         """The number, or numbers, of a setting. Whether each is 0 is the same in all calls."""
         value = settings[name]
+        is_rate = name == "lr"  # which may become 0, as updates do not branch on it
         if not isinstance(value, tuple):
-            return self._add_number(name + suffix, lambda: settings[name])
+            return self._add_number(name + suffix, lambda: settings[name], is_rate)
         names = [f"{name}{i + 1}{suffix and '_'}{suffix}" for i in range(len(value))]
         items = [functools.partial(lambda i: settings[name][i], i) for i in range(len(value))]
         return tuple(map(self._add_number, names, items))
 
-    def _add_number(self, name: str, source: Callable[[], float]) -> TracedNumber:
+    def _add_number(
+        self, name: str, source: Callable[[], float], may_be_0: bool = False
+    ) -> TracedNumber:
         number = self.builder.add_number(float(source()), name, lambda: float(source()))
-        number.truth = None if name.startswith("lr") else bool(number.example)
+        number.truth = None if may_be_0 else bool(number.example)
         return number
 
     def _trace_state(self, group: ParameterGroup, name: str, value: Any, suffix: str) -> Any:

@@ -243,10 +243,11 @@ class Optimizer:
             if has_several_groups:
                 self._expose_settings(None)
 
-    def zero_grad(self) -> None:
-        """Set the gradients of the parameters to None."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set the gradients of the parameters to None, or those that there are to zeros."""
         for parameter in self.params:
-            parameter.grad = None
+            keep = not set_to_none and parameter.grad is not None
+            parameter.grad = np.zeros_like(parameter.data) if keep else None
 
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
         """A shallow copy whose `update` reads these settings, which may be traced numbers."""

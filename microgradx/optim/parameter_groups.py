@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from microgradx.common.messages import describe
 from microgradx.engine import Tensor
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "READ_ONLY",
@@ -55,8 +58,17 @@ class ParameterGroup(dict[str, Any]):
             )
         self.replace_settings({**self, name: value})
 
+    def __delitem__(self, name: str) -> None:
+        raise ValueError(f"{name!r} cannot be left out of a group; write another value instead")
+
+    # A dict's own would not go through the two above.
     update = MutableMapping.update
     setdefault = MutableMapping.setdefault
+    pop, popitem, clear = MutableMapping.pop, MutableMapping.popitem, MutableMapping.clear
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[override,misc]
+        self.update(other)
+        return self
 
     def replace_settings(self, settings: Mapping[str, Any]) -> None:
         """Take all settings from another dict; raises, before anything changes, if one is wrong."""

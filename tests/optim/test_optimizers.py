@@ -339,8 +339,18 @@ def test_zero_grad():
     w = Tensor([1.0], requires_grad=True)
     optimizer = optim.SGD([w], lr=0.1)
     (w * w).sum().backward()
+    optimizer.zero_grad(set_to_none=False)
+    np.testing.assert_array_equal(w.grad, [0.0])
     optimizer.zero_grad()
     assert w.grad is None
+    optimizer.zero_grad(set_to_none=False)
+    assert w.grad is None
+
+
+def test_what_pytorch_has_for_speed_is_to_be_left_out():
+    for name in ("foreach", "fused", "capturable", "differentiable"):
+        with pytest.raises(TypeError, match=f"Adam has no argument {name}=; leave it out: small"):
+            optim.Adam([Tensor([1.0], requires_grad=True)], **{name: True})
 
 
 def test_a_gradient_of_another_shape_is_refused_before_anything_changes():

@@ -338,3 +338,22 @@ def test_what_is_written_to_a_group_is_checked_at_once(name, value, error, messa
         group.update({"eps": 0.5, name: value}) if name != "params" else group.update(params=[])
     group["eps"] = before["eps"]
     assert group == before
+
+
+def test_no_way_of_writing_to_a_group_is_unchecked():
+    optimizer = optim.SGD(make_parameters(), lr=0.1)
+    (group,) = optimizer.param_groups
+    before = dict(group)
+    for write in (
+        lambda: group.__ior__({"lr": -1.0}),
+        lambda: group.setdefault("rate", 1.0),
+        lambda: group.pop("lr"),
+        lambda: group.clear(),
+        lambda: group.popitem(),
+        lambda: group.__delitem__("lr"),
+    ):
+        with pytest.raises(ValueError, match=r"must be at least 0|has no setting|cannot be left"):
+            write()
+        assert group == before
+    group |= {"lr": 0.5}
+    assert group.setdefault("lr", 1.0) == optimizer.lr == 0.5
