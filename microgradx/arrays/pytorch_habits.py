@@ -36,6 +36,12 @@ INSTEAD_OF_ARGUMENT = {
     "descending": "write np.sort(-t), with another sign",
     "beta": "nn.functional.softplus has it",
     "threshold": "nn.functional.softplus has it",
+    "sparse": "leave it out: gradients are arrays",
+    "max_norm": "scale the rows yourself: t.data = t.data / norms (of a leaf)",
+    "scale_grad_by_freq": "divide the rows of the gradient by np.bincount(indices)",
+    "add_bias_kv": "join a row that is learnt to key and value, by np.concatenate",
+    "add_zero_attn": "join a row of zeros to key and value, by np.concatenate",
+    "proj_size": "apply a Linear to the outputs",
     "size_average": "it is called reduction=",
     "reduce": "it is called reduction=",
     **dict.fromkeys(

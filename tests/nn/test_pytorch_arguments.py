@@ -311,6 +311,11 @@ x = mg.Tensor(np.ones((2, 3)), requires_grad=True)
         (lambda: nn.ReLU(inplace=True), r"ReLU has no argument inplace=.*x = f\(x\)"),
         (lambda: nn.Dropout(0.5, inplace=True), "Dropout has no argument inplace="),
         (lambda: nn.Linear(2, 3, device="cuda"), "Linear has no argument device="),
+        (lambda: nn.GLU(dim=1), "GLU .* axis="),
+        (lambda: nn.Embedding(4, 3, sparse=True), "Embedding has no argument sparse=; leave it"),
+        (lambda: nn.MultiheadAttention(4, 2, add_zero_attn=True), r"by np\.concatenate"),
+        (lambda: nn.LSTM(4, 3, proj_size=2), "proj_size=; apply a Linear to the outputs"),
+        (lambda: nn.MSELoss(size_average=False), "it is called reduction="),
     ],
 )
 def test_an_argument_of_pytorchs_gets_a_hint(call, hint):

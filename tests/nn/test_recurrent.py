@@ -158,6 +158,24 @@ def test_sequences_with_and_without_a_batch(name):
         np.testing.assert_allclose(part.data, full.data[:, 0], rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["GRU", "GRU, 2 layers", "LSTM, 2 layers"])
+def test_each_layer_and_direction_has_a_state_of_its_own(name):
+    layer = make(name, LAYERS)
+    x = seeded().normal(size=(1, 1, 3))
+    runs = layer.num_layers * (1 + layer.bidirectional)
+    state = as_list(draw_state(layer, runs, 1))
+    _, before = layer(x, tuple(state) if len(state) > 1 else state[0])
+    for i in range(runs):
+        changed = [part + (np.arange(runs) == i)[:, None, None] for part in state]
+        _, after = layer(x, tuple(changed) if len(changed) > 1 else changed[0])
+        moved = np.any(as_list(after)[0].data != as_list(before)[0].data, axis=(1, 2))
+        first_of_layer = i - i % (1 + layer.bidirectional)
+        of_later_layers = np.arange(runs) >= first_of_layer + 1 + layer.bidirectional
+        assert moved[i]
+        assert not moved[: i if not layer.bidirectional else first_of_layer].any()
+        assert moved[of_later_layers].all()
+
+
 @pytest.mark.parametrize("name", ["GRU", "LSTM"])
 def test_gradients_of_a_layer(name):
     layer = make(name, LAYERS)
