@@ -204,7 +204,7 @@ CASES = {
            ("balance", ValueError, "did you mean 'balanced'"),
            (["a", "b"], (TypeError, ValueError), "class_weight must be numbers"),
            ([0, 0], ValueError, "weight 0"),
-           (object(), (TypeError, ValueError), "class_weight must be numbers"),
+           (len, (TypeError, ValueError), "class_weight must be numbers"),
        )},
     **{f"sample_weight {name}": ({"sample_weight": value}, ValueError, message)
        for name, value, message in (
