@@ -72,8 +72,9 @@ COMMANDS = {
     "train": (
         *("--data", "--label", "--hidden", "--activation", "--epochs", "--batch-size", "--lr"),
         *("--optimizer", "--label-smoothing", "--temperature", "--compile", "--seed", "--out"),
+        *("--drop", "--missing", "--header", "--no-header", "--image", "--features"),
     ),
-    "predict": ("MODEL", "FILE"),
+    "predict": ("MODEL", "FILE", "--label", "--header", "--no-header", "--features"),
     "doctor": ("MODEL", "--data", "--label", "--hidden", "--epochs", "--lr", "--optimizer"),
     "explain": ("EXPRESSION", "NAME=VALUE", "--out"),
     "draw": ("EXPRESSION", "NAME=VALUE", "--out", "--depth", "--max-nodes", "--no-gradients"),

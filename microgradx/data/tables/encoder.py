@@ -57,7 +57,7 @@ class TableEncoder:
         training = table if rows is None else table.take(rows)
         schema, features = table.schema, training.features
         categories = tuple(
-            tuple(names[k] for k in _indices_in(features[:, i]) if names)
+            tuple(names[k] for k in (_indices_in(features[:, i]) if names else ()))
             for i, names in enumerate(table.categories if schema.has_categories else ())
         )
         indicators: tuple[int, ...] = ()
@@ -104,7 +104,7 @@ class TableEncoder:
         found = {}
         for i, known in enumerate(self.categories):
             names = table.categories_of(i) if self.schema.kind(i) == "category" else ()
-            there = [names[k] for k in _indices_in(table.features[:, i]) if names]
+            there = [names[k] for k in (_indices_in(table.features[:, i]) if names else ())]
             unknown = [name for name in there if name not in known]
             if unknown:
                 found[self.schema.feature_name(i)] = unknown

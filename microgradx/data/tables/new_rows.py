@@ -47,7 +47,9 @@ def read_new_rows(
         columns = _match_by_position(sheet, sheet.columns, schema, has_label=bool(len(target)))
         label_column = target if len(target) else None
     else:
-        known = (*(schema.feature_names or ()), schema.label)
+        known = [*(schema.feature_names or ()), schema.label]
+        # A column without a name in the header is called by its position.
+        known = [name for name in known if not name.startswith("column ")] or known
         in_memory = is_frame(source)
         sheet = sheet_of_frame(source) if in_memory else sheet_of_file(source, label, header, known)
         columns, label_column = _match(sheet, schema, label_names, label)
@@ -71,7 +73,7 @@ def _match(
 ) -> tuple[list[Column], Column | None]:
     """The columns that are the features, in their order, and the one of labels."""
     target = None if label is None else find_column(sheet, label, "--label")
-    names = [column.name for column in sheet.columns]
+    names = [column.title for column in sheet.columns]
     if sheet.has_header and schema.feature_names:
         lacking = [name for name in schema.feature_names if name not in names]
         if lacking:

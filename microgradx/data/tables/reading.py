@@ -264,7 +264,7 @@ def _make_table(
     schema = TableSchema(
         columns=len(columns),
         feature_names=names,
-        label=target.name or "label",
+        label=target.title if sheet.has_header else target.name or "label",
         label_position=target.position,
         image_shape=shape,
         kinds=kinds if {*kinds} != {"number"} else None,

@@ -69,6 +69,8 @@ def read_grid(path: Path) -> Grid:
         raise InputError(f"{path} is empty")
     separator = _choose_separator(sample)
     pairs = list(_split(path, lines, separator))
+    if not pairs:
+        raise InputError(f"{path} has separators and no cells")
     grid = Grid([cells for _, cells in pairs], [number for number, _ in pairs], separator)
     if encoding not in ("utf-8", "utf-8-sig"):
         grid.remarks.append(f"read as {encoding}")
@@ -187,7 +189,7 @@ def _choose_separator(sample: list[str]) -> str:
             rows = [cells for _, cells in _split(None, sample, separator)]
         except csv.Error:
             continue
-        width, count = _most_frequent_width(rows)
+        width, count = _most_frequent_width(rows) if rows else (0, 0)
         if width < 2:
             continue
         cells = [cell for row in rows if len(row) == width for cell in row]

@@ -167,3 +167,11 @@ def test_data_frames(trained, library):
     frames = pytest.importorskip(library)
     frame = frames.DataFrame({"more": ["x", "y"], "h": [2, 4], "kind": ["a", None], "w": [1, 3]})
     assert read_like(trained, frame) == ([[1, 2], [3, 4]], ["a", None])
+
+
+def test_columns_without_a_name_in_the_header_are_found_again(write):
+    text = "size,,colour,\n1,2,red,a\n3,2,red,b\n5,6,blue,a\n7,8,red,b\n"
+    table = read_table(write(text, "trained.csv"))
+    assert table.schema.feature_names == ("size", "column 2", "colour")
+    assert table.schema.label == "column 4"
+    assert read_like(table, write(text)) == (table.features.tolist(), ["a", "b", "a", "b"])

@@ -1,5 +1,7 @@
 """Reading files: what is understood, and the messages for what cannot be used."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -472,3 +474,33 @@ def test_NaN_in_arrays_is_missing(npz):
         npz(X=np.where(X == 5, np.nan, X), y=np.array([0, 1, 0, np.nan])[[0, 1, 0, 1]])
     )
     assert np.isnan(table.features).sum() == 1
+
+
+@pytest.mark.parametrize("text", ["\n\n", "# a comment\n", ",,\n,\n", '""\n'])
+def test_a_file_without_cells(csv, text):
+    assert error_message(csv(text)).startswith("FILE is empty") or "no cells" in error_message(
+        csv(text)
+    )
+
+
+@pytest.mark.parametrize("ending", [".xlsx", ".parquet", ".feather", ".ods"])
+def test_without_pandas_files_that_it_reads_say_how_to_get_it(tmp_path, monkeypatch, ending):
+    path = tmp_path / f"table{ending}"
+    path.write_bytes(b"anything")
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    assert "pip install pandas" in error_message(path)
+    assert "or save the table as CSV" in error_message(path)
+
+
+def test_a_damaged_file_for_pandas(tmp_path):
+    pytest.importorskip("pandas")
+    path = tmp_path / "table.xlsx"
+    path.write_bytes(b"anything")
+    assert "save" in error_message(path)
+
+
+@pytest.mark.parametrize("content", [b"\x1f\x8bgarbage", b"PK\x03\x04garbage", b"BZhgarbage"])
+def test_damaged_compressed_files(tmp_path, content):
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    assert "compressed and damaged" in error_message(path)
