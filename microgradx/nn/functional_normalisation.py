@@ -115,8 +115,9 @@ def rms_norm(
     """x / √(mean x² + eps) · weight, with the mean over the last axes: `layer_norm` without μ.
 
     `normalized_shape` is the shape of `input` along these axes, and of `weight`. `eps` is by
-    default the distance from 1 to the next number of the dtype. Raises ValueError for shapes that
-    do not fit. Source: B. Zhang and R. Sennrich, "Root mean square layer normalization", 2019.
+    default the distance from 1 to the next number, of float32 for float16. Raises ValueError for
+    shapes that do not fit. Source: B. Zhang and R. Sennrich, "Root mean square layer
+    normalization", 2019.
 
     >>> rms_norm(np.array([[1.0, 7.0]]), 2)
     array([[0.2, 1.4]])
@@ -126,7 +127,8 @@ def rms_norm(
     weight, _ = _check_weight_and_bias("rms_norm", x, shape, weight, None)
     wide = widen(x)
     axes = tuple(range(x.ndim - len(shape), x.ndim))
-    eps = float(np.finfo(x.dtype).eps) if eps is None else eps
+    if eps is None:
+        eps = float(np.finfo(np.promote_types(x.dtype, np.float32)).eps)
     out = wide / np.sqrt(np.mean(wide * wide, axis=axes, keepdims=True) + eps)
     if weight is not None:
         out = out * weight

@@ -22,7 +22,6 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
@@ -131,6 +130,8 @@ def trunc_normal_(
     def draw(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         if std == 0:
             return np.full(shape, np.clip(mean, a, b))
+        from statistics import NormalDist  # which takes long to import
+
         # By the inverse of the distribution function, in the lower tail, where that is accurate.
         sign = -1 if a > mean else 1
         low, high = sorted((sign * (a - mean) / std, sign * (b - mean) / std))

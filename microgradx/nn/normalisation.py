@@ -161,7 +161,7 @@ class RMSNorm(Module):
     """x / √(mean x² + eps) · weight, with the mean over the last axes: `LayerNorm` without μ.
 
     `normalized_shape` is the shape of the input along these axes, or, of a single one, its length;
-    `eps` is by default the distance from 1 to the next number of the dtype.
+    `eps` is by default the distance from 1 to the next number, of float32 for float16.
     `elementwise_affine=False` leaves out the weight.
 
     >>> import microgradx as mg

@@ -118,6 +118,15 @@ def test_settings_that_cannot_be():
         nn.LayerNorm("a")
 
 
+def test_rms_norm_of_small_numbers_in_float16(generator):
+    x = (generator.normal(size=(4, 50)) / 100).astype(np.float16)  # whose squares are next to 0
+    wide = x.astype(np.float64)
+    expected = wide / np.sqrt(np.mean(wide**2, axis=1, keepdims=True) + np.finfo(np.float32).eps)
+    out = nn.RMSNorm(50, dtype=np.float16)(x)
+    assert out.dtype == np.float16
+    np.testing.assert_allclose(out.data, expected, rtol=1e-3)
+
+
 def test_layer_norm_has_the_parameters_that_are_asked_for():
     assert [*nn.LayerNorm((2, 3)).state_dict()] == ["weight", "bias"]
     assert nn.LayerNorm([2, 3]).weight.shape == (2, 3)
