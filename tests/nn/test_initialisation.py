@@ -170,6 +170,7 @@ def test_matrices_that_keep_lengths_and_kernels_that_copy(generator):
         w = init.orthogonal_(shape, generator=generator, dtype=np.float64).reshape(shape[0], -1)
         w = w if len(w) <= len(w.T) else w.T
         np.testing.assert_allclose(w @ w.T, np.eye(len(w)), atol=1e-14)
+    assert {init.orthogonal_((1, 1), generator=generator).item() for _ in range(20)} == {-1, 1}
     x = generator.normal(size=(2, 4, 5, 6))
     for groups in (1, 2):
         layer = nn.Conv2d(4, 4, 3, padding=1, groups=groups, dtype=np.float64)
