@@ -141,6 +141,10 @@ def _list_layers(model: Any) -> Iterator[LayerSummary]:
 # ---------------------------------------------------------------------------- calling the model
 
 
+#: What may be missing before a shape; statistics of a batch need two rows.
+_BATCHES: tuple[tuple[int, ...], ...] = ((), (1,), (2,))
+
+
 def _try_inputs(model: Any, inputs: Sequence[Any], dtype: Any) -> list[list[Any]]:
     """For each module the shapes of its outputs, for the first reading of the inputs that fits.
 
@@ -150,7 +154,7 @@ def _try_inputs(model: Any, inputs: Sequence[Any], dtype: Any) -> list[list[Any]
     floats = [p.dtype for p in model.parameters()]
     dtypes = [dtype] if dtype is not None else [floats[0] if floats else np.float32, np.int64]
     errors: list[Exception] = []
-    for kind, batch in itertools.product(dtypes, ((), (1,))):
+    for kind, batch in itertools.product(dtypes, _BATCHES):
         arrays = [
             each if shape is None else np.zeros((*batch, *shape), kind)
             for each, shape in zip(inputs, shapes, strict=True)
@@ -162,7 +166,8 @@ def _try_inputs(model: Any, inputs: Sequence[Any], dtype: Any) -> list[list[Any]
             if all(shape is None for shape in shapes):
                 raise
     # Floats where integers are needed are a TypeError: then what was said of integers counts.
-    as_given, as_one = errors[-2:] if isinstance(errors[0], TypeError) else errors[:2]
+    said = errors[-len(_BATCHES) :] if isinstance(errors[0], TypeError) else errors
+    as_given, as_one, *_ = said
     raise ValueError(
         f"{type(model).__name__} takes no input of shape {', '.join(map(str, shapes))} ({as_given})"
         f", nor one with a batch axis before it ({as_one})"
