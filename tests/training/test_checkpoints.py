@@ -53,8 +53,7 @@ def make_normalised():
 
 #: Arguments of fit by what they are about; a function is called for each training.
 CASES = {
-    "plain": {},
-    "eager": {"compiled": False},
+    "eager": {},
     "compiled": {"compiled": True},
     "generator": {"generator": lambda: np.random.default_rng(5)},
     "schedule": {"schedule": "one_cycle", "optimizer": "sgd", "lr": 0.1},
@@ -67,15 +66,25 @@ CASES = {
     "one cycle": {
         "schedule": [lambda optimizer: lr_scheduler.OneCycleLR(optimizer, 0.5, total_steps=40)],
     },
-    "buffers": {"model": make_normalised, "early_stopping": True, "validation": 0.3},
+    "compiled velocity": {
+        "compiled": True,
+        "schedule": [lambda optimizer: lr_scheduler.StepLR(optimizer, 3)],
+    },
+    "buffers": {
+        "compiled": True,
+        "model": make_normalised,
+        "early_stopping": True,
+        "validation": 0.3,
+    },
     "buffers, eager": {"model": make_normalised, "compiled": False},
     "weights": {"class_weight": "balanced", "sample_weight": np.arange(60.0)},
     "mersenne": {"generator": lambda: np.random.Generator(np.random.MT19937(3))},
 }
 
 
-def train(path, *, epochs=8, callbacks=(), resume=False, **settings):
-    mg.manual_seed(3)
+def train(path, *, epochs=8, callbacks=(), resume=False, seed=3, **settings):
+    mg.manual_seed(seed)
+    settings.setdefault("compiled", False)
     settings = {
         name: value() if callable(value) and name != "model" else value
         for name, value in settings.items()
@@ -92,7 +101,14 @@ def train(path, *, epochs=8, callbacks=(), resume=False, **settings):
     return model, history
 
 
-@pytest.mark.parametrize("case", CASES)
+#: Those that are tried each time.
+QUICK = "early stopping", "plateau", "compiled velocity", "buffers, eager"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES],
+)
 def test_resuming_is_the_same_to_the_bit(tmp_path, case):
     settings = CASES[case]
     model, history = train(tmp_path / "whole.npz", **settings)
@@ -116,6 +132,13 @@ def test_without_a_file_resuming_starts_anew(tmp_path):
     _, history = train(tmp_path / "new.npz", epochs=2, resume=True)
     assert len(history) == 2
     assert sorted(os.listdir(tmp_path)) == ["new.npz"]
+
+
+def test_the_generators_and_the_split_go_on_whatever_the_seed_is_now(tmp_path):
+    _, history = train(None, epochs=4, validation=0.3)
+    train(tmp_path / "run.npz", epochs=2, validation=0.3)
+    _, resumed = train(tmp_path / "run.npz", epochs=4, validation=0.3, resume=True, seed=8)
+    assert resumed.rows == history.rows
 
 
 def test_more_epochs_go_on_from_the_end(tmp_path):

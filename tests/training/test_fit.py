@@ -27,7 +27,7 @@ def make_model(lr=0.1, **settings):
 
 
 def fit(model, data, **settings):
-    settings = {"generator": np.random.default_rng(2), **settings}
+    settings = {"generator": np.random.default_rng(2), "compiled": False, **settings}
     return mg.fit(model, data, **{"progress": False, "epochs": 3, "batch_size": 5, **settings})
 
 
@@ -92,7 +92,8 @@ def test_it_trains_in_training_mode_and_evaluation_leaves_each_mode(data):
     model.eval()
     fit(model, data, callbacks=[Look()], validation=data, batch_size=10)
     assert seen == [True] * 9
-    dropout = next(module for module in model.modules() if isinstance(module, nn.Dropout))
+    assert model.training
+    dropout = next(module for module in model.train().modules() if isinstance(module, nn.Dropout))
     dropout.training = False
     modes = [module.training for module in model.modules()]
     for call in (mg.predict, mg.predict_proba):
@@ -199,7 +200,7 @@ def test_balanced_classes_weigh_the_same(data):
     histories = []
     for weight in ("balanced", ROWS / (2 * counts), {0: 1 / counts[0], 1: 1 / counts[1]}):
         model, _ = make_model()
-        histories.append(fit(model, (X, y), class_weight=weight).rows)
+        histories.append(fit(model, (X, y), class_weight=weight, compiled=False).rows)
     assert histories[0] == histories[1]
     assert histories[2][-1]["loss"] == pytest.approx(histories[0][-1]["loss"], rel=1e-6)
 
@@ -323,7 +324,7 @@ def test_what_cannot_be_compiled_is_trained_eagerly_and_said_once(data, capsys):
             return out if out.sum().item() > 0 else out * 2
 
     model = Branching()
-    history = fit(model, data, progress=True)
+    history = fit(model, data, progress=True, compiled=None)
     assert history.compiled_step is None
     assert len(history.notes) == 1
     assert history.notes[0].startswith("The steps were not compiled: a value is needed")
@@ -369,7 +370,8 @@ def test_modules_of_ones_own_are_compiled(data):
         def forward(self, x):
             return self.layer(x) * self.scale
 
-    history = fit(Own(), data, callbacks=[lambda training: setattr(training.model, "scale", 1.0)])
+    history = fit(Own(), data, callbacks=[lambda training: setattr(training.model, "scale", 1.0)],
+                  compiled=None)  # fmt: skip
     assert history.compiled_step is not None
     eager = fit(Own(), data, callbacks=[lambda training: setattr(training.model, "scale", 1.0)],
                 compiled=False)  # fmt: skip

@@ -41,7 +41,7 @@ def train(*callbacks, **settings):
     model = nn.MLP(3, [4], 2, generator=np.random.default_rng(0))
     history = mg.fit(
         model, (X, Y), epochs=10, batch_size=5, validation=(X, Y), callbacks=callbacks,
-        progress=False, generator=np.random.default_rng(0), **settings,
+        progress=False, generator=np.random.default_rng(0), compiled=False, **settings,
     )  # fmt: skip
     return model, history
 
