@@ -329,7 +329,7 @@ def _refit(experiment: Experiment) -> bool:
         return False
     print(
         f"\nNow on all {rows:,} training rows, of which {held_out:,} were kept for calibration, "
-        f"for {experiment.best_epoch:,} of {experiment.epochs:,} epochs:"
+        f"for {experiment.refit_epochs:,} of {experiment.epochs:,} epochs:"
     )
     history = experiment.refit()
     if history.interrupted:

@@ -31,6 +31,7 @@ from microgradx.training.verification import Verification, verify_gradients
 __all__ = ["Experiment"]
 
 CALIBRATION_SIZE = 0.2
+MIN_REFIT = 0.1
 
 
 class Experiment:
@@ -181,7 +182,7 @@ class Experiment:
             patience=math.ceil(epochs / 4) if patience is None else patience,
         )
         best = self.history.best_epoch if early_stopping and has_calibration else None
-        self.best_epoch: int = best or epochs
+        self.refit_epochs = max(best or epochs, math.ceil(epochs * MIN_REFIT))
         return self.history
 
     def calibrate(self) -> None:
@@ -204,15 +205,17 @@ class Experiment:
     def refit(self) -> History:
         """Train the network anew, on the calibration rows too, until the best epoch.
 
-        The learning rate falls as it did. After Ctrl-C, the classifier keeps its weights.
+        That is no earlier than a tenth of all epochs, as it is a matter of chance with few rows for
+        calibration. The learning rate falls as it did. After Ctrl-C, the classifier keeps its
+        weights.
         """
         model = self._make_classifier(self.classifier.encoder).model
-        share = self.best_epoch / self.epochs
+        share = self.refit_epochs / self.epochs
         history = self._fit(
             model,
             (self.x_training, self.y_training),
             optimizer=self._make_optimizer(model),
-            epochs=self.best_epoch,
+            epochs=self.refit_epochs,
             schedule=lambda done: cosine_decay(done * share),
         )
         if not history.interrupted:

@@ -231,9 +231,8 @@ def test_early_stopping_waits_for_patience(train, without_pictures):
     options = ("--data", "moons", "--hidden", "8", "--epochs", "60", "--lr", "0.1")
     _, out, _ = train(*options, "--patience", "2")
     assert "epoch 60/60" not in out
-    best = int(re.search(r"for (\d+) of 60 epochs", out)[1])
-    assert best < 58
-    assert f"epoch {best + 2}/60" in out.replace("epoch  ", "epoch ")
+    last = max(map(int, re.findall(r"^epoch +(\d+)/60", out, re.MULTILINE)))
+    assert f"for {max(last - 2, 6)} of 60 epochs" in out  # at least a tenth of them
     _, out, _ = train(*options, "--no-early-stopping")
     assert "for 60 of 60 epochs" in out
 

@@ -8,6 +8,7 @@ from scipy import optimize, special
 
 import microgradx as mg
 from microgradx import TemperatureScaling, VectorScaling
+from microgradx.training.calibration import scale_logits
 
 SCALINGS = pytest.mark.parametrize("scaling", [TemperatureScaling, VectorScaling])
 
@@ -135,6 +136,21 @@ def test_logits_that_say_nothing_become_equal_probabilities():
     scaling = TemperatureScaling().fit(logits, wrong)
     assert np.isfinite(scaling.temperature)
     np.testing.assert_allclose(scaling.predict_proba(logits), 0.25, atol=1e-5)
+
+
+@SCALINGS
+def test_logits_that_are_calibrated_already_stay_as_they_are(scaling):
+    logits, labels = draw(60, 3, 1.0, seed=2)
+    with pytest.warns(UserWarning, match="60 rows do not show that scaling lowers the log-loss"):
+        fitted = scaling().fit(logits, labels)
+    np.testing.assert_array_equal(fitted.transform(logits), logits)
+    assert not fitted.helps
+
+
+def test_excluded_classes_stay_so_with_a_weight_of_any_sign():
+    logits = np.array([[-np.inf, 1.0, 2.0]])
+    scaled = scale_logits(logits, np.array([-1.0, 0.0, 2.0]), np.array([1.0, 1.0, 0.0]))
+    np.testing.assert_array_equal(scaled, [[-np.inf, 1.0, 4.0]])
 
 
 @pytest.mark.parametrize(
