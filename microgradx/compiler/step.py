@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
 import math
@@ -130,7 +131,10 @@ class CompiledStep:
             program = self._program(X, y)
             if program is None:
                 loss_of_first = self._eager(X, y)
-                self._program(X, y)  # now there is a state, so that it has a source
+                # Now there is a state, so a program can be traced, for its source. If forward has
+                # become another by this step, the next call raises the error, as this one is taken.
+                with contextlib.suppress(CaptureError):
+                    self._program(X, y)
                 return loss_of_first
         self._output = None
         loss: float = program.step(X, y, *[source() for source in program.sources])
