@@ -57,10 +57,10 @@ class PublicTable:
 
 TABLES = (
     PublicTable("crx.data", {}),
-    PublicTable("house-votes-84.data", {"label": 1}, label=0),
+    PublicTable("house-votes-84.data", {"label": 1, "missing": "indicator"}, label=0),
     PublicTable(
         "horse-colic.data",
-        {"label": 24, "drop": (3, 25, 26, 27)},
+        {"label": 24, "drop": (3, 25, 26, 27), "missing": "indicator"},
         {"header": None, "sep": r"\s+"},
         label=23,
         dropped=(2, 24, 25, 26),

@@ -135,3 +135,35 @@ def test_a_closed_pipe_is_not_an_error(trained_model, tmp_path):
         )
     assert "Traceback" not in run.stderr
     assert "BrokenPipe" not in run.stderr
+
+
+ANIMALS = "name;legs;coat;tame;kind\n" + "".join(
+    f"{'ab'[i % 2]}{i};{2 + 2 * (i % 2)};{('fur', 'wool', '?')[i % 3]};{'yn'[i % 2]};"
+    f"{('bird', 'cat')[i % 2] if i != 7 else ''}\n"
+    for i in range(40)
+)
+
+
+def test_a_table_with_texts_is_understood_alike_in_training_and_prediction(
+    train, predict, tmp_path, without_pictures
+):
+    (tmp_path / "animals.data").write_text(ANIMALS)
+    status, out, err = train(
+        *("--data", "animals.data", "--drop", "name", "--missing", "indicator", *SMALL),
+        *("--out", "run"),
+    )
+    assert (status, err) == (0, "")
+    assert "Label      'kind', the last column (--label gives another): 2 classes" in out
+    assert "coat  category  2: 'fur'" in out
+    assert "13 missing, none of them instead, and a column that says so" in out
+    assert "Left out   'name': asked for" in out
+    assert "1 row without a label is left out: line 9" in out
+    assert "5 → 8 → 2" in out  # legs, two coats, tame, and that the coat is missing
+    assert load_classifier(tmp_path / "run" / "model.npz").preview in out
+    (tmp_path / "new.tsv").write_text("kind\tcoat\ttame\tlegs\ncat\tscales\tTRUE\t4\nemu\t\tF\t2\n")
+    status, out, err = predict("run/model.npz", "new.tsv")
+    assert status == 0
+    assert len(out.splitlines()) == 3
+    assert "'coat' has categories that the training rows did not have, 'scales'" in err
+    assert "the model does not know the labels 'emu', so they do not count" in err
+    assert "of the 1 rows that have a label" in err

@@ -249,15 +249,16 @@ def interpret_as(kind: Kind, sheet: Sheet, column: Column, problems: Problems) -
         return _categories_of(column, present)
     texts = [column.texts[i] for i in present]
     decimal = _decimal_mark_of(sheet, texts)
-    numbers = {i: parse_number(column.texts[i], decimal) for i in present}
+    truth = {text: value for text in texts for value in (parse_boolean([text]) or {}).values()}
+    # Truth values may be spelt in another way than in training; among numbers they are mistakes.
+    has_numbers = any(parse_number(text, decimal) is not None for text in texts)
+    words = truth if kind == "boolean" or not has_numbers else {}
+    numbers = {
+        i: words.get(column.texts[i], parse_number(column.texts[i], decimal)) for i in present
+    }
     others = [i for i, n in numbers.items() if n is None and not is_missing_number(column.texts[i])]
-    if others:
-        truth = parse_boolean(texts)
-        if truth and (kind == "boolean" or len(others) == len(present)):
-            return _numbers_of(column, {i: truth[column.texts[i]] for i in present}, kind)
-        problems.add_cells(
-            column, others, f"is not a {'truth value' if kind == 'boolean' else kind}"
-        )
+    wanted = "truth value" if kind == "boolean" else kind
+    problems.add_cells(column, others, f"is not a {wanted}")
     infinite = [i for i, number in numbers.items() if number is not None and abs(number) == np.inf]
     problems.add_cells(column, infinite, "is not a finite number")
     return _numbers_of(column, numbers, kind)

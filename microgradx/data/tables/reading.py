@@ -41,7 +41,7 @@ from microgradx.data.tables.images import (
 )
 from microgradx.data.tables.labels import encode_labels, find_column, find_label, has_label
 from microgradx.data.tables.schema import Dropped, Missing, TableSchema
-from microgradx.data.tables.suspicions import find_suspicions
+from microgradx.data.tables.suspicions import find_suspicions, propose_image
 from microgradx.data.tables.table import Table
 from microgradx.data.tables.text_files import read_grid
 
@@ -260,6 +260,7 @@ def _make_table(
     shape = _check_pixels(sheet, shape, values)
     if shape is None:
         notes += find_suspicions(columns, values, labels, len(label_names))
+        notes += propose_image(features)
     kinds = tuple(v.kind for v in values)
     schema = TableSchema(
         columns=len(columns),

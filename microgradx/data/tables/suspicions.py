@@ -5,6 +5,7 @@ Each is a line that names the columns and says how to leave them out.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -14,7 +15,7 @@ from microgradx.arrays.types import Array
 from microgradx.common.messages import shorten
 from microgradx.data.tables.columns import Column, Values, drop_option
 
-__all__ = ["counts_rows", "find_suspicions"]
+__all__ = ["counts_rows", "find_suspicions", "propose_image"]
 
 IDENTIFIER = re.compile(
     r"(?:.*[ _.-])?(?:id|ids|uid|uuid|guid|identifier|index|idx|serial|rowid|row|rownum"
@@ -53,6 +54,18 @@ def find_suspicions(
             f"rounded; if they identify rows, leave them out: {drop_option(long)}"
         )
     return found
+
+
+def propose_image(features: Array) -> list[str]:
+    """A question, if the features could be the pixels of square images, from 0 to 255."""
+    side = math.isqrt(features.shape[1])
+    if side < 4 or side**2 != features.shape[1] or np.any(features != np.floor(features)):
+        return []
+    is_pixels = features.min() == 0 and 16 <= features.max() <= 255 and np.mean(features == 0) > 0.2
+    text = (
+        f"the features look like the pixels of images; if they are, say so: --image {side}x{side}"
+    )
+    return [text] if is_pixels else []
 
 
 def counts_rows(values: Array) -> bool:

@@ -145,7 +145,13 @@ def test_labels_that_are_not_known_are_said(write, trained):
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("TRUE FALSE", "1 0"), ("1 0", "TRUE FALSE"), ("yes no", "Y N"), ("t f", "true false")],
+    [
+        ("TRUE FALSE", "1 0"),
+        ("1 0", "TRUE FALSE"),
+        ("yes no", "Y N"),
+        ("t f", "true false"),
+        ("y n", "TRUE F"),
+    ],
 )
 def test_truth_values_in_another_spelling(write, old, new):
     def rows(spelling):

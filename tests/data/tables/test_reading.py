@@ -420,6 +420,15 @@ def test_columns_of_pixels_are_images(csv, names, shape):
     assert read_table(csv(pixel_rows(names, shape))).schema.image_shape == shape
 
 
+def test_numbers_that_look_like_pixels_are_asked_about(csv):
+    pixels = np.random.default_rng(0).integers(-200, 255, (12, 49)).clip(0)
+    rows = "".join(f"{i % 2}," + ",".join(map(str, row)) + "\n" for i, row in enumerate(pixels))
+    assert read_table(csv(rows), 1).notes[-1].endswith("if they are, say so: --image 7x7")
+    assert read_table(csv(rows), 1, image="7x7").notes == ()
+    halves = rows.replace(",0,", ",0.5,")
+    assert not any("image" in note for note in read_table(csv(halves), 1).notes)
+
+
 def test_the_shape_of_images_may_be_given(csv):
     path = csv(pixel_rows([f"v{i}" for i in range(12)], None))
     assert read_table(path, image="3x4").schema.image_shape == (3, 4)
