@@ -46,14 +46,13 @@ class _Convolution(Module):
         generator: np.random.Generator | None = None,
     ) -> None:
         name = type(self).__name__
-        if (
-            min(in_channels, out_channels, groups) < 1
-            or in_channels % groups
-            or out_channels % groups
-        ):
+        (in_channels,) = check_sizes(name, "in_channels", in_channels, 1)
+        (out_channels,) = check_sizes(name, "out_channels", out_channels, 1)
+        (groups,) = check_sizes(name, "groups", groups, 1)
+        if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"{name}: in_channels={in_channels}, out_channels={out_channels} and groups="
-                f"{groups}; all must be at least 1, and groups must divide both numbers of channels"
+                f"{groups}; groups must divide both numbers of channels"
             )
         if padding_mode not in ("zeros", *_NUMPY_MODES):
             raise ValueError(

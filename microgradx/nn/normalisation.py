@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from microgradx.arrays.types import as_floats
 from microgradx.engine import Tensor, as_tensor
-from microgradx.nn.arguments import Size, check_integers
+from microgradx.nn.arguments import Size, check_integers, check_sizes
 from microgradx.nn.functional_normalisation import batch_norm, layer_norm, rms_norm
 from microgradx.nn.module import Module
 
@@ -32,10 +33,11 @@ class _BatchNorm(Module):
         *,
         dtype: Any = np.float32,
     ) -> None:
-        if num_features < 1:
-            raise ValueError(f"num_features, the number of channels, is {num_features}; give 1 up")
-        self.num_features = num_features
-        self.eps = eps
+        name = type(self).__name__
+        (self.num_features,) = check_sizes(name, "num_features", num_features, 1)
+        self.eps = _check_eps(name, eps)
+        if momentum is not None and not 0 <= momentum <= 1:
+            raise ValueError(f"{name}: momentum={momentum}; it must be from 0 to 1, or None")
         self.momentum = momentum
         zeros, ones = np.zeros(num_features, dtype), np.ones(num_features, dtype)
         self.weight = Tensor(ones, requires_grad=True) if affine else None
@@ -140,9 +142,9 @@ class LayerNorm(Module):
         *,
         dtype: Any = np.float32,
     ) -> None:
-        shape = check_integers("LayerNorm", "normalized_shape", normalized_shape)
+        shape = _check_shape("LayerNorm", normalized_shape)
         self.normalized_shape = shape
-        self.eps = eps
+        self.eps = _check_eps("LayerNorm", eps)
         has_bias = elementwise_affine and bias
         self.weight = Tensor(np.ones(shape, dtype), True) if elementwise_affine else None
         self.bias = Tensor(np.zeros(shape, dtype), True) if has_bias else None
@@ -180,9 +182,9 @@ class RMSNorm(Module):
         *,
         dtype: Any = np.float32,
     ) -> None:
-        shape = check_integers("RMSNorm", "normalized_shape", normalized_shape)
+        shape = _check_shape("RMSNorm", normalized_shape)
         self.normalized_shape = shape
-        self.eps = eps
+        self.eps = None if eps is None else _check_eps("RMSNorm", eps)
         self.weight = Tensor(np.ones(shape, dtype), True) if elementwise_affine else None
 
     def forward(self, x: Any) -> Any:
@@ -193,3 +195,19 @@ class RMSNorm(Module):
         return (
             f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"
         )
+
+
+def _check_eps(name: str, eps: float) -> float:
+    if not 0 <= eps < math.inf:
+        raise ValueError(f"{name}: eps={eps}; it must be a small number from 0 up")
+    return eps
+
+
+def _check_shape(name: str, normalized_shape: Size) -> tuple[int, ...]:
+    shape = check_integers(name, "normalized_shape", normalized_shape)
+    if not shape or min(shape) < 1:
+        raise ValueError(
+            f"{name}: normalized_shape={shape}; it must have the lengths of the last axes of the "
+            "input, at least one, and each 1 or more"
+        )
+    return shape

@@ -155,8 +155,12 @@ class AdaptiveAvgPool1d(Module):
     """
 
     _pool: ClassVar[Callable[..., Any]] = staticmethod(adaptive_avg_pool1d)
+    _spatial = 1
 
     def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
+        sizes = output_size if isinstance(output_size, Sequence) else (output_size,)
+        known = [1 if size is None else size for size in sizes]  # None: that of the image
+        check_sizes(type(self).__name__, "output_size", known, self._spatial)
         self.output_size = output_size
 
     def forward(self, x: Any) -> Any:
@@ -177,3 +181,4 @@ class AdaptiveAvgPool2d(AdaptiveAvgPool1d):
     """
 
     _pool = staticmethod(adaptive_avg_pool2d)
+    _spatial = 2

@@ -46,7 +46,8 @@ def test_representations():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: nn.Conv2d(0, 2, 3), "in_channels=0, out_channels=2 and groups=1; all must be"),
+        (lambda: nn.Conv2d(0, 2, 3), "Conv2d: in_channels=0; it must be an integer of at least 1"),
+        (lambda: nn.Conv2d(1, 2.0, 3), "Conv2d: out_channels must be an integer, .* not 2.0"),
         (lambda: nn.Conv2d(4, 6, 3, groups=4), "groups must divide both numbers of channels"),
         (lambda: nn.Conv2d(1, 2, 0), "Conv2d: kernel_size=0; it must be an integer of at least 1"),
         (lambda: nn.Conv2d(1, 2, (1, 2, 3)), r"kernel_size=\(1, 2, 3\)"),
@@ -65,13 +66,15 @@ def test_representations():
         (lambda: nn.Conv1d(3, 4, 3)(np.ones((2, 5, 4))), "channels out that 1 divides$"),
         (lambda: nn.Conv2d(3, 4, 3)(np.ones((8, 8))), r"an input of shape \(8, 8\)"),
         (lambda: nn.MaxPool2d(9)(np.ones((1, 1, 8, 8))), "no room for a window"),
-        (lambda: nn.AdaptiveAvgPool2d(0)(np.ones((1, 1, 8, 8))), "output_size="),
-        (lambda: nn.AdaptiveAvgPool2d((1, 2, 3))(np.ones((1, 8, 8))), "output_size="),
+        (lambda: nn.AdaptiveAvgPool2d(0), "AdaptiveAvgPool2d: output_size="),
+        (lambda: nn.AdaptiveAvgPool2d((1, 2, 3)), "AdaptiveAvgPool2d: output_size="),
+        (lambda: nn.AdaptiveAvgPool1d("a"), "AdaptiveAvgPool1d: output_size must be an integer"),
+        (lambda: F.adaptive_avg_pool2d(np.ones((1, 8, 8)), (0, 1)), "avg_pool2d: output_size="),
         (lambda: nn.AdaptiveAvgPool2d(1)(np.ones((1, 0, 8))), "has no elements to take means of"),
     ],
 )
 def test_what_does_not_fit_is_refused(make, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         make()
 
 

@@ -111,11 +111,24 @@ def test_inputs_that_do_not_fit_change_nothing(norm, shape, message):
     assert all(np.array_equal(before[name], each) for name, each in norm.state_dict().items())
 
 
-def test_settings_that_cannot_be():
-    with pytest.raises(ValueError, match="num_features, the number of channels, is 0; give 1 up"):
-        nn.BatchNorm1d(0)
-    with pytest.raises(TypeError, match=r"normalized_shape must be an integer, .* not 'a'"):
-        nn.LayerNorm("a")
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.BatchNorm1d(0), "BatchNorm1d: num_features=0; it must be an integer of at"),
+        (lambda: nn.BatchNorm2d(3.0), "BatchNorm2d: num_features must be an integer, .*not 3.0"),
+        (lambda: nn.BatchNorm1d(3, momentum=1.1), "momentum=1.1; it must be from 0 to 1, or None"),
+        (lambda: nn.BatchNorm1d(3, eps=-1), "BatchNorm1d: eps=-1; it must be a small number"),
+        (lambda: nn.LayerNorm("a"), "LayerNorm: normalized_shape must be an integer, .* not 'a'"),
+        (lambda: nn.LayerNorm(()), r"LayerNorm: normalized_shape=\(\); .* at least one"),
+        (lambda: nn.LayerNorm((3, 0)), r"normalized_shape=\(3, 0\); .* each 1 or more"),
+        (lambda: nn.LayerNorm(3, eps=np.nan), "LayerNorm: eps=nan"),
+        (lambda: nn.RMSNorm(-3), r"RMSNorm: normalized_shape=\(-3,\)"),
+        (lambda: nn.RMSNorm(3, eps=-1.0), "RMSNorm: eps=-1.0"),
+    ],
+)
+def test_settings_that_cannot_be(make, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        make()
 
 
 def test_rms_norm_of_small_numbers_in_float16(generator):
