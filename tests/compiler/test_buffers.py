@@ -63,7 +63,10 @@ def adam(params):
     return optim.Adam(params, lr=0.01)
 
 
-@pytest.mark.parametrize(("momentum", "make_optimizer"), [(0.1, adam), (None, sgd)])
+@pytest.mark.parametrize(
+    ("momentum", "make_optimizer"),
+    [(0.1, adam), pytest.param(None, sgd, marks=pytest.mark.slow)],
+)
 def test_batch_norm_while_all_changes_that_may(momentum, make_optimizer):
     pair = Pair(Net(momentum=momentum), make_optimizer)
     g = np.random.default_rng(1)
