@@ -118,6 +118,8 @@ def _encode(X: Any, encoder: TableEncoder, classes: Array | None) -> Array:
 
 def _as_numbers(X: Any) -> Array:
     """An array of numbers; of a table in lists or of objects, with NaN for what is missing."""
+    if hasattr(X, "toarray"):
+        raise TypeError(f"X is sparse, {type(X).__name__}; write X.toarray()")
     unwrapped = unwrap(X)
     try:
         array = np.asarray(unwrapped) if isinstance(unwrapped, (list, tuple)) else unwrapped

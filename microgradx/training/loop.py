@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,7 +37,7 @@ from microgradx.training.measures import find_metrics, measure_loss, measure_met
 from microgradx.training.prediction import BATCH_SIZE, compute_outputs
 from microgradx.training.preparation import PreparedData, check_single_row, prepare_data
 from microgradx.training.progress import Progress, show_progress
-from microgradx.training.resuming import pack_training, unpack_training
+from microgradx.training.resuming import identify_training, pack_training, unpack_training
 from microgradx.training.schedules import Schedule, find_schedule, learning_rate
 from microgradx.training.stopping import BestWeights, find_monitor
 
@@ -230,6 +231,11 @@ class Loop:
             self.model, self.optimizer, history, self.epochs, len(self.batches)
         )
 
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What its checkpoints must have in common with it. The data are hashed once."""
+        return identify_training(self)
+
     def run(self) -> History:
         """Train, and return the history, also after Ctrl-C."""
         model, data, history, training = self.model, self.data, self.history, self.training
@@ -313,6 +319,10 @@ class Loop:
         self.schedule.after_epoch(row[best.monitor])
         if should_stop:
             training.stop()
+            self._note(
+                f"Stopped early: {best.monitor} has not improved for {best.patience} epochs; the "
+                f"model has the weights of epoch {best.epoch}."
+            )
         if self.checkpoint is not None and not self.history.interrupted:
             pack_training(self).write(self.checkpoint)
         self.progress.epoch()

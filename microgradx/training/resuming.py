@@ -14,7 +14,7 @@ from microgradx.common.messages import InputError
 from microgradx.nn.module import Module
 from microgradx.training.checkpoints import Checkpoint, find_generators, fingerprint, pack_model
 
-__all__ = ["pack_training", "unpack_training"]
+__all__ = ["identify_training", "pack_training", "unpack_training"]
 
 
 def pack_training(loop: Any) -> Checkpoint:
@@ -31,7 +31,7 @@ def pack_training(loop: Any) -> Checkpoint:
         checkpoint.arrays["validation_rows"] = data.validation_rows
     generators = find_generators(loop.model, loop.generator)
     checkpoint.description |= {
-        "training": _describe(loop),
+        "training": loop.identity,
         "epoch": loop.training.epoch,
         "step": loop.training.step,
         "is_stopped": loop.training.is_stopped,
@@ -44,7 +44,7 @@ def pack_training(loop: Any) -> Checkpoint:
     return checkpoint
 
 
-def _describe(loop: Any) -> dict[str, Any]:
+def identify_training(loop: Any) -> dict[str, Any]:
     """What must be the same for a training to be taken up again."""
     data = loop.data
     return {
@@ -76,7 +76,7 @@ def unpack_training(loop: Any, checkpoint: Checkpoint, path: str | Path) -> None
     if not isinstance(saved, dict):
         raise InputError(f"{path} has a model and no training; read it with load_model")
     differences = [
-        what for name, what in DIFFERENCES.items() if saved.get(name) != _describe(loop)[name]
+        what for name, what in DIFFERENCES.items() if saved.get(name) != loop.identity[name]
     ]
     generators = find_generators(model, loop.generator)
     if not differences and set(found["generators"]) != set(generators):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import scipy.sparse
 
 import microgradx as mg
 from microgradx import nn, optim
@@ -80,6 +81,7 @@ CASES = {
     "texts in an array": ({"X": np.array([["a", "b", "c"]] * 12)}, ValueError, "have no numbers"),
     "texts in a list": ({"X": [[1.0, "b", 2.0]] * 12}, ValueError, "column '1' has no numbers"),
     "ragged": ({"X": [[1.0, 2.0, 3.0]] * 11 + [[1.0]]}, ValueError, "rows of different lengths"),
+    "sparse": ({"X": scipy.sparse.csr_array(X)}, TypeError, r"write X.toarray\(\)"),
     "complex": ({"X": X + 1j}, TypeError, "complex"),
     "masked": ({"X": np.ma.masked_array(X)}, TypeError, "mask"),
     "no rows": ({"X": np.empty((0, 3)), "y": []}, ValueError, "has no rows"),

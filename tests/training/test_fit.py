@@ -275,6 +275,10 @@ def test_early_stopping_restores_the_best_weights(data, monitor):
     best = int(np.argmax(column) if monitor == "validation_accuracy" else np.argmin(column))
     assert history.best_epoch == best + 1
     assert len(history) == best + 1 + 4
+    assert history.notes == [
+        f"Stopped early: {monitor or 'validation_loss'} has not improved for 4 epochs; the model "
+        f"has the weights of epoch {best + 1}."
+    ]
     for name, value in states[best].items():
         np.testing.assert_array_equal(model.state_dict()[name], value)
 
