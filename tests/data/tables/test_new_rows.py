@@ -181,3 +181,10 @@ def test_columns_without_a_name_in_the_header_are_found_again(write):
     assert table.schema.feature_names == ("size", "column 2", "colour")
     assert table.schema.label == "column 4"
     assert read_like(table, write(text)) == (table.features.tolist(), ["a", "b", "a", "b"])
+
+
+def test_a_label_is_found_by_its_name_where_every_column_could_be_it(write):
+    pixels = PIXELS % 2
+    table = read_table(write({"X": pixels, "y": np.arange(6) % 2}))
+    new = write(pixel_table(["y", *NUMBERED], pixels, 0))
+    assert read_like(table, new) == (table.features.tolist(), ["0", "1"] * 3)

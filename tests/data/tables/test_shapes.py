@@ -240,3 +240,19 @@ def test_new_rows_may_have_another_shape_than_the_table(tmp_path, trained, shape
     assert np.array_equal(encoder.transform(new), encoder.transform(old))
     has_label = "label" not in shape
     assert new.labels.tolist() == (old.labels.tolist() if has_label else [-1] * len(ROWS))
+
+
+@pytest.mark.parametrize("mark", [";", "|", "\t"])
+def test_a_mark_in_each_text_is_no_separator(tmp_path, mark):
+    path = tmp_path / "cups.csv"
+    path.write_text(render().replace("red", f"red{mark}").replace("green", f"green{mark}"))
+    table = read_table(path)
+    assert len(table) == len(ROWS)
+    assert table.features[:, :2].tolist() == [[row[0], row[1]] for row in ROWS]
+
+
+def test_semicolons_in_every_row_of_a_table_with_commas(tmp_path):
+    path = tmp_path / "cups.csv"
+    rows = "".join(f"{i},{i * 2.5},a{i % 3};b{i % 2},{'xy'[i % 2]}\n" for i in range(12))
+    path.write_text("n,size,parts;colours,kind\n" + rows)
+    assert read_table(path).schema.feature_names == ("n", "size", "parts;colours")
