@@ -57,7 +57,6 @@ def test_a_module_is_its_function_with_its_settings(name):
         assert f"{setting}={value!r}" in repr(made)
     needed = {"Threshold": (0.5, -2.0)}.get(name, ())
     assert np.array_equal(module(*needed).eval()(X), function(X, *needed))
-    mg.gradcheck(made, X, order=2)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -176,6 +176,7 @@ def test_each_layer_and_direction_has_a_state_of_its_own(name):
         assert moved[of_later_layers].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["GRU", "LSTM"])
 def test_gradients_of_a_layer(name):
     layer = make(name, LAYERS)

@@ -79,6 +79,8 @@ DERIVATIVES = {
     "hypot": ("x / out", "y / out"),
     "arctan2": ("y / (x² + y²)", "-x / (x² + y²)"),
     "sinc": ("(cos(πx) - out) / x",),
+    "binary_cross_entropy": ("(1 - y) / (1 - x) - y / x", "ln(1 - x) - ln(x)"),
+    "softsign": ("1 / (1 + |x|)²",),
     "softplus": ("1 / (1 + e⁻ˣ)",),
     "logsigmoid": ("1 / (1 + eˣ)",),
     "elu": ("1 if x > 0 else y · eˣ", "0 if x > 0 else eˣ - 1"),
