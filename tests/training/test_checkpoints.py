@@ -1,5 +1,6 @@
 """Checkpoints: whole at any moment, and a training that resumes from one is the same to the bit."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -230,21 +231,23 @@ def test_killed_at_any_moment_the_file_is_whole(tmp_path):
     path = tmp_path / "run.npz"
     generator = np.random.default_rng(0)
     epochs = []
-    for _ in range(8):
+    for _ in range(6):
         with subprocess.Popen(
             [sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE
         ) as process:
             assert process.stdout.readline() == b"ready\n"
             # Watch the directory, and kill it somewhere in the middle of a writing.
-            writes = int(generator.integers(1, 12))
+            writes = int(generator.integers(2, 40))
             seen = set()
             while len(seen) < writes:
-                seen |= {name for name in os.listdir(tmp_path) if name != "run.npz"}
+                for file in os.scandir(tmp_path):
+                    with contextlib.suppress(FileNotFoundError):
+                        seen.add((file.name, file.stat().st_mtime_ns, file.stat().st_size))
             process.send_signal(signal.SIGKILL)
         if path.exists():
             checkpoint = read_checkpoint(path)
             epochs.append(checkpoint.description["epoch"])
             assert len(checkpoint.description["rows"]) == epochs[-1]
             load_model(mg.nn.MLP(4, [200, 100], 2), path)
-    assert len(epochs) > 4
+    assert len(epochs) > 3
     assert len([name for name in os.listdir(tmp_path) if name != "run.npz"]) <= 1
