@@ -21,6 +21,7 @@ from microgradx.training.doctor.hypotheses import constant_name, find_reason, le
 from microgradx.training.doctor.loop_faults import find_loop_faults, modal_layers
 from microgradx.training.doctor.loss_faults import below_floor, find_loss_faults
 from microgradx.training.doctor.network_faults import (
+    find_mixed_rows,
     find_network_faults,
     find_stuck_units,
     observe_network,
@@ -125,7 +126,7 @@ def _examine(case: Case, step: Callable[..., Any] | None) -> Diagnosis:
     findings = list(find_loop_faults(case, step)) if step is not None else []
     findings += find_data_faults(case)
     findings += find_optimizer_faults(case)
-    findings += find_loss_faults(case)
+    findings += list(find_mixed_rows(case)) or find_loss_faults(case)
     findings += find_network_faults(case, state)
     trial = run_trial(case)
     if not any(finding.severity == "error" for finding in findings):

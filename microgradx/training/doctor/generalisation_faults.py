@@ -40,7 +40,11 @@ def find_leaks(case: Case) -> Iterator[Finding]:
     X, labels = flatten_rows(case.X), case.labels
     right = np.array([_predict_by_column(column, labels) for column in X.T], float)
     accuracies = right.mean(axis=1)
-    leaks = [j for j in np.argsort(-accuracies) if _is_like_a_copy(X[:, j], labels, accuracies[j])]
+    leaks = [
+        j
+        for j in np.argsort(-accuracies)
+        if _is_like_a_copy(X[:, j], labels, accuracies[j], len(X.T))
+    ]
     if not leaks or len(leaks) == len(right):
         return
     best_other = max(set(range(len(right))) - set(leaks), key=lambda j: float(accuracies[j]))
@@ -63,7 +67,7 @@ def find_leaks(case: Case) -> Iterator[Finding]:
         )
 
 
-def _is_like_a_copy(values: Array, labels: Array, accuracy: float) -> bool:
+def _is_like_a_copy(values: Array, labels: Array, accuracy: float, columns: int) -> bool:
     """Whether a column holds codes of the classes, or clusters, or counts through sorted rows.
 
     A feature that is cut by a threshold is none of these: two halves of a normal distribution lie
@@ -73,7 +77,7 @@ def _is_like_a_copy(values: Array, labels: Array, accuracy: float) -> bool:
     distinct = np.unique(values)
     if len(distinct) <= 2 * len(present):
         return accuracy >= 0.95
-    if accuracy < 0.99:
+    if accuracy < 0.99 or columns < 3:  # of two columns, the better one may well be enough
         return False
     steps = np.diff(distinct)
     if len(distinct) == len(values) and np.ptp(steps) <= 1e-3 * steps.max():

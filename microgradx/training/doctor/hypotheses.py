@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from microgradx.arrays.types import Array
 from microgradx.checking.anomaly import AnomalyError, detect_anomaly
+from microgradx.common.messages import shorten
 from microgradx.functional import cross_entropy
 from microgradx.nn import MLP, Flatten, Sequential
 from microgradx.optim import Adam
@@ -54,8 +56,9 @@ def find_reason(case: Case, state: NetworkState, trial: Trial) -> Iterator[Findi
     if trial.failed_at == 1 and not _has_broken_weights(state):
         yield _describe_anomaly(case, trial)
         return
-    if case.labels is not None and len(case.X) >= 30 and not learns(trial):
-        related, seen, chance = are_related(case.X, case.labels, case.generator())
+    groups = _group_targets(case)
+    if groups is not None and len(case.X) >= 30 and not learns(trial):
+        related, seen, chance = are_related(case.X, groups, case.generator())
         if not related and trial.failed_at is None:
             yield _describe_unrelated(case, trial, seen, chance)
             return
@@ -80,6 +83,14 @@ def find_reason(case: Case, state: NetworkState, trial: Trial) -> Iterator[Findi
         yield _describe_anomaly(case, trial)
     elif max(best.explained, trial.explained) < LEARNS:
         yield from _compare_with_reference(case, trial, max(best.explained, trial.explained))
+
+
+def _group_targets(case: Case) -> Array | None:
+    """The labels, or the quarter of all targets in which each target of a regression lies."""
+    if case.labels is not None or case.y.size != len(case.y) or case.y.dtype.kind != "f":
+        return case.labels
+    targets = case.y.reshape(-1)
+    return np.searchsorted(np.quantile(targets, (0.25, 0.5, 0.75)), targets)
 
 
 def _try_remedies(case: Case) -> Iterator[Trial]:
@@ -176,6 +187,8 @@ def _course(trial: Trial, case: Case) -> str:
 
 def constant_name(case: Case) -> str:
     """What the loss of a constant prediction is, in words."""
+    if not math.isfinite(case.constant_loss):
+        return "that of a constant prediction is not finite"
     if case.labels is None:
         return f"{case.constant_loss:.4g}, that of the best constant prediction"
     counts = np.bincount(case.labels)
@@ -266,6 +279,17 @@ def _with_fresh_weights(case: Case) -> Case:
 def _describe_network(
     case: Case, state: NetworkState, trial: Trial, cure: Trial, numbers: dict[str, float]
 ) -> Finding:
+    if _has_broken_weights(state):
+        broken = [path for path, w in state.weights.items() if not np.isfinite(w).all()]
+        return Finding(
+            "weights not finite",
+            f"{len(broken)} of {len(state.weights)} parameters hold NaN or infinities, "
+            f"{shorten(broken)}, and no step can mend them; from fresh weights the loss is "
+            f"{cure.after:.3g} after {len(cure.losses)} steps.",
+            "Start again from fresh weights, or from a checkpoint; clip the gradients, and train "
+            "inside mg.detect_anomaly() to see where it begins.",
+            {"parameters": len(broken)},
+        )
     falls, scale = state.falls_by(), _weight_scale(case, state)
     sizes = state.sizes()
     numbers.update({"gradient ratio": falls, "weights / He": scale})
@@ -366,13 +390,15 @@ def _compare_with_reference(case: Case, trial: Trial, best: float) -> Iterator[F
     stuck = trial.explained < 0.02
     if reference is not None and reference - best > 0.3 and 1 - reference <= 0.5 * (1 - best):
         before, after = overfit_one_batch(case)
+        if after < 0.2 * before:  # it can learn, if slowly
+            return
         outputs = case.probe.output.array
         is_constant = len(outputs) > 1 and np.ptp(outputs, axis=0).max() <= 1e-6
         yield Finding(
             "the network cannot learn this",
             f"{_course(trial, case)[0].upper()}{_course(trial, case)[1:]}; {constant_name(case)}. "
-            f"It cannot overfit one batch of 16 rows either ({before:.3g} → {after:.3g}), or not "
-            f"more than that; but an MLP with 64 hidden units explains {reference:.0%} of the loss "
+            f"It cannot overfit one batch of 16 rows either, {before:.3g} → {after:.3g} in 300 "
+            f"steps of Adam; but an MLP with 64 hidden units explains {reference:.0%} of the loss "
             "in as many steps." + (" Its output is the same for every row." if is_constant else ""),
             "Give the network hidden layers of 16 units or more with an activation between linear "
             "layers, and check that forward passes its input on.",

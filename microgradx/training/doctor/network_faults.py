@@ -17,7 +17,13 @@ from microgradx.training.doctor.case import Case, quiet
 from microgradx.training.doctor.findings import Finding
 from microgradx.training.doctor.units import ActivationLayer, ActivationObserver
 
-__all__ = ["NetworkState", "find_network_faults", "find_stuck_units", "observe_network"]
+__all__ = [
+    "NetworkState",
+    "find_mixed_rows",
+    "find_network_faults",
+    "find_stuck_units",
+    "observe_network",
+]
 
 
 Hidden = list[tuple[ActivationLayer, Array]]
@@ -74,7 +80,6 @@ def observe_network(case: Case) -> NetworkState:
 
 def find_network_faults(case: Case, state: NetworkState) -> Iterator[Finding]:
     yield from _find_missing_gradients(case, state)
-    yield from _find_mixed_rows(case)
     yield from _find_symmetric_units(_hidden(case, state), state)
 
 
@@ -134,7 +139,7 @@ def _find_missing_gradients(case: Case, state: NetworkState) -> Iterator[Finding
 # ---------------------------------------------------------------------------- rows that mix
 
 
-def _find_mixed_rows(case: Case) -> Iterator[Finding]:
+def find_mixed_rows(case: Case) -> Iterator[Finding]:
     """A row's output must not depend on the other rows that are in its batch."""
     setup = case.copy()
     setup.model.eval()

@@ -19,7 +19,7 @@ from microgradx.training.doctor.optimizer_settings import set_rate
 __all__ = ["RateRange", "find_rate", "measure_rates"]
 
 #: How many rows the loss is measured on.
-ROWS = 256
+ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def measure_rates(
     return RateRange(rates[: len(losses)], np.array(losses))
 
 
-def find_rate(setup: Setup, case: Case) -> float:
+def find_rate(setup: Setup, case: Case, steps: int) -> float:
     """The rate that a range test suggests; the lowest if no step worked."""
-    found = measure_rates(setup, case)
+    found = measure_rates(setup, case, steps=steps)
     return found.suggestion if len(found.losses) else 1e-6

@@ -27,7 +27,9 @@ __all__ = ["Remedy", "Trial", "overfit_one_batch", "run_trial", "standardise"]
 
 STEPS = 200
 #: Work of a step, in numbers computed, beyond which fewer steps are taken.
-FULL_WORK = 100_000
+FULL_WORK = 40_000
+#: What an op costs however small its result is, in the same unit.
+OVERHEAD = 2_000
 
 
 class Remedy(NamedTuple):
@@ -76,7 +78,7 @@ def run_trial(case: Case, remedy: Remedy = Remedy(), steps: int = STEPS) -> Tria
     setup = prepare(case, remedy)
     rate = get_rate(setup.optimizer)
     if remedy.rate or remedy.adam:
-        rate = find_rate(prepare(case, remedy), case)
+        rate = find_rate(prepare(case, remedy), case, affordable_steps(case, 100))
         set_rate(setup.optimizer, rate)
     trial = Trial(remedy, setup.measure_loss(), math.nan, math.nan, case.constant_loss, rate=rate)
     generator = case.generator()
@@ -100,8 +102,9 @@ def run_trial(case: Case, remedy: Remedy = Remedy(), steps: int = STEPS) -> Tria
 
 def affordable_steps(case: Case, steps: int) -> int:
     """Fewer steps of a network that computes much in each."""
-    work = sum(t.size for t in case.probe.ancestors) / len(case.X) * case.batch_size
-    return int(np.clip(steps * FULL_WORK / max(work, 1), min(60, steps), steps))
+    share = min(case.batch_size, len(case.X)) / len(case.X)
+    work = sum(OVERHEAD + share * tensor.size for tensor in case.probe.ancestors)
+    return int(np.clip(steps * FULL_WORK / max(work, 1), min(50, steps), steps))
 
 
 def _explained(case: Case, setup: Setup, loss: float) -> float:
@@ -159,12 +162,14 @@ def replace_activations(model: Module) -> None:
 
 def overfit_one_batch(case: Case, rows: int = 16, steps: int = 300) -> tuple[float, float]:
     """The loss of a few rows before and after a training on them alone, with Adam, of a copy."""
-    setup = prepare(case, Remedy(adam=True))
+    remedy = Remedy(adam=True)
+    setup = prepare(case, remedy)
+    set_rate(setup.optimizer, find_rate(prepare(case, remedy), case, 50))
     chosen = case.generator().permutation(len(case.X))[:rows]
     setup.X, setup.y = setup.X[chosen], setup.y[chosen]
     before = setup.measure_loss()
     with quiet():
-        for _ in range(affordable_steps(case, steps)):
+        for _ in range(steps):
             if not math.isfinite(setup.take_step(setup.X, setup.y)):
                 break
     return before, setup.measure_loss()
