@@ -87,7 +87,7 @@ def _filter_logits(
     order = np.argsort(-z, axis=-1, kind="stable")
     z = np.take_along_axis(z, order, axis=-1)
     if top_k is not None:
-        z[..., top_k:] = -np.inf
+        z[..., int(top_k) :] = -np.inf
     if top_p is not None and top_p < 1:
         p = softmax(z)
         before = np.cumsum(p, axis=-1) - p
@@ -104,11 +104,11 @@ def _check(logits: Array, temperature: float, top_k: int | None, top_p: float | 
             f"logits of dtype {logits.dtype} and shape {logits.shape} must be numbers with an axis "
             "of classes, the last"
         )
-    if not 0 <= temperature < math.inf:
+    if not (_is_number(temperature) and 0 <= temperature < math.inf):
         raise ValueError(f"temperature must be a number from 0 up, not {temperature!r}")
-    if top_k is not None and not (isinstance(top_k, (int, np.integer)) and top_k >= 1):
+    if top_k is not None and not (_is_number(top_k) and top_k >= 1 and int(top_k) == top_k):
         raise ValueError(f"top_k must be a whole number from 1 up, not {top_k!r}")
-    if top_p is not None and not 0 < top_p <= 1:
+    if top_p is not None and not (_is_number(top_p) and 0 < top_p <= 1):
         raise ValueError(f"top_p must be above 0 and at most 1, not {top_p!r}")
     largest = logits.max(axis=-1)
     if not np.all(np.isfinite(largest)):
@@ -117,3 +117,7 @@ def _check(logits: Array, temperature: float, top_k: int | None, top_p: float | 
             f"the largest logit of row {row[0] if len(row) == 1 else row} is {largest[row]}; each "
             "row needs a finite one, and none that is NaN or +inf"
         )
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (int, float, np.integer, np.floating)) and not isinstance(x, bool)

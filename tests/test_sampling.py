@@ -137,6 +137,8 @@ def test_logits_are_not_changed(method):
         ([0.0], {"temperature": np.nan}, "from 0 up, not nan"),
         ([0.0], {"temperature": np.inf}, "from 0 up, not inf"),
         ([0.0], {"top_k": 0}, "top_k must be a whole number"),
+        ([0.0], {"temperature": "cold"}, "from 0 up, not 'cold'"),
+        ([0.0], {"top_k": True}, "top_k must be a whole number"),
         ([0.0], {"top_k": 1.5}, "top_k must be a whole number"),
         ([0.0], {"top_p": 0}, "top_p must be above 0"),
         ([0.0], {"top_p": 1.5}, "top_p must be above 0"),

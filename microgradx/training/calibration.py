@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.arrays.types import Array, unwrap
+from microgradx.arrays.types import Array, as_floats, unwrap
 from microgradx.common.messages import warn_caller
 from microgradx.functional import cross_entropy, softmax
 from microgradx.metrics.inputs import encode_labels
@@ -68,6 +68,11 @@ class LogitScaling:
     def predict_proba(self, logits: Any) -> Any:
         """Calibrated probabilities (…, classes): the softmax of the scaled logits."""
         return softmax(self.transform(logits))
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "weight"):
+            return f"{type(self).__name__}(not fitted)"
+        return f"{type(self).__name__}(weight={self.weight}, bias={self.bias})"
 
     def _require_fitted(self) -> None:
         if not hasattr(self, "weight"):
@@ -129,8 +134,8 @@ class TemperatureScaling(LogitScaling):
     >>> labels = mg.sample(logits, generator=generator)
     >>> overconfident = 4 * logits
     >>> scaling = TemperatureScaling().fit(overconfident, labels)
-    >>> round(scaling.temperature, 2)
-    4.32
+    >>> scaling
+    TemperatureScaling(temperature=4.3173)
     >>> scaling.message
     'fitted to 500 rows: log-loss ...'
     >>> scaling.predict_proba([4.0, 0.0, 0.0]).round(2)
@@ -142,6 +147,11 @@ class TemperatureScaling(LogitScaling):
         """What divides the logits. Raises ValueError before `fit`."""
         self._require_fitted()
         return float(1 / self.weight)
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "weight"):
+            return super().__repr__()
+        return f"TemperatureScaling(temperature={self.temperature:.6g})"
 
     def minimise(self, z: Array, y: Array) -> tuple[float, float]:
         return _find_inverse_temperature(z, y), 0.0
@@ -189,6 +199,8 @@ def _measure(z: Array, y: Array) -> Array:
 
 def scale_logits(logits: Any, weight: Any, bias: Any) -> Any:
     """weight · logits + bias, where -inf stays -inf for a weight of 0 too."""
+    logits = as_floats(logits)
+    weight, bias = (np.asarray(x, logits.dtype) for x in (weight, bias))
     excluded = np.isneginf(unwrap(logits))
     return np.where(excluded, -np.inf, np.where(excluded, 0.0, logits) * weight + bias)
 

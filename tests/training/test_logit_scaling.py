@@ -105,6 +105,11 @@ def test_labels_may_be_texts_and_calls_agree(scaling):
     assert p.requires_grad
     np.testing.assert_allclose(p.sum(axis=1).data, 1)
     assert fitted.predict_proba(logits[0]).shape == (3,)
+    assert fitted.predict_proba(logits.astype(np.float32)).dtype == np.float32
+    assert repr(scaling()) == f"{scaling.__name__}(not fitted)"
+    assert repr(fitted).startswith(
+        f"{scaling.__name__}({'temperature' if scaling is TemperatureScaling else 'weight'}="
+    )
 
 
 # ---------------------------------------------------------------------------- where it cannot help
