@@ -218,7 +218,7 @@ class _UpdateTracer:
     def _add_number(
         self, name: str, source: Callable[[], float], may_be_0: bool = False
     ) -> TracedNumber:
-        number = self.builder.add_number(float(source()), name, lambda: float(source()))
+        number = self.builder.add_number(float(source()), name, source)
         number.truth = None if may_be_0 else bool(number.example)
         return number
 
