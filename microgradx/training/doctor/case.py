@@ -109,7 +109,13 @@ class Case:
 
     def copy(self) -> Setup:
         """Copies that share nothing with the user's objects, nor with each other's."""
-        model, loss, optimizer = copy.deepcopy((self.model, self.loss, self.optimizer))
+        try:
+            model, loss, optimizer = copy.deepcopy((self.model, self.loss, self.optimizer))
+        except TypeError as error:
+            raise TypeError(
+                f"the doctor trains copies, and copy.deepcopy of model, loss and optimiser fails: "
+                f"{error}; keep open files and the like outside of the model"
+            ) from error
         if optimizer is None or isinstance(optimizer, str):
             optimizer = find_optimizer(optimizer or "adam", self.lr, model, loss)
         elif self.lr is not None:

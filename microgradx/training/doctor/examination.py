@@ -10,6 +10,7 @@ import numpy as np
 from microgradx.optim.optimizer import Optimizer
 from microgradx.training.arguments import check_count, check_model
 from microgradx.training.doctor.case import Case
+from microgradx.training.doctor.causes import constant_name, describe_course
 from microgradx.training.doctor.data_faults import describe_not_finite, find_data_faults
 from microgradx.training.doctor.findings import Diagnosis, Finding
 from microgradx.training.doctor.generalisation_faults import (
@@ -17,7 +18,7 @@ from microgradx.training.doctor.generalisation_faults import (
     find_leaks,
     find_shared_rows,
 )
-from microgradx.training.doctor.hypotheses import constant_name, find_reason, learns, moves
+from microgradx.training.doctor.hypotheses import find_reason, learns, moves
 from microgradx.training.doctor.loop_faults import find_loop_faults, modal_layers
 from microgradx.training.doctor.loss_faults import below_floor, find_loss_faults
 from microgradx.training.doctor.network_faults import (
@@ -166,12 +167,7 @@ def _find_faults_of_learning(
 
 
 def _summarise(case: Case, trial: Trial) -> str:
-    course = (
-        f"the loss became {trial.losses[-1]} at step {trial.failed_at}"
-        if trial.failed_at is not None
-        else f"the loss went from {trial.before:.4g} to {trial.after:.4g}"
-    )
-    return f"On a copy, in {len(trial.losses)} steps, {course}; {constant_name(case)}."
+    return f"On a copy, {describe_course(trial)}; {constant_name(case)}."
 
 
 def lr_range_test(

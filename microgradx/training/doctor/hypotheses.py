@@ -7,20 +7,24 @@ apart, say, are not called too large a learning rate.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from microgradx.arrays.types import Array
-from microgradx.checking.anomaly import AnomalyError, detect_anomaly
-from microgradx.common.messages import shorten
 from microgradx.functional import cross_entropy
 from microgradx.nn import MLP, Flatten, Sequential
 from microgradx.optim import Adam
-from microgradx.training.doctor.case import Case, quiet
-from microgradx.training.doctor.curvature import largest_stable_rate
+from microgradx.training.doctor.case import Case
+from microgradx.training.doctor.causes import (
+    collect_losses,
+    constant_name,
+    describe_anomaly,
+    describe_course,
+    describe_cure,
+    describe_unrelated,
+    is_numeric,
+)
 from microgradx.training.doctor.data_faults import FeatureScale, are_related
 from microgradx.training.doctor.findings import Finding
 from microgradx.training.doctor.network_faults import NetworkState
@@ -28,7 +32,6 @@ from microgradx.training.doctor.trials import (
     Remedy,
     Trial,
     overfit_one_batch,
-    prepare,
     run_trial,
     standardise,
 )
@@ -53,14 +56,14 @@ def moves(trial: Trial, case: Case) -> bool:
 
 def find_reason(case: Case, state: NetworkState, trial: Trial) -> Iterator[Finding]:
     """The causes of a training that fails, or goes far less down than it could."""
-    if trial.failed_at == 1 and not _has_broken_weights(state):
-        yield _describe_anomaly(case, trial)
+    if trial.failed_at == 1 and not state.has_broken_weights:
+        yield describe_anomaly(case, trial)
         return
     groups = _group_targets(case)
     if groups is not None and len(case.X) >= 30 and not learns(trial):
         related, seen, chance = are_related(case.X, groups, case.generator())
         if not related and trial.failed_at is None:
-            yield _describe_unrelated(case, trial, seen, chance)
+            yield describe_unrelated(case, trial, seen, chance)
             return
     trials = list(_try_remedies(case))
     best = max((each for each in trials if not each.remedy.adam), key=lambda each: each.explained)
@@ -69,18 +72,18 @@ def find_reason(case: Case, state: NetworkState, trial: Trial) -> Iterator[Findi
         best = max(trials, key=lambda each: each.explained)
         good = [best]
     if _cures(case, trial, best):
-        if trial.failed_at is not None and not trial.rises and _is_numeric(case, trial):
-            yield _describe_anomaly(case, trial)
+        if trial.failed_at is not None and not trial.rises and is_numeric(case, trial):
+            yield describe_anomaly(case, trial)
         else:
-            yield _describe_cure(case, state, trial, good[0])
+            yield describe_cure(case, state, trial, good[0])
         return
     for first in trials:
         # Evidence of its own: a remedy that leaves less than half of the loss.
         if _has_evidence(case, state, trial, first) and _halves(trial, first):
-            yield _describe_cure(case, state, trial, first)
+            yield describe_cure(case, state, trial, first)
             return
     if trial.failed_at is not None:
-        yield _describe_anomaly(case, trial)
+        yield describe_anomaly(case, trial)
     elif max(best.explained, trial.explained) < LEARNS:
         yield from _compare_with_reference(case, trial, max(best.explained, trial.explained))
 
@@ -147,238 +150,16 @@ def _choose_remedies(case: Case) -> list[Remedy]:
 # ---------------------------------------------------------------------------- evidence
 
 
-def _has_broken_weights(state: NetworkState) -> bool:
-    return not all(np.isfinite(w).all() for w in state.weights.values())
-
-
-def _weight_scale(case: Case, state: NetworkState) -> float:
-    """The geometric mean of |weights| / √(2 / fan in): 1 for He's distribution."""
-    ratios = [
-        float(np.sqrt(np.mean(np.square(w, dtype=float)) * np.prod(w.shape[1:]) / 2))
-        for w in state.weights.values()
-        if w.ndim > 1 and np.any(w)
-    ]
-    return float(np.exp(np.mean(np.log(ratios)))) if ratios else 1.0
-
-
 def _has_evidence(case: Case, state: NetworkState, trial: Trial, cure: Trial) -> bool:
     remedy = cure.remedy
     if remedy.features or remedy.targets:
         return True  # such remedies are tried for bad scales only
     if remedy.weights and not remedy.rate:
-        scale = _weight_scale(case, state)
+        scale = state.weight_scale()
         return not 0.2 < scale < 5 or state.falls_by() < 1e-4
     if remedy.rate:
         return trial.rises and cure.rate < trial.rate
     return remedy.dropout or remedy.decay
-
-
-# ---------------------------------------------------------------------------- sentences
-
-
-def _course(trial: Trial, case: Case) -> str:
-    """How the loss went, in a sentence."""
-    if trial.failed_at is not None:
-        return f"the loss became {trial.losses[-1]} at step {trial.failed_at}"
-    return (
-        f"the loss went from {trial.before:.4g} to {trial.after:.4g} in {len(trial.losses)} steps"
-    )
-
-
-def constant_name(case: Case) -> str:
-    """What the loss of a constant prediction is, in words."""
-    if not math.isfinite(case.constant_loss):
-        return "that of a constant prediction is not finite"
-    if case.labels is None:
-        return f"{case.constant_loss:.4g}, that of the best constant prediction"
-    counts = np.bincount(case.labels)
-    counts = counts[counts > 0]
-    if np.ptp(counts) <= 0.1 * counts.max():
-        return f"{case.constant_loss:.4g}, about ln {len(counts)}, that of a constant prediction"
-    return f"{case.constant_loss:.4g}, that of predicting the class frequencies for every row"
-
-
-def _numbers(trial: Trial, cure: Trial | None = None) -> dict[str, float]:
-    """The losses that are numbers at all."""
-    losses = {"loss before": trial.before, "loss after": trial.after}
-    if cure is not None:
-        losses["loss with remedy"] = cure.after
-    return {name: loss for name, loss in losses.items() if not math.isnan(loss)}
-
-
-def _describe_cure(case: Case, state: NetworkState, trial: Trial, cure: Trial) -> Finding:
-    remedy, course = cure.remedy, _course(trial, case)
-    numbers = _numbers(trial, cure)
-    learnt = f"{cure.after:.3g} after {len(cure.losses)} steps"
-    if remedy.features or remedy.targets:
-        what = "features" if remedy.features else "targets"
-        scale = FeatureScale.of(case.X if remedy.features else case.y.reshape(len(case.y), -1))
-        numbers.update(scale._asdict())
-        return Finding(
-            f"{what} not standardised",
-            f"The {what} have {scale}, and {course}; with standardised {what} it is {learnt}.",
-            f"Standardise the {what} by training rows: (x - mean) / deviation for each column, "
-            "mg.data.StandardScaler().",
-            numbers,
-        )
-    if remedy.relu or (remedy.weights and not remedy.rate):
-        return _describe_network(case, state, trial, cure, numbers)
-    if remedy.decay or remedy.dropout:
-        name = "weight decay" if remedy.decay else "dropout"
-        return Finding(
-            f"{name} too strong",
-            f"With {name} {course}; without, it is {learnt}.",
-            f"Lower the {name}.",
-            numbers,
-        )
-    if remedy.adam and not remedy.rate:
-        return Finding(
-            "optimiser settings",
-            f"With {case.optimizer!r} {course}; with Adam at {cure.rate:.2g} it is {learnt}.",
-            f"Use optim.Adam(model.parameters(), lr={cure.rate:.2g}), or PyTorch's defaults of the "
-            "other settings.",
-            numbers,
-        )
-    return _describe_rate(case, trial, cure, numbers)
-
-
-def _describe_rate(case: Case, trial: Trial, cure: Trial, numbers: dict[str, float]) -> Finding:
-    rate = trial.rate
-    numbers.update({"lr": rate, "suggested lr": cure.rate})
-    is_large = cure.rate < rate
-    curve = ""
-    if is_large:
-        fresh = case if not cure.remedy.weights else _with_fresh_weights(case)
-        found = largest_stable_rate(fresh, case.optimizer)
-        if found is not None:
-            numbers.update({"curvature": found[0], "largest stable lr": found[1]})
-            if found[1] < rate:
-                curve = (
-                    f" The largest curvature is {found[0]:.3g}, so rates above 2 / λ = "
-                    f"{found[1]:.2g} diverge."
-                )
-        if case.probe.is_sum:
-            curve += " The loss is a sum over the rows, so gradients grow with the batch."
-    again = " from fresh weights, as these are broken by it," if cure.remedy.weights else ""
-    return Finding(
-        "learning rate too large" if is_large else "learning rate too small",
-        f"With the learning rate {rate:.3g} {_course(trial, case)}; with {cure.rate:.2g}{again} it "
-        f"is {cure.after:.3g} after {len(cure.losses)} steps.{curve}",
-        f"{'Lower' if is_large else 'Raise'} the learning rate to about {cure.rate:.2g}; "
-        "mg.lr_range_test(model, data) shows the range"
-        + (", and clip gradients if single steps go astray." if is_large else "."),
-        numbers,
-    )
-
-
-def _with_fresh_weights(case: Case) -> Case:
-    setup = prepare(case, Remedy(weights=True))
-    return Case(setup.model, case.X, case.y, setup.loss, setup.optimizer, case.batch_size)
-
-
-def _describe_network(
-    case: Case, state: NetworkState, trial: Trial, cure: Trial, numbers: dict[str, float]
-) -> Finding:
-    if _has_broken_weights(state):
-        broken = [path for path, w in state.weights.items() if not np.isfinite(w).all()]
-        return Finding(
-            "weights not finite",
-            f"{len(broken)} of {len(state.weights)} parameters hold NaN or infinities, "
-            f"{shorten(broken)}, and no step can mend them; from fresh weights the loss is "
-            f"{cure.after:.3g} after {len(cure.losses)} steps.",
-            "Start again from fresh weights, or from a checkpoint; clip the gradients, and train "
-            "inside mg.detect_anomaly() to see where it begins.",
-            {"parameters": len(broken)},
-        )
-    falls, scale = state.falls_by(), _weight_scale(case, state)
-    sizes = state.sizes()
-    numbers.update({"gradient ratio": falls, "weights / He": scale})
-    course = _course(trial, case)
-    after = f"{cure.after:.3g} after {len(cure.losses)} steps"
-    if 0 < falls < 1e-3 and len(sizes) > 2:
-        listed = ", ".join(f"{path} {size:.1e}" for path, size in list(sizes.items())[:6])
-        how = "relu and He's weights" if cure.remedy.relu else "fresh weights of the usual size"
-        return Finding(
-            "vanishing gradients",
-            f"Gradients shrink towards the input: their root mean square is {listed}; and {course}."
-            f" With {how} it is {after}.",
-            "Use relu with he_uniform, or tanh with glorot_uniform, fewer layers, or a "
-            "normalisation between them.",
-            numbers,
-        )
-    if cure.remedy.relu:
-        return Finding(
-            "saturating activations",
-            f"With sigmoid or tanh {course}; with relu it is {after}.",
-            "Use relu with he_uniform.",
-            numbers,
-        )
-    size = "large" if scale > 1 else "small"
-    return Finding(
-        "initialisation",
-        f"The weights are {scale:.3g} times as large as He's distribution has them, and {course}; "
-        f"from fresh weights it is {after}.",
-        f"The weights are too {size}, or broken by an earlier training: draw them anew by "
-        "nn.initialisation.he_uniform or glorot_uniform, with biases 0.",
-        numbers,
-    )
-
-
-def _describe_unrelated(case: Case, trial: Trial, seen: float, chance: float) -> Finding:
-    return Finding(
-        "labels unrelated to features",
-        f"The nearest neighbours of a row have its label in {seen:.1%} of cases, and in "
-        f"{chance:.1%} with shuffled labels; no column differs between classes either, and "
-        f"{_course(trial, case)}; {constant_name(case)}.",
-        "Check that X and y are in the same order: were they shuffled, sorted or filtered "
-        "separately? Shuffle both by one permutation.",
-        {**_numbers(trial), "agreement": seen, "by chance": chance},
-    )
-
-
-# ---------------------------------------------------------------------------- not finite
-
-
-def _find_anomaly(case: Case, trial: Trial) -> AnomalyError | None:
-    """The last two steps before the loss was not finite, again, inside detect_anomaly."""
-    for state, x, y in trial.last_steps:
-        setup = case.copy()
-        setup.model.load_state_dict(state)
-        try:
-            with quiet(), detect_anomaly():
-                total: Any = np.mean(setup.loss(setup.model(x), y))
-                total.backward()
-        except AnomalyError as error:
-            return error
-        except (ValueError, TypeError, AttributeError):
-            continue
-    return None
-
-
-#: Ops that are not finite at single points, however small the weights are.
-_NUMERIC = ("log", "log2", "log10", "log1p", "divide", "sqrt", "power", "reciprocal", "arccos")
-
-
-def _is_numeric(case: Case, trial: Trial) -> bool:
-    error = _find_anomaly(case, trial)
-    return error is not None and error.op is not None and error.op.name in _NUMERIC
-
-
-def _describe_anomaly(case: Case, trial: Trial) -> Finding:
-    error = _find_anomaly(case, trial)
-    where = f"It began here: {str(error).splitlines()[0]}" if error else "No op returned it"
-    if error is not None and error.location is not None:
-        line = str(error.location).splitlines()[-1].strip()
-        where += f", in the line `{line}`"
-    cause = (error.cause if error is not None else None) or (
-        "Look at that op's inputs, and keep them inside its domain."
-    )
-    return Finding(
-        "loss not finite",
-        f"The loss became {trial.losses[-1]} at step {trial.failed_at}. {where}.",
-        cause[0].upper() + cause[1:] + ("" if cause.endswith(".") else "."),
-        {"step": float(trial.failed_at or 0)},
-    )
 
 
 # ---------------------------------------------------------------------------- the network itself
@@ -388,6 +169,7 @@ def _compare_with_reference(case: Case, trial: Trial, best: float) -> Iterator[F
     """Whether another network learns what this one does not, with any of the remedies."""
     reference = _train_reference(case)
     stuck = trial.explained < 0.02
+    course = describe_course(trial)
     if reference is not None and reference - best > 0.3 and 1 - reference <= 0.5 * (1 - best):
         before, after = overfit_one_batch(case)
         if after < 0.2 * before:  # it can learn, if slowly
@@ -396,22 +178,22 @@ def _compare_with_reference(case: Case, trial: Trial, best: float) -> Iterator[F
         is_constant = len(outputs) > 1 and np.ptp(outputs, axis=0).max() <= 1e-6
         yield Finding(
             "the network cannot learn this",
-            f"{_course(trial, case)[0].upper()}{_course(trial, case)[1:]}; {constant_name(case)}. "
+            f"{course[0].upper()}{course[1:]}; {constant_name(case)}. "
             f"It cannot overfit one batch of 16 rows either, {before:.3g} → {after:.3g} in 300 "
             f"steps of Adam; but an MLP with 64 hidden units explains {reference:.0%} of the loss "
             "in as many steps." + (" Its output is the same for every row." if is_constant else ""),
             "Give the network hidden layers of 16 units or more with an activation between linear "
             "layers, and check that forward passes its input on.",
-            {**_numbers(trial), "one batch": after, "explained by an MLP": reference},
+            {**collect_losses(trial), "one batch": after, "explained by an MLP": reference},
         )
     elif stuck and reference is not None and reference > 0.1:
         before, after = overfit_one_batch(case)
         yield Finding(
             "the loss does not fall",
-            f"{_course(trial, case)[0].upper()}{_course(trial, case)[1:]}; {constant_name(case)}. "
+            f"{course[0].upper()}{course[1:]}; {constant_name(case)}. "
             f"On one batch of 16 rows it goes from {before:.3g} to {after:.3g}.",
             "No single cause was found: begin with one batch, a smaller network, and Adam.",
-            {**_numbers(trial), "one batch": after},
+            {**collect_losses(trial), "one batch": after},
         )
 
 

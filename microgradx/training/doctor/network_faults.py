@@ -47,6 +47,19 @@ class NetworkState:
             if g is not None and g.ndim > 1
         }
 
+    @property
+    def has_broken_weights(self) -> bool:
+        return not all(np.isfinite(w).all() for w in self.weights.values())
+
+    def weight_scale(self) -> float:
+        """The geometric mean of |weights| / √(2 / fan in): 1 for He's distribution."""
+        ratios = [
+            float(np.sqrt(np.mean(np.square(w, dtype=float)) * np.prod(w.shape[1:]) / 2))
+            for w in self.weights.values()
+            if w.ndim > 1 and np.any(w)
+        ]
+        return float(np.exp(np.mean(np.log(ratios)))) if ratios else 1.0
+
     def falls_by(self) -> float:
         """How much smaller the first weights' gradient is than the largest of the later ones."""
         sizes = list(self.sizes().values())

@@ -68,6 +68,13 @@ def test_bad_input_is_refused(data, error, message):
         mg.diagnose(mlp(2, (4,), 2), data)
 
 
+def test_a_model_that_cannot_be_copied_is_refused(tmp_path):
+    model = mlp(2, (4,), 2)
+    message = "the doctor trains copies, and copy\\.deepcopy of model"
+    with (tmp_path / "log").open("w") as model.log, pytest.raises(TypeError, match=message):
+        mg.diagnose(model, table("moons"))
+
+
 def test_bad_settings_are_refused():
     model, data = mlp(2, (4,), 2), table("moons")
     with pytest.raises(ValueError, match="batch_size must be 1 or more"):
