@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -171,7 +172,8 @@ class Problems:
         if len(cells) > 6:
             others = cells[6:]
             columns = sorted({position + 1 for _, position, _, _ in others})
-            parts.append(f"and {len(others)} more cells, in {list_numbers(columns, 'column')}")
+            cells_more = "1 more cell" if len(others) == 1 else f"{len(others)} more cells"
+            parts.append(f"and {cells_more}, in {list_numbers(columns, 'column')}")
         if cells:
             parts.append("mend these cells, or empty them: empty ones count as missing")
         separator = ", " if cells else ": "
@@ -182,7 +184,8 @@ class Problems:
 def drop_option(columns: Iterable[Column]) -> str:
     """The option that leaves columns out."""
     names = [column.name or str(column.position + 1) for column in columns]
-    return "--drop " + " ".join(f'"{name}"' if " " in name else name for name in names)
+    plain = re.compile(r"[\w.]+")  # what a shell passes on as it is
+    return "--drop " + " ".join(n if plain.fullmatch(n) else f'"{n}"' for n in names)
 
 
 # ---------------------------------------------------------------------------- kinds

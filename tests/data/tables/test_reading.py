@@ -513,3 +513,17 @@ def test_damaged_compressed_files(tmp_path, content):
     path = tmp_path / "table.csv"
     path.write_bytes(content)
     assert "compressed and damaged" in error_message(path)
+
+
+def test_names_in_the_remedy_pass_a_shell_as_they_are(csv):
+    rows = "".join(f"{i},person {i},{'ab'[i % 2]}\n" for i in range(70))
+    path = csv("#,full name,kind\n" + rows)
+    assert error_message(path).endswith('--drop "full name"')
+    assert read_table(path, drop="full name").notes[0].endswith('--drop "#"')
+
+
+def test_many_bad_cells_are_counted(csv):
+    rows = "".join(f"{'inf' if i < 7 else i / 3},{i % 5},{'ab'[i % 2]}\n" for i in range(70))
+    assert "line 6, column 1: 'inf' is not a finite number; and 1 more cell, in column 1" in (
+        error_message(csv(rows))
+    )
