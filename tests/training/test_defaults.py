@@ -39,6 +39,7 @@ def test_what_is_given_counts():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")  # scikit-learn stops after 200 epochs
 def test_small_tables_are_learnt_as_well_as_by_scikit_learn_and_more_rightly():
     pytest.importorskip("sklearn")
     from sklearn.neural_network import MLPClassifier
