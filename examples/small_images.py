@@ -51,7 +51,6 @@ for seed in range(SPLITS):
         batch_size=64,
         schedule="one_cycle",
         generator=generator,
-        compiled=False,  # convolutions take longer in compiled steps
         progress=False,
     )
     accuracies.append(mg.evaluate(network, (images[held_out], labels[held_out]))["accuracy"])

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from microgradx.arrays.types import Array, ArrayHolder, Axis, as_array, filled_vector
+from microgradx.arrays.types import Array, ArrayHolder, Axis, as_array, filled_vector, is_ndarray
 
 __all__ = [
     "FEW",
@@ -93,7 +93,7 @@ def mean_along(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = N
     if isinstance(x, ArrayHolder):
         return np.mean(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
     x = x if type(x) is np.ndarray else as_array(x)
-    if not _is_ndarray(x):
+    if not is_ndarray(x):
         wide = accumulation_dtype(x.dtype, x.size)
         settings: Any = {} if wide is x.dtype else {"dtype": wide}
         mean = np.mean(x, axis=axis, keepdims=keepdims, **settings)
@@ -177,17 +177,12 @@ def sum_rows(x: Array) -> Array:
 # ---------------------------------------------------------------------------- how
 
 
-def _is_ndarray(x: Array) -> bool:
-    """Whether `x` is an ndarray, or stands for one in a program that is being traced."""
-    return type(x) is np.ndarray or hasattr(x, "tracer")
-
-
 def _accumulate(x: Array, axis: Axis, keepdims: bool) -> Any:
     """Σ x, not yet rounded to the type of x."""
     limit = LIMITS.get(x.dtype.char)
     if limit is None or x.size <= limit:
         return _reduce(x, axis, keepdims)
-    if limit and _is_ndarray(x):
+    if limit and is_ndarray(x):
         if _adds_few_in_turn(x, axis):
             return _reduce(x, axis, keepdims)
         if x.size > SMALL and x.flags.c_contiguous:

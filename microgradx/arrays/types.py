@@ -27,7 +27,9 @@ __all__ = [
     "as_result",
     "filled_vector",
     "is_known_true",
+    "is_ndarray",
     "match_kind",
+    "memory_order",
     "present_values",
     "refuse_subclasses",
     "unwrap",
@@ -195,6 +197,22 @@ def filled_vector(value: float, count: int, dtype: Any = np.float64) -> Array:
     vector = np.full(count, value, dtype)
     vector.flags.writeable = False
     return vector
+
+
+def is_ndarray(x: Any) -> bool:
+    """Whether `x` is an ndarray, or stands for one in a program that is being traced."""
+    return type(x) is np.ndarray or hasattr(x, "tracer")
+
+
+def memory_order(x: Array) -> tuple[int, ...]:
+    """The axes of an array, the one whose neighbours lie farthest apart in memory first.
+
+    >>> memory_order(np.zeros((2, 3, 4)).transpose(2, 0, 1))
+    (1, 2, 0)
+    """
+    if x.flags.c_contiguous:
+        return tuple(range(x.ndim))
+    return tuple(sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis])))
 
 
 def match_kind(x: Any, others: Sequence[Any]) -> Any:

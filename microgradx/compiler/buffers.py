@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradx.arrays.types import Array
+from microgradx.arrays.types import Array, memory_order
 from microgradx.compiler.ir import FunctionCall, Input, Program, Value, arguments_of
 from microgradx.compiler.primitives import may_raise
 
@@ -24,6 +24,7 @@ __all__ = ["Buffer", "BufferPlan", "Location", "new_array"]
 class Buffer:
     """An array of the program, which several values may use, one after the other."""
 
+    name: str
     array: Array
     #: Whether the program may write to it.
     is_writable: bool
@@ -62,7 +63,7 @@ class BufferPlan:
         # written to after the last call that may raise one.
         raising = (i for i, c in enumerate(program.calls) if may_raise(c.function, c.args))
         self._last_raising = max(raising, default=-1)
-        self._free: defaultdict[Any, list[Location]] = defaultdict(list)
+        self._free: defaultdict[Any, list[Buffer]] = defaultdict(list)
         for i, call in enumerate(program.calls):
             self.last_read.update(dict.fromkeys(arguments_of(call), i))
         ends = [*program.results, *program.updates.values()]
@@ -77,6 +78,7 @@ class BufferPlan:
         is_persistent = value.array is not None
         array = value.array if is_persistent else np.empty(value.shape, value.dtype)
         buffer = Buffer(
+            name,
             array,
             is_writable=value in self.program.updates,
             is_fixed=is_persistent,
@@ -89,19 +91,18 @@ class BufferPlan:
         for value in dict.fromkeys(arguments_of(call)):
             if self.last_read[value] != i or value not in self.locations:
                 continue
-            location = self.locations[value]
-            location.buffer.readers -= 1
-            is_whole = location.array is location.buffer.array
-            if not location.buffer.readers and is_whole and value not in self.program.persistent:
-                self.free(location)
+            buffer = self.locations[value].buffer
+            buffer.readers -= 1
+            if not buffer.readers:
+                self.free(buffer)
 
-    def free(self, location: Location) -> None:
-        if location.buffer.is_writable and location.buffer.is_fixed:
-            self._free[location.array.shape, location.array.dtype].append(location)
+    def free(self, buffer: Buffer) -> None:
+        if buffer.is_writable and buffer.is_fixed and not buffer.is_persistent:
+            self._free[_layout(buffer.array)].append(buffer)
 
-    def take_free(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Location | None:
-        """A buffer of this shape and dtype that is free again, if there is one."""
-        free = self._free[shape, dtype]
+    def take_free(self, like: Array) -> Buffer | None:
+        """A buffer of this shape, dtype and order in memory that is free again, if there is one."""
+        free = self._free[_layout(like)]
         return free.pop() if free else None
 
     def find_target(self, call: FunctionCall, i: int) -> Location | None:
@@ -110,7 +111,9 @@ class BufferPlan:
             return self.targets[call]
         for value in arguments_of(call):
             if self.can_overwrite(value, call, i) and self.is_last_read(value, i):
-                return self.locations[value]
+                location = self.locations[value]
+                if memory_order(location.array) == call.order:  # or it would take longer
+                    return location
         return None
 
     def can_overwrite(self, value: Value, call: FunctionCall, i: int) -> bool:
@@ -132,11 +135,15 @@ class BufferPlan:
             and location.buffer.is_fixed
             and (i > self._last_raising or not location.buffer.is_persistent)
             and location.buffer.readers == 1
-            and location.array.flags.carray
+            and np.transpose(location.array, memory_order(location.array)).flags.carray
         )
 
 
 def new_array(name: str, value: Value) -> Location:
     """The location of an array that is made anew in each call."""
     array = np.empty(value.shape, value.dtype)
-    return Location(name, array, Buffer(array, is_writable=False, is_fixed=False))
+    return Location(name, array, Buffer(name, array, is_writable=False, is_fixed=False))
+
+
+def _layout(array: Array) -> Any:
+    return array.shape, array.strides, array.dtype

@@ -13,7 +13,7 @@ from microgradx.common.messages import quote
 from microgradx.common.nested import leaves_of
 from microgradx.compiler.buffers import Location, new_array
 from microgradx.compiler.cross_entropy import function_source, write_softmax_cross_entropy
-from microgradx.compiler.ir import Constant, FunctionCall, Program, Value
+from microgradx.compiler.ir import Constant, FunctionCall, Program, Value, is_uniform
 from microgradx.compiler.primitives import (
     VIEWS,
     add_at,
@@ -185,16 +185,15 @@ def _write_mask(writer: Writer, call: FunctionCall, i: int) -> bool:
         or (x.shape, x.dtype) != (call.shape, call.dtype)
         or (condition.shape, condition.dtype) != (call.shape, np.dtype(bool))
         or not source.buffer.is_fixed
-        or not source.array.flags.c_contiguous
     ):
         return False
     text = writer.text(condition)
     location = writer.plan.targets.get(call) or (
         source
         if writer.plan.is_last_read(x, i)
-        else writer.allocate(call.shape, call.dtype, call.name)
+        else writer.allocate(call.shape, call.dtype, call.name, call.order)
     )
-    mask = writer.allocate(call.shape, integer, "mask")
+    mask = writer.allocate(call.shape, integer, "mask", call.order)
     writer.add_call("copyto", mask.name, text)
     if is_negated:
         writer.add_call("subtract", writer.scalar(1, integer), mask.name, f"out={mask.name}")
@@ -204,7 +203,7 @@ def _write_mask(writer: Writer, call: FunctionCall, i: int) -> bool:
     )
     writer.add_call("multiply", source_bits, mask.name, f"out={result_bits}")
     writer.plan.bind(call, location)
-    writer.plan.free(mask)
+    writer.plan.free(mask.buffer)
     return True
 
 
@@ -291,8 +290,9 @@ def _write_view(writer: Writer, call: FunctionCall) -> bool:
     if any(isinstance(x, Value) for x in leaves_of((rest, call.kwargs))):
         return False
     view = call.function(source_location.array, *rest, **call.kwargs)
-    if view.size and not np.shares_memory(view, source_location.array):
-        return False
+    if view.size and not np.may_share_memory(view, source_location.array):
+        is_in_order = call.function is np.reshape and len(call.args) == 2 and not call.kwargs
+        return is_in_order and _write_copy(writer, call)
     text, suffix = _view_text(writer, call, source_location.name)
     name = writer.new_name(call.name or f"{source_location.name}{suffix}")
     line = f"{name} = {text}"
@@ -304,6 +304,34 @@ def _write_view(writer: Writer, call: FunctionCall) -> bool:
         writer.add_line(line)
     writer.plan.bind(call, Location(name, view, source_location.buffer))
     return True
+
+
+def _write_copy(writer: Writer, call: FunctionCall) -> bool:
+    """A copy of an array, in another shape or order of axes in memory."""
+    location = writer.plan.targets.get(call) or writer.allocate(call.shape, call.dtype, call.name)
+    source = call.args[0]
+    part = location.name
+    if call.shape != source.shape:
+        part = writer.new_name(f"{location.name}_reshaped")
+        writer.add_setup(f"{part} = {location.name}.reshape({source.shape})")
+    writer.add_call("copyto", part, writer.text(source))
+    writer.plan.bind(call, location)
+    return True
+
+
+def _write_ascontiguousarray(writer: Writer, call: FunctionCall, i: int) -> None:
+    x = call.args[0]
+    location = writer.plan.locations.get(x)
+    if location is None or x.dtype != call.dtype:
+        _write_allocating(writer, call)
+    elif (
+        location.array.flags.c_contiguous
+        and x.shape == call.shape
+        and not (call in writer.plan.targets)
+    ):
+        writer.plan.bind(call, location)
+    else:
+        _write_copy(writer, call)
 
 
 def _view_text(writer: Writer, call: FunctionCall, name: str) -> tuple[str, str]:
@@ -318,7 +346,10 @@ def _view_text(writer: Writer, call: FunctionCall, name: str) -> tuple[str, str]
         return f"{name}.reshape({writer.text(call.args[1])})", "_reshaped"
     function = _numpy_name(call.function)
     arguments = ", ".join([name, *writer.arguments(call.args[1:], call.kwargs)])
-    return f"{writer.use(function)}({arguments})", f"_{function}"
+    return f"{writer.use(function)}({arguments})", f"_{_VIEW_NAMES.get(call.function, function)}"
+
+
+_VIEW_NAMES = {np.lib.stride_tricks.sliding_window_view: "windows"}
 
 
 # ---------------------------------------------------------------------------- primitives
@@ -339,17 +370,27 @@ def _write_in_place(writer: Writer, call: FunctionCall, i: int) -> None:
         location = writer.plan.locations[array]
     else:
         location = writer.plan.targets.get(call) or writer.allocate(
-            call.shape, call.dtype, call.name
+            call.shape, call.dtype, call.name, call.order
         )
-        start = writer.scalar(0, call.dtype) if _is_zero(array) else writer.text(array)
+        is_filled = isinstance(array, Constant) and is_uniform(array.data)
+        start = writer.scalar(array.data.flat[0], call.dtype) if is_filled else writer.text(array)
         writer.add_call("copyto", location.name, start)
     if call.function is set_item:
         writer.add_line(f"{location.name}[{writer.index(index)}] = {writer.text(value)}")
+    elif _is_slice(index):  # which repeats no element
+        part = writer.new_name(f"{location.name}_part")
+        writer.add_setup(f"{part} = {location.name}[{writer.index(index)}]")
+        writer.add_call("add", part, writer.text(value), f"out={part}")
     else:
         index = index[0] if isinstance(index, tuple) and len(index) == 1 else index
         arguments = f"{location.name}, {writer.text(index)}, {writer.text(value)}"
         writer.add_line(f"{writer.use('add')}.at({arguments})")
     writer.plan.bind(call, location)
+
+
+def _is_slice(index: Any) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(isinstance(part, slice) or part is Ellipsis for part in parts)
 
 
 def _write_concatenate_flat(writer: Writer, call: FunctionCall, i: int) -> None:
@@ -380,6 +421,7 @@ _WRITERS: dict[Any, Callable[[Writer, FunctionCall, int], None]] = {
     cast: _write_cast,
     set_item: _write_in_place,
     add_at: _write_in_place,
+    np.ascontiguousarray: _write_ascontiguousarray,
     concatenate_flat: _write_concatenate_flat,
     draw: _write_draw,
     check_range: _write_check_range,

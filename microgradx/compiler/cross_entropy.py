@@ -214,4 +214,4 @@ def write_softmax_cross_entropy(writer: Writer, call: FunctionCall) -> None:
     writer.plan.items[call] = {0: loss, 1: gradient}
     for name, location in locations.items():
         if name != "exponentials":
-            writer.plan.free(location)
+            writer.plan.free(location.buffer)

@@ -81,6 +81,8 @@ class FunctionCall(Value):
     silenced: tuple[str, ...] = ()
     #: Whether it is a part of the optimiser's update, after whose variables numbers are named.
     is_update: bool = False
+    #: The order of its axes in memory, as NumPy chose it.
+    order: tuple[int, ...] = ()
 
     @property
     def is_number(self) -> bool:

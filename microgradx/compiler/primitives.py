@@ -87,5 +87,6 @@ VIEWS = {
     *(operator.getitem, np.reshape, np.ravel, np.transpose, np.swapaxes, np.moveaxis),
     *(np.rollaxis, np.expand_dims, np.squeeze, np.broadcast_to, np.diagonal, np.flip, np.fliplr),
     *(np.flipud, np.rot90, np.atleast_1d, np.atleast_2d, np.atleast_3d, np.matrix_transpose),
+    np.lib.stride_tricks.sliding_window_view,
     flat_slice,
 }

@@ -19,7 +19,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from microgradx.arrays.bounds import check_range
 from microgradx.arrays.methods import ArrayMethods
-from microgradx.arrays.types import UnknownValues, refuse_subclasses
+from microgradx.arrays.types import UnknownValues, memory_order, refuse_subclasses
 from microgradx.common.messages import find_caller_frame, quote
 from microgradx.common.nested import leaves_of, map_nested
 from microgradx.compiler.ir import Comment, Constant, FunctionCall, Input, Value, values_in
@@ -46,7 +46,7 @@ _STATIC = {
     *(np.iscomplexobj, np.isrealobj, np.shares_memory, np.may_share_memory),
 }
 # The result depends on the shape and dtype of the argument, and not on its values.
-_LIKE = {np.zeros_like, np.ones_like, np.empty_like}
+_LIKE = {np.zeros_like, np.ones_like, np.empty_like, np.full_like}
 # The shape of the result depends on values.
 _SHAPED_BY_VALUES = {
     *(np.nonzero, np.flatnonzero, np.argwhere, np.compress, np.extract, np.union1d, np.unique),
@@ -77,7 +77,7 @@ class Tracer:
         """Call the function on the examples, and record the call unless its result is constant."""
         example_args, example_kwargs = map_nested(_example, args), map_nested(_example, kwargs)
         if function in IN_PLACE:
-            example_args = (example_args[0].copy(), *example_args[1:])
+            example_args = (example_args[0].copy(order="K"), *example_args[1:])
         with np.errstate(all="ignore"):  # warnings are for the program, which computes
             result = function(*example_args, **example_kwargs)
         inputs = leaves_of((args, kwargs))
@@ -120,6 +120,7 @@ class Tracer:
             has_side_effects=has_side_effects,
             result_count=count,
             silenced=tuple(sorted(_silenced_errors() - self._silenced_outside)),
+            order=memory_order(result) if is_array else (),
         )
         self.calls.append(call)
         return call
@@ -183,6 +184,7 @@ class TracedArray(Traced, NDArrayOperatorsMixin):
     is_read_only = False
 
     shape = property(lambda self: self.example.shape)
+    strides = property(lambda self: self.example.strides)
     ndim = property(lambda self: self.example.ndim)
     size = property(lambda self: self.example.size)
     dtype = property(lambda self: self.example.dtype)
@@ -210,9 +212,11 @@ class TracedArray(Traced, NDArrayOperatorsMixin):
         if any(issubclass(kind, ArrayMethods) for kind in types):
             return NotImplemented
         name = f"np.{function.__name__}"
-        if function in _STATIC or function in _LIKE:
+        traced = [x for x in leaves_of((args, kwargs)) if isinstance(x, Traced)]
+        is_like = function in _LIKE and len(traced) == 1  # full_like may take the number, too
+        if function in _STATIC or is_like:
             result = function(*map_nested(_example, args), **map_nested(_example, kwargs))
-            return self.tracer.constant(result) if function in _LIKE else result
+            return self.tracer.constant(result) if is_like else result
         if function in _SHAPED_BY_VALUES or (function is np.where and len(args) == 1):
             args, kwargs = map_nested(_constant_values, (args, kwargs))
             if not any(isinstance(x, Traced) for x in leaves_of((args, kwargs))):

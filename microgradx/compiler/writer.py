@@ -372,21 +372,30 @@ class Writer:
 
     # ------------------------------------------------------------------ memory
 
-    def allocate(self, shape: tuple[int, ...], dtype: Any, wanted: str) -> Location:
-        """A buffer that is free again, or a new one, under a name of its own."""
+    def allocate(
+        self, shape: tuple[int, ...], dtype: Any, wanted: str, order: tuple[int, ...] = ()
+    ) -> Location:
+        """A buffer that is free again, or a new one, under a name of its own.
+
+        `order` is that of its axes in memory, by default their own.
+        """
         name, dtype = self.new_name(wanted or "scratch"), np.dtype(dtype)
-        free = self.plan.take_free(shape, dtype)
-        if free is not None:
-            self.add_setup(f"{name} = {free.name}  # which is free again by then")
-            return Location(name, free.array, free.buffer)
-        array = np.empty(shape, dtype)
-        self.add_setup(f"{name} = {self.use('empty')}({shape}, {self.text(dtype)})")
-        return Location(name, array, Buffer(array, is_writable=True, is_fixed=True))
+        order = order or tuple(range(len(shape)))
+        in_memory = tuple(shape[axis] for axis in order)
+        axes = tuple(map(order.index, range(len(shape))))
+        array = np.empty(in_memory, dtype).transpose(axes)
+        buffer = self.plan.take_free(array)
+        if buffer is not None:
+            self.add_setup(f"{name} = {buffer.name}  # which is free again by then")
+            return Location(name, buffer.array, buffer)
+        view = "" if in_memory == shape else f".transpose({axes})"
+        self.add_setup(f"{name} = {self.use('empty')}({in_memory}, {self.text(dtype)}){view}")
+        return Location(name, array, Buffer(name, array, is_writable=True, is_fixed=True))
 
     def destination(self, call: FunctionCall, i: int) -> Location:
         """The location for the result of a call."""
         target = self.plan.find_target(call, i)
-        return target or self.allocate(call.shape, call.dtype, call.name)
+        return target or self.allocate(call.shape, call.dtype, call.name, call.order)
 
 
 def flat_slice_text(name: str, start: int, shape: tuple[int, ...]) -> str:

@@ -34,6 +34,7 @@ from microgradx.arrays.summation import (
     sum_along,
     widen,
 )
+from microgradx.arrays.types import is_ndarray, memory_order
 from microgradx.engine import Op
 from microgradx.ops.elementwise import mask_gradient
 from microgradx.ops.indexing import AddAt
@@ -93,7 +94,7 @@ def kernel_slices(positions: Sizes, axes: Axes) -> list[tuple[slice, ...]]:
 def windows(x, first: int, axes: Axes):
     """All windows over (…, *sizes, …), axes from `first` on, as (…, *kernel, *positions, …).
 
-    Of an ndarray it is a view.
+    Of an ndarray it is a view, and in a program too.
     """
     end = first + len(axes)
     kernel, stride, dilation = zip(*axes, strict=True)
@@ -105,6 +106,13 @@ def windows(x, first: int, axes: Axes):
         strides = (*before, *within, *between, *behind)
         return np.ndarray(shape, x.dtype, x, strides=strides)  # checked, unlike as_strided
     leading = (slice(None),) * first
+    if is_ndarray(x):
+        spans = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+        x = np.lib.stride_tricks.sliding_window_view(x, spans, tuple(range(first, end)))
+        x = x[(*leading, *(slice(None, None, s) for s in stride))]
+        x = x[(..., *(slice(None, None, d) for d in dilation))]
+        last = x.ndim - len(axes)
+        return np.transpose(x, (*range(first), *range(last, x.ndim), *range(first, last)))
     elements = [x[leading + index] for index in kernel_slices(positions, axes)]
     return np.reshape(np.stack(elements, first), shape)
 
@@ -129,14 +137,16 @@ def add_at_slices(
     parts = iter(parts)
     first = next(parts)
     pairs = zip(itertools.chain([first], parts), slices, strict=True)
-    if not (isinstance(like, np.ndarray) and isinstance(first, np.ndarray)):
+    if not are_ndarrays(like, first):
         return reduce(operator.add, [AddAt(index, shape)(part) for part, index in pairs])
     out = np.zeros_like(like, shape=shape)
     for part, index in pairs:
         if are_disjoint:
             out[index] = part
-        else:
+        elif isinstance(out, np.ndarray):
             out[index] += part
+        else:  # the same, in a program
+            np.add.at(out, index, part)
     return out
 
 
@@ -144,10 +154,10 @@ def add_padding(x, padding: Padding, value: float = 0.0):
     """`x` with a margin of `value`, and the same order of axes in memory."""
     if not any(map(any, padding)):
         return x
-    if not isinstance(x, np.ndarray):
+    if not is_ndarray(x):
         return np.pad(x, padding, constant_values=value)
     out = np.full_like(x, value, shape=padded_shape(x.shape, padding))
-    remove_padding(out, padding)[...] = x
+    out[inner_slices(out.shape, padding)] = x
     return out
 
 
@@ -156,8 +166,15 @@ def padded_shape(shape: Sequence[int], padding: Sequence[tuple[int, int]]) -> Si
 
 
 def remove_padding(x, padding: Padding):
-    edges = zip(x.shape, padding, strict=True)
-    return x[tuple(slice(before, size - after) for size, (before, after) in edges)]
+    return x[inner_slices(x.shape, padding)]
+
+
+def inner_slices(shape: Sizes, padding: Padding) -> tuple[slice, ...]:
+    """Where the elements lie in an array of this shape that are not padding."""
+    return tuple(
+        slice(before, size - after) if before or after else slice(None)
+        for size, (before, after) in zip(shape, padding, strict=True)
+    )
 
 
 # ---------------------------------------------------------------------------- convolution
@@ -176,11 +193,11 @@ def to_nchw(x):
 
 
 def as_contiguous(x):
-    return np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x
+    return np.ascontiguousarray(x, like=x) if is_ndarray(x) else x
 
 
 def are_ndarrays(*arrays) -> bool:
-    return all(isinstance(array, np.ndarray) for array in arrays)
+    return all(map(is_ndarray, arrays))
 
 
 def matmul_in_pieces(weights, matrices):
@@ -191,7 +208,7 @@ def matmul_in_pieces(weights, matrices):
     """
     columns = matrices.shape[-1]
     width = 1_000_000 // (math.prod(weights.shape[-2:]) or 1) // 32 * 32
-    if not 128 <= width < columns or not are_ndarrays(weights, matrices):
+    if not 128 <= width < columns or not isinstance(matrices, np.ndarray):
         return np.matmul(weights, matrices)
     shape = (*matrices.shape[:-2], weights.shape[-2], columns)
     out = np.empty(shape, np.result_type(weights, matrices))
@@ -241,7 +258,7 @@ class Convolution(SlidingWindow):
         out = matmul_in_pieces(weights, self.im2col(x))
         if b is not None:
             b = np.reshape(b, (self.groups, -1, 1))
-            in_place = are_ndarrays(out, b) and out.dtype == b.dtype
+            in_place = isinstance(out, np.ndarray) and out.dtype == b.dtype
             out = np.add(out, b, out=out) if in_place else out + b
         batch, channels, (height, *widths) = x.shape[0], w.shape[0], self.output_sizes(x.shape)
         out = np.reshape(out, (out.shape[0], channels, *(widths or [height]), batch))
@@ -380,9 +397,9 @@ def match_memory_order(g, like):
     """g with its axes in the order in memory that those of `like` have; to mix orders is slow."""
     if not are_ndarrays(g, like) or g.strides == like.strides:
         return g
-    out = np.empty_like(like, dtype=g.dtype)
-    out[...] = g
-    return out
+    order = memory_order(like)
+    g = as_contiguous(np.transpose(g, order))
+    return np.transpose(g, tuple(map(order.index, range(g.ndim))))
 
 
 class AveragePool(Pooling):
