@@ -327,7 +327,7 @@ def _write_ascontiguousarray(writer: Writer, call: FunctionCall, i: int) -> None
     elif (
         location.array.flags.c_contiguous
         and x.shape == call.shape
-        and not (call in writer.plan.targets)
+        and call not in writer.plan.targets
     ):
         writer.plan.bind(call, location)
     else:
