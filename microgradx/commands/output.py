@@ -78,12 +78,14 @@ def printable_lines(text: str) -> str:
 def csv_cell(text: str) -> str:
     """A text as a cell of a table in CSV, which a spreadsheet takes for a text or a number.
 
-    One that it would take for a formula gets an apostrophe; control characters are spelt out.
+    One that it would take for a formula gets an apostrophe; control characters are spelt out. Signs
+    alone, such as the classes + and -, have nothing to compute with.
 
-    >>> [csv_cell(text) for text in ("cat", "-1.5", "=1+1", "-x")]
-    ['cat', '-1.5', "'=1+1", "'-x"]
+    >>> [csv_cell(text) for text in ("cat", "-1.5", "=1+1", "-x", "-")]
+    ['cat', '-1.5', "'=1+1", "'-x", '-']
     """
     text = printable(text)
     is_number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text, re.ASCII)
+    is_sign = re.fullmatch(r"[=+-]+", text)
     first = unicodedata.normalize("NFKC", text.lstrip()[:1])  # there are wide ones too
-    return f"'{text}" if first in {*"=+-@"} and not is_number else text
+    return f"'{text}" if first in {*"=+-@"} and not (is_number or is_sign) else text

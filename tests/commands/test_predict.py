@@ -155,7 +155,7 @@ def test_a_table_with_texts_is_understood_alike_in_training_and_prediction(
     assert (status, err) == (0, "")
     assert "Label      'kind', the last column (--label gives another): 2 classes" in out
     assert "coat  category  2: 'fur'" in out
-    assert "13 missing, none of them instead, and a column that says so" in out
+    assert "13 missing, of no category, and a column that says so" in out
     assert "Left out   'name': asked for" in out
     assert "1 row without a label is left out: line 9" in out
     assert "5 → 8 → 2" in out  # legs, two coats, tame, and that the coat is missing

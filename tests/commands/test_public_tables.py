@@ -25,7 +25,7 @@ def test_a_public_table_is_trained_on_and_predicted(
     predicted = list(csv.DictReader(io.StringIO(out)))
     assert len(predicted) == rows
     names = read_table(table.path, **table.options).label_names
-    assert {row["label"].lstrip("'") for row in predicted} <= {*names}  # '+ is no formula
+    assert {row["label"] for row in predicted} <= {*names}
     assert f"of the {rows} rows that have a label in {table.file} were predicted right" in err
 
 

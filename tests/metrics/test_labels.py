@@ -111,6 +111,8 @@ def test_many_classes_and_long_names_still_make_a_table():
     assert len(lines) == 14
     assert all(len(line) <= 100 for line in lines)
     names = [f"{i}" for i in range(60)]
+    heading = "The most frequent mistakes (true label, predicted label, rows):"
+    assert format_confusion_matrix(np.arange(60), np.arange(60), names) == f"{heading} none"
     predicted = np.where(np.arange(60) < 3, 59, np.arange(60))
     lines = format_confusion_matrix(np.arange(60), predicted, names).splitlines()
     assert [line.split() for line in lines[1:4]] == [[str(i), "59", "1"] for i in range(3)]

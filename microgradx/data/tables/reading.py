@@ -43,7 +43,7 @@ from microgradx.data.tables.labels import encode_labels, find_column, find_label
 from microgradx.data.tables.schema import Dropped, Missing, TableSchema
 from microgradx.data.tables.suspicions import find_suspicions, propose_image
 from microgradx.data.tables.table import Table
-from microgradx.data.tables.text_files import read_grid
+from microgradx.data.tables.text_files import list_numbers, read_grid
 
 __all__ = ["read_table", "sheet_of_arrays", "sheet_of_file"]
 
@@ -195,9 +195,10 @@ def _require_different_names(sheet: Sheet, target: Column) -> None:
     twice = {name: where for name, where in positions.items() if len(where) > 1}
     if twice:
         listed = "; ".join(
-            f"columns {', '.join(map(str, sorted(where)))} are all called {quote(name)}"
+            f"{list_numbers(sorted(where), 'column')} are {'both' if len(where) == 2 else 'all'} "
+            f"called {quote(name)}"
             for name, where in list(twice.items())[:6]
-        ).replace(" are all called", " are both called", 0)
+        )
         more = f"; and {len(twice) - 6} more names" if len(twice) > 6 else ""
         first = sorted(next(iter(twice.values())))[-1]
         raise InputError(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from microgradx.arrays.types import Array
-from microgradx.common.messages import shorten
+from microgradx.common.messages import quote, shorten
 from microgradx.data.tables.columns import Column, Values, drop_option
 
 __all__ = ["counts_rows", "find_suspicions", "propose_image"]
@@ -22,6 +22,12 @@ IDENTIFIER = re.compile(
     r"|row[ _.-]?(?:number|names?)|unnamed: ?\d+)|.*[a-z]I[dD]|(?:no|nr|number|sno|s\.no)\.?",
 )
 
+#: A word in the name of a column of dates.
+DATE_NAME = re.compile(r"(?:.*[^a-z])?(?:date|day|dob|period|month|yyyymm(?:dd)?)(?:[^a-z].*)?")
+
+#: What stands for a missing value where all cells must be numbers.
+SENTINEL = re.compile(r"-?9{2,}|-9")
+
 #: Fewer rows show nothing.
 MIN_ROWS = 10
 
@@ -29,7 +35,7 @@ MIN_ROWS = 10
 def find_suspicions(
     columns: Sequence[Column], values: Sequence[Values], labels: Array, classes: int
 ) -> list[str]:
-    """Columns that identify rows, copy the label, never change, or have numbers too long."""
+    """Columns that identify rows, copy the label, never change, or have numbers that are none."""
     pairs = list(zip(columns, values, strict=True))
     found = []
     named = [c for c, v in pairs if _identifies(c, v)]
@@ -53,6 +59,21 @@ def find_suspicions(
             f"{shorten([c.title for c in long])}: whole numbers of more than 15 digits, which are "
             f"rounded; if they identify rows, leave them out: {drop_option(long)}"
         )
+    dates = [c for c, v in pairs if v.kind == "number" and _are_dates(c, v.values)]
+    if dates:
+        found.append(
+            f"{shorten([c.title for c in dates])}: dates as numbers, such as {dates[0].texts[0]}, "
+            f"whose differences mean nothing; leave them out, {drop_option(dates)}, or write what "
+            "matters of them, such as the month"
+        )
+    for column, value in pairs:
+        sentinel = _find_sentinel(value.values) if value.kind == "number" else None
+        if sentinel is not None:
+            count = int(np.sum(value.values == sentinel))
+            found.append(
+                f"{quote(column.title)}: {sentinel:.0f} in {count} rows, far from all others; if "
+                "it stands for a missing value, empty these cells"
+            )
     return found
 
 
@@ -106,6 +127,38 @@ def _copies(values: Array, labels: Array, classes: int) -> bool:
 def _is_constant(values: Array) -> bool:
     present = values[~np.isnan(values)]
     return len(values) > 1 and len(present) == len(values) and bool(np.all(present == present[0]))
+
+
+def _are_dates(column: Column, values: Array) -> bool:
+    """Whether all numbers are days such as 20200131, or by the column's name months: 202001."""
+    present = np.unique(values[~np.isnan(values)])
+    if len(present) < 2 or np.any(present != np.floor(present)):
+        return False
+    if present.min() >= 10_000_000:
+        months, days = present // 100, present % 100
+    elif DATE_NAME.fullmatch((column.name or "").lower()):
+        months, days = present, np.ones_like(present)
+    else:
+        return False
+    years, months = months // 100, months % 100
+    ranges = (years, 1800, 2200), (months, 1, 12), (days, 1, 31)
+    are_in_range = all(bool(np.all((low <= x) & (x <= high))) for x, low, high in ranges)
+    return are_in_range and (len(present) >= MIN_ROWS or column.name is not None)
+
+
+def _find_sentinel(values: Array) -> float | None:
+    """A number of nines, the least or the most, which is repeated and far from the others."""
+    present = values[~np.isnan(values)]
+    if len(present) < MIN_ROWS:
+        return None
+    for end in (float(present.min()), float(present.max())):
+        others = present[present != end]
+        if len(present) - len(others) < 2 or len(np.unique(others)) < 2:
+            continue
+        distance = np.min(np.abs(others - end))
+        if SENTINEL.fullmatch(f"{end:.0f}") and distance > others.max() - others.min():
+            return end
+    return None
 
 
 def _is_rounded(column: Column, values: Array) -> bool:

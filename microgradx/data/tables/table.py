@@ -123,9 +123,9 @@ def _describe_feature(table: Table, i: int) -> str:
         text = kind
     if not missing:
         return text
-    instead = "none of them" if kind == "category" else "the mean"
+    instead = "of no category" if kind == "category" else "the mean instead"
     said = ", and a column that says so" if table.schema.missing == "indicator" else ""
-    return f"{text}; {missing} missing, {instead} instead{said}"
+    return f"{text}; {missing} missing, {instead}{said}"
 
 
 def _count_kinds(table: Table) -> str:

@@ -68,7 +68,8 @@ def read_grid(path: Path) -> Grid:
     if not sample:
         raise InputError(f"{path} is empty")
     separator = _choose_separator(sample)
-    pairs = list(_split(path, lines, separator))
+    quote_mark = _choose_quote(sample, separator)
+    pairs = list(_split(path, lines, separator, quote_mark))
     if not pairs:
         raise InputError(f"{path} has separators and no cells")
     grid = Grid([cells for _, cells in pairs], [number for number, _ in pairs], separator)
@@ -199,6 +200,26 @@ def _choose_separator(sample: list[str]) -> str:
     return best
 
 
+def _choose_quote(sample: list[str], separator: str) -> str:
+    """The mark around cells: a single quote, as Weka writes it, where it keeps cells whole.
+
+    >>> _choose_quote(["'big, old',1", "'new',2"], ","), _choose_quote(["'new',1", "o'old,2"], ",")
+    ("'", '"')
+    """
+
+    def count_rows(mark: str) -> tuple[int, int]:
+        try:
+            rows = [cells for _, cells in _split(None, sample, separator, mark)]
+        except csv.Error:
+            return 0, 0
+        width, count = _most_frequent_width(rows) if rows else (0, 0)
+        return count, -width
+
+    if not any("'" in line for line in sample):
+        return '"'
+    return max('"', "'", key=count_rows)  # the first, unless the other is better
+
+
 def _is_whole(cell: str) -> bool:
     """Whether a cell does not look like several."""
     if parse_number(cell) is not None or parse_number(cell, ",") is not None:
@@ -207,7 +228,7 @@ def _is_whole(cell: str) -> bool:
 
 
 def _split(
-    path: Path | None, lines: Iterable[str], separator: str
+    path: Path | None, lines: Iterable[str], separator: str, quote_mark: str = '"'
 ) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not blank, as the number of their line and their cells.
 
@@ -217,15 +238,18 @@ def _split(
         lines = (line.replace("\t", " ").strip() + "\n" for line in lines)
     shared: dict[str, str] = {}  # equal cells are one object, and so take the memory of one
     number = 1
+    other = "'" if quote_mark == '"' else '"'
     reader = csv.reader(
         lines,
         delimiter=separator,
+        quotechar=quote_mark,
+        escapechar="\\" if quote_mark == "'" else None,
         skipinitialspace=separator != "\t",
         strict=path is not None,
     )
     try:
         for cells in reader:
-            stripped = [shared.setdefault(cell, _strip(cell)) for cell in cells]
+            stripped = [shared.setdefault(cell, _strip(cell, other)) for cell in cells]
             if any(stripped):
                 yield number, stripped
             number = reader.line_num + 1
@@ -238,10 +262,10 @@ def _split(
         ) from None
 
 
-def _strip(cell: str) -> str:
-    """A cell without spaces around it, nor single quotes, which the csv module knows not."""
+def _strip(cell: str, mark: str) -> str:
+    """A cell without spaces around it, nor quotes of the kind that the csv module passes on."""
     cell = cell.strip()
-    return cell[1:-1].strip() if len(cell) > 1 and cell[0] == cell[-1] == "'" else cell
+    return cell[1:-1].strip() if len(cell) > 1 and cell[0] == cell[-1] == mark else cell
 
 
 def _most_frequent_width(rows: list[list[str]]) -> tuple[int, int]:
@@ -345,12 +369,23 @@ def _require_equal_lengths(path: Path, grid: Grid) -> None:
     lengths = sorted({len(grid.rows[i]) for i in odd})
     counts = " or ".join(map(str, lengths[:4])) + (" or others" if len(lengths) > 4 else "")
     have = "has" if len(odd) == 1 else "have"
+    remedy = "mend these lines, with quotes around a cell that has a separator in it, or leave them"
+    footer = _describe_footer(grid, odd)
     raise InputError(
         f"{path}: {list_numbers([grid.lines[i] for i in odd])} {have} {_count_cells(counts)}, and "
-        f"the others {width}, separated by "
-        f"{SEPARATORS[grid.separator]}; mend these lines, with quotes around a cell that has a "
-        "separator in it, or leave them out"
+        f"the others {width}, separated by {SEPARATORS[grid.separator]}; {footer}{remedy} out"
     )
+
+
+def _describe_footer(grid: Grid, odd: list[int]) -> str:
+    """What is said of rows below the table: the first of the last odd ones has one cell alone."""
+    below = [i for k, i in enumerate(odd, len(grid.rows) - len(odd)) if i == k]
+    lone = [i for i in below if sum(map(bool, grid.rows[i])) == 1]
+    if not lone:
+        return ""
+    text = quote("".join(grid.rows[lone[0]]))
+    looks = "and those below it look" if lone[0] < below[-1] else "looks"
+    return f"line {grid.lines[lone[0]]}, {text}, {looks} like a footer; "
 
 
 def _count_cells(counts: str) -> str:

@@ -116,7 +116,7 @@ def test_byte_order_marks_blank_lines_spaces_and_quotes_change_nothing(csv, text
         ("", "FILE is empty"),
         (" \n\n", "FILE is empty"),
         ("1\n2\n", "there is one column, 'column 1' with '1'"),
-        ("w,w,kind\n1,2,a\n3,4,b\n", "columns 1, 2 are all called 'w'"),
+        ("w,w,kind\n1,2,a\n3,4,b\n", "columns 1, 2 are both called 'w'"),
         ('1,2,a\n3,"4,b\n', "line 2: this is not CSV"),
         ("1,\x00,a\n", "FILE, line 1"),
     ],
@@ -327,6 +327,45 @@ def test_ragged_lines_are_all_named(csv):
     )
 
 
+@pytest.mark.parametrize(
+    ("below", "said"),
+    [
+        ("Total: 4 rows\n", "line 5, 'Total: 4 rows', looks like a footer"),
+        ("\nSource\n", "line 6, 'Source', looks like a footer"),
+        ("Sums\n16,20\n", "line 5, 'Sums', and those below it look like a footer"),
+    ],
+)
+def test_a_footer_is_called_one(csv, below, said):
+    assert f"by commas; {said}; mend these lines" in error_message(csv(ROWS + below))
+    ragged = error_message(csv(ROWS.replace("1,2", "1,2,3") + below))
+    assert f"by commas; {said}; mend these lines" in ragged
+    assert "footer" not in error_message(csv(ROWS + "8,b\n"))
+    assert "footer" not in error_message(csv(ROWS + "8\n9,10,b\n"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'big, old',1,a\n'new',2,b\n'big, old',3,a\nnew,4,b\n",
+        "'big, old',1,a\n\"new\",2,b\n'big, old',3,a\n'new',4,b\n",
+        "'big, old'; 1; a\n'new'; 2; b\n'big, old'; 3; a\n'new'; 4; b\n",
+        "kind,n,y\n'big, old',1,a\nnew,2,b\n'big, old',3,a\nnew,4,b\n",
+    ],
+)
+def test_single_quotes_keep_separators_in_cells(csv, text):
+    table = read_table(csv(text))
+    assert table.categories[0] == ("big, old", "new")
+    assert table.features.tolist() == [[0, 1], [1, 2], [0, 3], [1, 4]]
+
+
+def test_apostrophes_in_texts_are_no_quotes(csv):
+    words = ["'tis", "don't", "o'", "'90s", "rock'n'roll", "'tis", "don't", "o'"]
+    rows = "".join(f"{word},{i},{'ab'[i % 2]}\n" for i, word in enumerate(words))
+    assert read_table(csv(rows)).categories[0] == tuple(sorted({*words}))
+    escaped = "".join(f"'it\\'s, {i % 3}',{i},{'ab'[i % 2]}\n" for i in range(6))
+    assert read_table(csv(escaped)).categories[0] == ("it's, 0", "it's, 1", "it's, 2")
+
+
 def test_a_label_that_is_none_is_asked_about(csv):
     rows = "".join(f"{i % 2},{i * 1.37 % 5:.3f},{i * 0.71 % 3:.3f}\n" for i in range(30))
     message = error_message(csv(rows))
@@ -362,11 +401,11 @@ def test_a_header_of_numbers_that_may_be_a_row_is_asked_about(csv):
 
 
 def test_columns_of_the_same_name_are_all_named_and_may_be_dropped(csv):
-    path = csv("a,b,a,c,b,y\n" + "1,2,3,4,5,u\n6,7,8,9,1,v\n" * 2)
+    path = csv("a,b,a,c,b,b,y\n" + "1,2,3,4,5,6,u\n6,7,8,9,1,2,v\n" * 2)
     message = error_message(path)
-    assert "columns 1, 3 are all called 'a'; columns 2, 5 are all called 'b'" in message
+    assert "columns 1, 3 are both called 'a'; columns 2, 5, 6 are all called 'b'" in message
     assert "--drop 3" in message
-    assert read_table(path, drop=[3, 5]).schema.feature_names == ("a", "b", "c")
+    assert read_table(path, drop=[3, 5, 6]).schema.feature_names == ("a", "b", "c")
     assert read_table(path, drop="a,b").schema.feature_names == ("c",)
 
 
@@ -386,6 +425,67 @@ def test_what_is_suspicious_is_noted(csv):
     assert "a copy of the label" in notes[1]
     assert "the same in every row" in notes[2]
     assert "more than 15 digits" in notes[3]
+
+
+def notes_of(csv, name, cells):
+    """The notes of a table with this column, and one that is not odd."""
+    rows = [f"{i * 7 % 5 / 2},{cell},{'aab'[i % 3]}" for i, cell in enumerate(cells)]
+    return read_table(csv("\n".join([f"size,{name},kind", *rows]) + "\n")).notes
+
+
+DAYS = [20200131, 20200201, 20191224, 20210630, 20200131, 20180101] * 2
+MONTHS = [202001, 202002, 201912, 202106, 202001, 201801] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "is_noted"),
+    [
+        ("date", DAYS, True),
+        ("Order Date", [*DAYS, ""], True),
+        ("when", DAYS, True),
+        ("month", MONTHS, True),
+        ("date_sold", MONTHS, True),
+        ("income", MONTHS, False),
+        ("update", MONTHS, False),
+        ("date", [*DAYS, 20201331], False),
+        ("date", [*DAYS, 20200100], False),
+        ("day", [1, 2, 3, 4, 5, 6, 2, 1, 3, 5, 6, 2], False),
+        ("price", [20210000 + 123 * i for i in (3, 9, 1, 7, 5, 2, 8, 6, 4, 11)], False),
+    ],
+)
+def test_dates_as_numbers_are_noted(csv, name, cells, is_noted):
+    notes = notes_of(csv, name, cells)
+    assert bool(notes) == is_noted
+    for note in notes:
+        assert note.startswith(f"{name!r}: dates as numbers, such as {cells[0]}")
+        assert "--drop " in note
+
+
+AGES = [21, 35, 50, 43, 62, 29, 33, 47, 58, 39]
+
+
+@pytest.mark.parametrize(
+    ("cells", "sentinel"),
+    [
+        ([*AGES, -999, -999], "-999 in 2 rows"),
+        ([*AGES, "-999.0", "-999.0", ""], "-999 in 2 rows"),
+        ([*AGES, 9999, 9999, 9999], "9999 in 3 rows"),
+        ([*AGES, 99999999, 99999999], "99999999 in 2 rows"),
+        ([1, 2, 3, 2, 1, 3, 2, 1, -9, -9], "-9 in 2 rows"),
+        ([*AGES, -999], None),  # once: a mistake, perhaps
+        ([*AGES, 99, 99], None),  # an age
+        ([*AGES, -500, -500], None),
+        ([0, 9, 0, 9, 0, 9, 0, 9, 0, 9], None),
+        ([-1, 1, -1, 1, 0, 0, -1, 1, 0, 0], None),
+    ],
+)
+def test_numbers_that_stand_for_missing_values_are_noted(csv, cells, sentinel):
+    notes = notes_of(csv, "age", cells)
+    if sentinel is None:
+        assert notes == ()
+    else:
+        assert len(notes) == 1
+        assert notes[0].startswith(f"'age': {sentinel}, far from all others; if it stands for")
 
 
 def test_classes_that_differ_in_spelling_are_noted(csv):
