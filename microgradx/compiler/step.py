@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import itertools
 import math
 import operator
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -28,15 +26,16 @@ from microgradx.common.files import replacing
 from microgradx.common.floating_point import WarningsAtCaller
 from microgradx.common.randomness import as_generator
 from microgradx.common.threads import make_lock
-from microgradx.compiler.module_text import (
-    NO_SOURCE,
-    PROGRAMS,
-    load_module,
-    name_in_title,
-    write_step_module,
+from microgradx.compiler.members import (
+    as_key,
+    name_leaves,
+    referenced_members,
+    walk_containers,
 )
+from microgradx.compiler.module_text import NO_SOURCE, PROGRAMS
 from microgradx.compiler.restoring import leave_unchanged
 from microgradx.compiler.settings import SettingsWatch
+from microgradx.compiler.step_program import StepProgram
 from microgradx.compiler.tables import let_index_tables
 from microgradx.compiler.trace_step import trace_step
 from microgradx.compiler.traced_program import ParameterGroup, TracedProgram
@@ -45,13 +44,10 @@ from microgradx.data.batching import batches
 from microgradx.engine import Tensor
 from microgradx.graph.creation_order import creation_counter
 from microgradx.graph.observers import observers
-from microgradx.nn.module import Module, named_members, walk_members
+from microgradx.nn.module import Module, walk_members
 from microgradx.optim.optimizer import Optimizer
 
 __all__ = ["CompiledStep"]
-
-# By id, the arrays of buffers that programs change in place, in which nothing else has a part.
-_own_arrays: WeakValueDictionary[int, Array] = WeakValueDictionary()
 
 # After all that modules hold, so that one object more, or one less, is seen too.
 _END = object()
@@ -103,8 +99,8 @@ class CompiledStep:
         self.clip_grad_value = (
             None if clip_grad_value is None else check_clip_value(clip_grad_value)
         )
-        self._programs: OrderedDict[Any, _StepProgram] = OrderedDict()
-        self._latest: _StepProgram | None = None
+        self._programs: OrderedDict[Any, StepProgram] = OrderedDict()
+        self._latest: StepProgram | None = None
         self._output: Array | None = None  # of a step that was not compiled
         self._settings_watch = SettingsWatch(optimizer)
         # Of the parameters after the latest compiled step, if steps are counted.
@@ -229,7 +225,7 @@ class CompiledStep:
         self._output = output.data if isinstance(output, Tensor) else None
         return float(total.item())
 
-    def _program(self, X: Array, y: Array) -> _StepProgram | None:
+    def _program(self, X: Array, y: Array) -> StepProgram | None:
         """The program for arrays like these: an earlier one that still fits, or a new one.
 
         None if the optimiser has no state yet, and the next step can be compiled.
@@ -238,11 +234,11 @@ class CompiledStep:
             if array.dtype.kind not in "fiub":
                 raise TypeError(f"{name} must hold numbers, and is of dtype {array.dtype}")
         optimizer = self.optimizer
-        roots = [*_referenced_members(self.model), *_referenced_members(self.loss)]
+        roots = [*referenced_members(self.model), *referenced_members(self.loss)]
         paths = {member: path for path, member in walk_members(roots)}
         attributes = [vars(member) for member in paths if isinstance(member, Module)]
         self._settings_watch.find_scheduled()
-        settings = *self._settings_watch.read_key(), *map(_as_key, attributes)
+        settings = *self._settings_watch.read_key(), *map(as_key, attributes)
         key = X.shape, X.dtype, y.shape, y.dtype, settings
         leaves = [member for member in paths if isinstance(member, Tensor) and member.is_leaf]
         leaves = list(dict.fromkeys([*optimizer.params, *leaves]))
@@ -253,7 +249,7 @@ class CompiledStep:
             try:
                 with leave_unchanged(optimizer, *owners), let_index_tables(*owners):
                     traced = self._trace(X, y, leaves, paths)
-                program = _StepProgram(self, traced, X, y)
+                program = StepProgram(self.model, self.loss, optimizer, traced, X, y)
             except CaptureError:
                 if not self._settings_watch.stop_scheduling():
                     raise
@@ -280,9 +276,7 @@ class CompiledStep:
         self, X: Array, y: Array, leaves: list[Tensor], paths: dict[Any, str]
     ) -> TracedProgram:
         trained = len(self.optimizer.params)
-        names = [paths.get(leaf) or leaf.name or f"w{k + 1}" for k, leaf in enumerate(leaves)]
-        names = _make_unique([*_shorten_paths(names[:trained]), *map(_name_path, names[trained:])])
-        tensors = list(zip(names, leaves, strict=True))
+        tensors = list(zip(name_leaves(leaves, trained, paths), leaves, strict=True))
         parameters, constants = dict(tensors[:trained]), dict(tensors[trained:])
         return trace_step(
             self.model,
@@ -322,7 +316,7 @@ class CompiledStep:
         self._states = self.optimizer.state
         self._settings = self._settings_watch.read_key()
         self._leaves = [(leaf, leaf.array, leaf.requires_grad, leaf.hooks) for leaf in leaves]
-        self._containers = [*_walk_containers(attributes), (_END,)]
+        self._containers = [*walk_containers(attributes), (_END,)]
         self._contents = list(itertools.chain.from_iterable(self._containers))
 
     def _has_changed(self) -> bool:
@@ -357,7 +351,7 @@ class CompiledStep:
             bindings += [group.values, group.state, *group.state, *arrays]
         return bindings
 
-    def _is_bound(self, program: _StepProgram, leaves: list[Tensor]) -> bool:
+    def _is_bound(self, program: StepProgram, leaves: list[Tensor]) -> bool:
         """Whether a program changes the present arrays, and its counts are equal in all states."""
         bindings = self._list_bindings(leaves, self._groups(program.parameters))
         return (
@@ -368,7 +362,7 @@ class CompiledStep:
             )
         )
 
-    def _count_steps(self, program: _StepProgram, count: int) -> None:
+    def _count_steps(self, program: StepProgram, count: int) -> None:
         """Mark the parameters as changed, and count the steps in the optimiser's state."""
         program.uses += count
         number = next(creation_counter)
@@ -381,133 +375,3 @@ class CompiledStep:
             flat.sync_state(self.optimizer.state)
         if program.counters:
             self._sequence_numbers = [p.sequence_number for p in self.optimizer.params]
-
-
-class _StepProgram:
-    """The functions of a generated module, and what they were made for."""
-
-    #: The objects that it reads and writes.
-    bindings: list[Any]
-
-    def __init__(self, owner: CompiledStep, traced: TracedProgram, X: Array, y: Array) -> None:
-        optimizer = owner.optimizer
-        title, defaults = _module_title(owner, X, y), traced.numbers
-        self.source, lines = write_step_module(traced.program, title, defaults)
-        make = load_module(self.source, "step", self)["make_step"]
-        for i, value in enumerate(traced.program.persistent):
-            if value in traced.buffers:
-                traced.persistent[i] = _own_array(traced.buffers[value])
-        self.step, self.epoch, self.output = make(*traced.persistent, **lines.data)
-        self.shapes = X.shape, X.dtype, y.shape, y.dtype
-        self.sources = traced.sources
-        self.counters = traced.counters
-        self.parameters = {n: t for group in traced.groups for n, t in group.parameters.items()}
-        # Where steps are counted, flat parameters pass on the counts, and are marked as changed.
-        states = [group.state for group in traced.groups if traced.counters]
-        self.flat_parameters = [
-            flat
-            for flat in optimizer.flat_parameters
-            if any(flat.state is state for state in states)
-        ]
-        positions = {position for flat in self.flat_parameters for position in flat.positions}
-        one_by_one = [p for k, p in enumerate(optimizer.params) if k not in positions]
-        self.changed_tensors = [*one_by_one, *traced.buffers.values()]
-        self.uses = 0
-
-
-def _own_array(buffer: Tensor) -> Array:
-    """The array of a buffer, which is copied if it may be shared: programs change it in place."""
-    if _own_arrays.get(id(buffer.array)) is not buffer.array:
-        buffer.array = buffer.array.copy(order="K")
-        _own_arrays[id(buffer.array)] = buffer.array
-    return buffer.array
-
-
-# ---------------------------------------------------------------------------- model and loss
-
-
-def _referenced_members(function: Any) -> list[tuple[str, Any]]:
-    """The Tensors and modules that a model or a loss is, or to which a Python function refers."""
-    if isinstance(function, (Module, Tensor)):
-        return [("", function)]
-    function = getattr(function, "func", function)  # of a functools.partial
-    referenced = {"": getattr(function, "__self__", None)}
-    if inspect.isfunction(function) or inspect.ismethod(function):
-        variables = inspect.getclosurevars(function)
-        referenced |= {**variables.globals, **variables.nonlocals}
-    return [pair for name, value in referenced.items() for pair in named_members(name, value)]
-
-
-def _walk_containers(values: Iterable[Any]) -> Iterator[Iterable[Any]]:
-    """The items of lists and dicts among values, and of those inside, in views of the present."""
-    for value in values:
-        if isinstance(value, (list, tuple, dict)):
-            items = value.values() if isinstance(value, dict) else value
-            if not isinstance(value, tuple):
-                yield items
-            yield from _walk_containers(items)
-
-
-def _as_key(value: Any) -> Any:
-    """An attribute as a part of a key: equal for equal settings and identical other objects."""
-    if isinstance(value, (list, tuple)):
-        return type(value), *map(_as_key, value)
-    if isinstance(value, dict):
-        return dict, *((key, _as_key(item)) for key, item in value.items())
-    is_plain = isinstance(value, (bool, int, float, str, type(None)))
-    return value if is_plain else _Identity(value)
-
-
-class _Identity:
-    """Equal only for the same object; it holds the object, so that no other can take its place."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and other.value is self.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-
-# ---------------------------------------------------------------------------- names
-
-
-def _module_title(owner: CompiledStep, X: Array, y: Array) -> str:
-    loss = name_in_title(getattr(owner.loss, "func", owner.loss))  # func: of functools.partial
-    model, optimizer = name_in_title(type(owner.model)), name_in_title(type(owner.optimizer))
-    return (
-        f"One training step of {model} with {loss} and {optimizer}, written by microgradx.\n\n"
-        f"X has shape {X.shape} and dtype {X.dtype}, y has shape {y.shape} and dtype {y.dtype}.\n"
-    )
-
-
-def _shorten_paths(paths: list[str]) -> list[str]:
-    """Paths of parameters as names: the weight and bias of the second layer are W2 and b2."""
-    layers = list(dict.fromkeys(path.rpartition(".")[0] for path in paths))
-    names = []
-    for path in paths:
-        layer, _, last = path.rpartition(".")
-        number = layers.index(layer) + 1 if len(layers) > 1 else ""
-        name = {"weight": f"W{number}", "bias": f"b{number}"}.get(last)
-        names.append(name or _name_path(path))
-    return names
-
-
-def _name_path(path: str) -> str:
-    """A path as a name, which cannot begin with the number of a layer in a Sequential."""
-    layer, _, last = path.rpartition(".")
-    return f"{last}_{layer}" if layer[:1].isdigit() else path
-
-
-def _make_unique(names: list[str]) -> list[str]:
-    """The names, with a number at the end of each that occurred before."""
-    unique: dict[str, None] = {}
-    for name in names:
-        candidate, count = name, 1
-        while candidate in unique:
-            count += 1
-            candidate = f"{name}_{count}"
-        unique[candidate] = None
-    return list(unique)
