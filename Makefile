@@ -34,6 +34,9 @@ help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
 	@echo 'PYTHON=... chooses the Python to use (now: $(PYTHON)).'
 
+# Each of pytest's processes has a core; more threads for products of matrices would only wait.
+test slow parity: export OMP_NUM_THREADS := 1
+
 test: .venv/test  ## check format, style and types, run the tests and the examples in the docs
 	$(RUN) ruff format --check
 	$(RUN) ruff check

@@ -284,6 +284,7 @@ def test_the_page_keeps_what_is_written_by_hand(tmp_path):
 # ---------------------------------------------------------------------------- the command
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path, monkeypatch, capfd):
     page = tmp_path / "page.md"
     page.write_text(f"# Page\n{BEGIN}\n{END}\n", encoding="utf-8")

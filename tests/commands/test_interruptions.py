@@ -149,6 +149,7 @@ def test_a_file_is_old_or_new_and_the_message_says_which(
     assert outcomes == {b"old", new}
 
 
+@pytest.mark.slow
 def test_what_was_learnt_is_kept(run_interrupted, tmp_path):
     """Once a step was taken there is a model, until all is written."""
     lines = count_lines(run_interrupted, *TRAIN)

@@ -149,6 +149,7 @@ def run_in_shell(redirections, command, tmp_path):
     )
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("command", COMMANDS)
 def test_closed_streams_are_no_error(command, tmp_path):

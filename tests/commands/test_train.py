@@ -106,6 +106,7 @@ def test_the_held_out_rows_are_those_of_the_split_and_their_accuracy_is_true(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("one", "other"),
     [
