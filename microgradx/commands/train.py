@@ -102,8 +102,8 @@ def add_training_options(parser: Any) -> None:
     add(
         "--missing",
         choices=get_args(Missing),
-        help="what becomes of missing values: the mean of the column instead, the row left out, or "
-        "the mean and a column that says where (default: mean)",
+        help="what becomes of missing values: the mean of the column instead, or no category; the "
+        "row left out; or as by mean, and a column that says where (default: mean)",
     )
     add_header_option(parser)
     add(

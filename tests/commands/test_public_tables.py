@@ -30,9 +30,17 @@ def test_a_public_table_is_trained_on_and_predicted(
 
 
 def test_the_table_of_results():
-    results = {table.file: [(0.8, 0.75), (0.9, 0.85)] for table in TABLES}
+    results = {table.file: [(0.8, 0.75, 0.8), (0.9, 0.85, 0.88)] for table in TABLES}
     lines = format_results(results).splitlines()
-    assert lines[2] == "| `crx.data` | 85.0% | 80.0% | +5.0% |"
-    assert lines[6] == "| `breast-cancer.csv` | 85.0% | 80.0% | +5.0% |"
-    assert lines[5] == "| `student-mat.csv --label sex` | 85.0% | 80.0% | +5.0% |"
-    assert lines[7] == "| the mean | 85.0% | 80.0% | +5.0% |"
+    numbers = "85.0% | 80.0% | +5.0 ± 0.0 | 84.0% | +1.0 ± 1.0 |"
+    assert lines[2] == f"| `crx.data` | {numbers}"
+    assert lines[6] == f"| `breast-cancer.csv` | {numbers}"
+    assert lines[5] == f"| `student-mat.csv --label sex` | {numbers}"
+    assert lines[7] == f"| the mean | {numbers}"
+    assert lines[9] == "More than a point below one of the pipelines: none."
+    results["crx.data"] = [(0.8, 0.75, 0.82), (0.9, 0.85, 0.901)]
+    assert format_results(results).endswith("pipelines: `crx.data`.")
+
+
+def test_the_comparison_is_of_defaults():
+    assert all(table.options.keys() <= {"label", "drop"} for table in TABLES)
