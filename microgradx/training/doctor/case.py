@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain, islice, repeat
 from typing import Any
 
 import numpy as np
 
 from microgradx.arrays.types import Array
+from microgradx.data import batches
 from microgradx.engine import Tensor
 from microgradx.graph.grad_mode import no_grad
 from microgradx.training.arguments import find_optimizer
@@ -21,7 +23,7 @@ from microgradx.training.doctor.constant_predictions import best_constant_loss, 
 from microgradx.training.doctor.loss_probe import LossProbe
 from microgradx.training.doctor.optimizer_settings import set_rate
 
-__all__ = ["Case", "Setup", "quiet"]
+__all__ = ["MAX_ROWS", "Case", "Setup", "quiet"]
 
 #: At most so many rows are looked at, drawn at random.
 MAX_ROWS = 1000
@@ -102,6 +104,12 @@ class Case:
 
     def generator(self) -> np.random.Generator:
         return np.random.default_rng(self.seed)
+
+    def draw_batches(self, setup: Setup, steps: int) -> Iterator[tuple[Array, Array]]:
+        """A batch for each step, from as many passes over the rows as that takes."""
+        size, generator = min(self.batch_size, len(setup.X)), self.generator()
+        passes = (batches(setup.X, setup.y, size, generator, drop_last=True) for _ in repeat(None))
+        return islice(chain.from_iterable(passes), steps)
 
     def column_name(self, column: int) -> str:
         """A column of the features in a sentence."""

@@ -10,21 +10,27 @@ import numpy as np
 from microgradx.checking.anomaly import AnomalyError, detect_anomaly
 from microgradx.common.messages import shorten
 from microgradx.training.doctor.case import Case, quiet
+from microgradx.training.doctor.constant_predictions import entropy_of
 from microgradx.training.doctor.curvature import largest_stable_rate
 from microgradx.training.doctor.data_faults import FeatureScale
 from microgradx.training.doctor.findings import Finding
 from microgradx.training.doctor.network_faults import NetworkState
-from microgradx.training.doctor.trials import Remedy, Trial, prepare
+from microgradx.training.doctor.optimizer_settings import get_momentum
+from microgradx.training.doctor.trials import Remedy, Trial, prepare, run_trial
 
 __all__ = [
     "collect_losses",
-    "constant_name",
     "describe_anomaly",
+    "describe_constant",
     "describe_course",
     "describe_cure",
     "describe_unrelated",
     "is_numeric",
 ]
+
+
+#: What share of a remedy's success another one must have to be as good.
+TRAINS_WELL = 0.9
 
 
 def describe_course(trial: Trial) -> str:
@@ -36,17 +42,20 @@ def describe_course(trial: Trial) -> str:
     )
 
 
-def constant_name(case: Case) -> str:
-    """What the loss of a constant prediction is, in words."""
+def describe_constant(case: Case) -> str:
+    """What the loss of a constant prediction is, in a sentence."""
+    loss = f"{case.constant_loss:.4g}"
     if not math.isfinite(case.constant_loss):
-        return "that of a constant prediction is not finite"
+        return "The loss of a constant prediction is not finite."
     if case.labels is None:
-        return f"{case.constant_loss:.4g}, that of the best constant prediction"
+        return f"The best constant prediction would have {loss}."
     counts = np.bincount(case.labels)
-    counts = counts[counts > 0]
-    if np.ptp(counts) <= 0.1 * counts.max():
-        return f"{case.constant_loss:.4g}, about ln {len(counts)}, that of a constant prediction"
-    return f"{case.constant_loss:.4g}, that of predicting the class frequencies for every row"
+    logarithm = math.log(np.count_nonzero(counts))
+    if abs(case.constant_loss - logarithm) <= 0.01 * logarithm:
+        return f"A constant prediction would have {loss}, about ln {np.count_nonzero(counts)}."
+    if math.isclose(case.constant_loss, entropy_of(case.labels), rel_tol=1e-3):
+        return f"A constant prediction, the class frequencies, would have {loss}."
+    return f"A constant prediction would have {loss}."
 
 
 def collect_losses(trial: Trial, cure: Trial | None = None) -> dict[str, float]:
@@ -94,32 +103,76 @@ def describe_cure(case: Case, state: NetworkState, trial: Trial, cure: Trial) ->
 
 
 def _describe_rate(case: Case, trial: Trial, cure: Trial, numbers: dict[str, float]) -> Finding:
-    rate = trial.rate
-    numbers.update({"lr": rate, "suggested lr": cure.rate})
-    is_large = cure.rate < rate
-    curve = ""
-    if is_large:
-        fresh = case if not cure.remedy.weights else _with_fresh_weights(case)
-        found = largest_stable_rate(fresh, case.optimizer)
-        if found is not None:
-            numbers.update({"curvature": found[0], "largest stable lr": found[1]})
-            if found[1] < rate:
-                curve = (
-                    f" The largest curvature is {found[0]:.3g}, so rates above 2 / λ = "
-                    f"{found[1]:.2g} diverge."
-                )
-        if case.probe.is_sum:
-            curve += " The loss is a sum over the rows, so gradients grow with the batch."
-    again = " from fresh weights, as these are broken by it," if cure.remedy.weights else ""
+    if cure.rate < trial.rate:
+        return _describe_large_rate(case, trial, cure, numbers)
+    numbers.update({"lr": trial.rate, "suggested lr": cure.rate})
     return Finding(
-        "learning rate too large" if is_large else "learning rate too small",
-        f"With the learning rate {rate:.3g} {describe_course(trial)}; with {cure.rate:.2g}{again} "
-        f"it is {cure.after:.3g} after {len(cure.losses)} steps.{curve}",
-        f"{'Lower' if is_large else 'Raise'} the learning rate to about {cure.rate:.2g}; "
-        "mg.lr_range_test(model, data) shows the range"
-        + (", and clip gradients if single steps go astray." if is_large else "."),
+        "learning rate too small",
+        f"With the learning rate {trial.rate:.3g} {describe_course(trial)}; with {cure.rate:.2g} "
+        f"it is {cure.after:.3g} after {len(cure.losses)} steps.",
+        f"Raise the learning rate to about {cure.rate:.2g}; mg.lr_range_test(model, data) shows "
+        "the range.",
         numbers,
     )
+
+
+def _describe_large_rate(
+    case: Case, trial: Trial, cure: Trial, numbers: dict[str, float]
+) -> Finding:
+    momentum = get_momentum(case.optimizer)
+    fresh = case if not cure.remedy.weights else _with_fresh_weights(case)
+    found = largest_stable_rate(fresh, case.optimizer)
+    evidence = advice = ""
+    if found is not None:
+        curvature, limit = found
+        numbers.update({"curvature": curvature, "largest stable lr": limit})
+        cure = _raise_rate(case, cure, limit)
+        if limit < trial.rate:
+            bound = "2 / λ"
+            if momentum:
+                is_nesterov = any(group["nesterov"] for group in case.optimizer.param_groups)
+                bound = "2 (1 + μ) / λ" + (" / (1 + 2 μ)" if is_nesterov else "")
+            evidence = (
+                f" The largest curvature is {curvature:.3g}, so rates above {bound} = {limit:.2g} "
+                "diverge" + (f", with the momentum μ = {momentum:g}." if momentum else ".")
+            )
+    if case.probe.is_sum:
+        evidence += " The loss is a sum over the rows, so gradients grow with the batch."
+    if momentum:
+        remedy = Remedy(momentum=True, weights=cure.remedy.weights)
+        calmer = run_trial(case, remedy)
+        lower = get_momentum(prepare(case, remedy).optimizer)
+        if not calmer.rises and calmer.explained >= TRAINS_WELL * cure.explained:
+            evidence += (
+                f" With the momentum {lower:g} in place of {momentum:g}, and the rate as it was, "
+                f"it is {calmer.after:.3g}: the momentum, too, may be what is too large."
+            )
+            advice = f", or the momentum to {lower:g}"
+    numbers.update({"lr": trial.rate, "suggested lr": cure.rate, "loss with remedy": cure.after})
+    again = " from fresh weights, as these are broken by it," if cure.remedy.weights else ""
+    return Finding(
+        "learning rate too large",
+        f"With the learning rate {trial.rate:.3g} {describe_course(trial)}; with {cure.rate:.2g}"
+        f"{again} it is {cure.after:.3g} after {len(cure.losses)} steps.{evidence}",
+        f"Lower the learning rate to about {cure.rate:.2g}{advice}; "
+        "mg.lr_range_test(model, data) shows the range, and clip gradients if single steps go "
+        "astray.",
+        numbers,
+    )
+
+
+def _raise_rate(case: Case, cure: Trial, limit: float) -> Trial:
+    """The largest of a quarter of the limit, a sixteenth …, that trains as well, if any does.
+
+    In a range test the momentum acts late, and what it suggests may be far too small.
+    """
+    rate = limit / 4
+    while rate > 2 * cure.rate:
+        trial = run_trial(case, cure.remedy, rate)
+        if not trial.rises and trial.explained >= TRAINS_WELL * cure.explained:
+            return trial
+        rate /= 4
+    return cure
 
 
 def _with_fresh_weights(case: Case) -> Case:
@@ -176,13 +229,22 @@ def _describe_network(
 
 
 def describe_unrelated(case: Case, trial: Trial, seen: float, chance: float) -> Finding:
+    if case.labels is None:
+        what, agree, groups = "targets", "have a target in the same quarter", "quarters"
+    else:
+        what, agree, groups = "labels", "have its label", "classes"
+    course = describe_course(trial)
+    frequent = 0.0 if case.labels is None else float(np.bincount(case.labels).max() / len(case.y))
     return Finding(
-        "labels unrelated to features",
-        f"The nearest neighbours of a row have its label in {seen:.1%} of cases, and in "
-        f"{chance:.1%} with shuffled labels; no column differs between classes either, and "
-        f"{describe_course(trial)}; {constant_name(case)}.",
+        f"{what} unrelated to features",
+        f"The nearest neighbours of a row {agree} in {seen:.1%} of cases, and in {chance:.1%} with "
+        f"shuffled {what}"
+        + (f" (one class has {frequent:.1%} of the rows)" if frequent > 0.8 else "")
+        + f"; no column differs between {groups} either. "
+        f"{course[0].upper()}{course[1:]}. {describe_constant(case)}",
         "Check that X and y are in the same order: were they shuffled, sorted or filtered "
-        "separately? Shuffle both by one permutation.",
+        "separately? Shuffle both by one permutation."
+        + (" If they are, the columns do not say which rows are rare." if frequent > 0.8 else ""),
         {**collect_losses(trial), "agreement": seen, "by chance": chance},
     )
 

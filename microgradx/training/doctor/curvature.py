@@ -9,6 +9,7 @@ import numpy as np
 from microgradx.autograd import grad
 from microgradx.engine import Tensor
 from microgradx.training.doctor.case import Case, quiet
+from microgradx.training.doctor.optimizer_settings import get_momentum
 
 __all__ = ["largest_curvature", "largest_stable_rate"]
 
@@ -47,13 +48,15 @@ def largest_curvature(case: Case, iterations: int = 20, rows: int = 256) -> floa
 def largest_stable_rate(case: Case, optimizer: Any) -> tuple[float, float] | None:
     """The largest curvature λ, and the rate beyond which gradient descent leaves a bowl of it.
 
-    2 / λ, and with momentum μ, 2 (1 + μ) / λ (B. T. Polyak, 1964). None for other optimisers, whose
-    steps are not proportional to the gradient, and where λ is not positive.
+    2 / λ, and with momentum μ, 2 (1 + μ) / λ (B. T. Polyak, 1964); with Nesterov's, a (1 + 2 μ)-th
+    of that. None for other optimisers, whose steps are not proportional to the gradient, and where
+    λ is not positive.
     """
     if type(optimizer).__name__ != "SGD":
         return None
     curvature = largest_curvature(case)
     if curvature is None or curvature <= 0:
         return None
-    momentum = float(getattr(optimizer, "momentum", 0.0))
-    return curvature, 2 * (1 + momentum) / curvature
+    momentum = get_momentum(optimizer)
+    nesterov = any(group["nesterov"] for group in optimizer.param_groups)
+    return curvature, 2 * (1 + momentum) / curvature / (1 + 2 * momentum if nesterov else 1)

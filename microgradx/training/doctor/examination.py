@@ -10,15 +10,12 @@ import numpy as np
 from microgradx.optim.optimizer import Optimizer
 from microgradx.training.arguments import check_count, check_model
 from microgradx.training.doctor.case import Case
-from microgradx.training.doctor.causes import constant_name, describe_course
+from microgradx.training.doctor.causes import describe_constant, describe_course
 from microgradx.training.doctor.data_faults import describe_not_finite, find_data_faults
 from microgradx.training.doctor.findings import Diagnosis, Finding
-from microgradx.training.doctor.generalisation_faults import (
-    find_generalisation_faults,
-    find_leaks,
-    find_shared_rows,
-)
+from microgradx.training.doctor.generalisation_faults import find_generalisation_faults
 from microgradx.training.doctor.hypotheses import find_reason, learns, moves
+from microgradx.training.doctor.leaks import find_leaks, find_shared_rows
 from microgradx.training.doctor.loop_faults import find_loop_faults, modal_layers
 from microgradx.training.doctor.loss_faults import below_floor, find_loss_faults
 from microgradx.training.doctor.network_faults import (
@@ -57,8 +54,9 @@ def diagnose(
     model, data, label, loss, optimizer, lr: as `fit` takes them. Copies are trained for a few
         hundred steps; model, optimiser and generators themselves do not change. Without an
         optimiser it is Adam.
-    validation: (X, y) or a share of the rows, which are not trained on: they show overfitting,
-        miscalibration, and rows that are in both parts.
+    validation: (X, y) or a share of the rows, which are not trained on: they show overfitting and
+        miscalibration, of the model if it is trained and else of a copy, and rows that are in both
+        parts.
     step: your own training step, a function of a batch, step(X, y), or of nothing. It is run a few
         times to see the order of its calls, and what it changes is restored.
 
@@ -81,14 +79,15 @@ def diagnose(
     _check_optimizer(optimizer)
     with preserve(model, optimizer, loss):
         try:
-            rows = prepare_data(
-                model,
-                data,
-                label,
-                loss,
-                validation=validation,
-                generator=np.random.default_rng(seed),
-            )
+            with np.errstate(all="ignore"):  # it looks at the model's outputs, too
+                rows = prepare_data(
+                    model,
+                    data,
+                    label,
+                    loss,
+                    validation=validation,
+                    generator=np.random.default_rng(seed),
+                )
         except NotFiniteError as error:
             return Diagnosis.from_findings("Nothing was trained.", [describe_not_finite(error)])
         case = Case(model, rows.X, rows.y, loss, optimizer, batch_size, lr, rows.validation, seed)
@@ -167,7 +166,7 @@ def _find_faults_of_learning(
 
 
 def _summarise(case: Case, trial: Trial) -> str:
-    return f"On a copy, {describe_course(trial)}; {constant_name(case)}."
+    return f"On a copy, {describe_course(trial)}. {describe_constant(case)}"
 
 
 def lr_range_test(
@@ -210,7 +209,8 @@ def lr_range_test(
         )
     batch_size = check_count("batch_size", batch_size)
     with preserve(model, optimizer, loss):
-        rows = prepare_data(model, data, label, loss)
+        with np.errstate(all="ignore"):
+            rows = prepare_data(model, data, label, loss)
         case = Case(model, rows.X, rows.y, loss, optimizer, batch_size, seed=seed)
         setup = prepare(case, Remedy())
         return measure_rates(setup, case, lowest=lowest, highest=highest, steps=steps)

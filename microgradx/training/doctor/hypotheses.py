@@ -18,8 +18,8 @@ from microgradx.optim import Adam
 from microgradx.training.doctor.case import Case
 from microgradx.training.doctor.causes import (
     collect_losses,
-    constant_name,
     describe_anomaly,
+    describe_constant,
     describe_course,
     describe_cure,
     describe_unrelated,
@@ -100,6 +100,8 @@ def _try_remedies(case: Case) -> Iterator[Trial]:
     """Trials with one remedy after the other, until one learns."""
     for remedy in _choose_remedies(case):
         trial = run_trial(case, remedy)
+        if trial.rises and remedy == Remedy(weights=True):
+            continue  # fresh weights that went astray and came back by luck
         yield trial
         if trial.explained >= GOOD:
             return
@@ -178,7 +180,7 @@ def _compare_with_reference(case: Case, trial: Trial, best: float) -> Iterator[F
         is_constant = len(outputs) > 1 and np.ptp(outputs, axis=0).max() <= 1e-6
         yield Finding(
             "the network cannot learn this",
-            f"{course[0].upper()}{course[1:]}; {constant_name(case)}. "
+            f"{course[0].upper()}{course[1:]}. {describe_constant(case)} "
             f"It cannot overfit one batch of 16 rows either, {before:.3g} → {after:.3g} in 300 "
             f"steps of Adam; but an MLP with 64 hidden units explains {reference:.0%} of the loss "
             "in as many steps." + (" Its output is the same for every row." if is_constant else ""),
@@ -190,7 +192,7 @@ def _compare_with_reference(case: Case, trial: Trial, best: float) -> Iterator[F
         before, after = overfit_one_batch(case)
         yield Finding(
             "the loss does not fall",
-            f"{course[0].upper()}{course[1:]}; {constant_name(case)}. "
+            f"{course[0].upper()}{course[1:]}. {describe_constant(case)} "
             f"On one batch of 16 rows it goes from {before:.3g} to {after:.3g}.",
             "No single cause was found: begin with one batch, a smaller network, and Adam.",
             {**collect_losses(trial), "one batch": after},

@@ -1,10 +1,10 @@
-"""The learning rate and the state of an optimiser: read, set, forgotten."""
+"""The learning rate, the momentum and the state of an optimiser: read, set, forgotten."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["forget_state", "get_rate", "set_rate"]
+__all__ = ["forget_state", "get_momentum", "get_rate", "lower_momentum", "set_rate"]
 
 
 def get_rate(optimizer: Any) -> float:
@@ -17,6 +17,22 @@ def set_rate(optimizer: Any, rate: float) -> None:
     largest = get_rate(optimizer)
     for group in optimizer.param_groups:
         group["lr"] = rate * group["lr"] / largest if largest else rate
+
+
+def get_momentum(optimizer: Any) -> float:
+    """The largest momentum of an optimiser's groups; 0 if it has none."""
+    groups = getattr(optimizer, "param_groups", [])
+    return max((float(group.get("momentum", 0.0)) for group in groups), default=0.0)
+
+
+def lower_momentum(optimizer: Any) -> float:
+    """Set the momentum to 0.9, where it was above, or to 0; returns it."""
+    lower = 0.9 if get_momentum(optimizer) > 0.9 else 0.0
+    for group in optimizer.param_groups:
+        if not lower and "nesterov" in group:
+            group["nesterov"] = False
+        group["momentum"] = lower
+    return lower
 
 
 def forget_state(optimizer: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.common.files import replacing
-from microgradx.data import batches
 from microgradx.training.doctor.case import Case, Setup, quiet
 from microgradx.training.doctor.optimizer_settings import set_rate
 
@@ -88,13 +86,10 @@ def measure_rates(
     Source: L. N. Smith, "Cyclical learning rates for training neural networks", 2017.
     """
     rates = np.geomspace(lowest, highest, steps)
-    size = min(case.batch_size, len(setup.X))
-    rows = batches(setup.X, setup.y, size, case.generator(), drop_last=True)
     losses: list[float] = []
     few = Setup(setup.model, setup.loss, setup.optimizer, setup.X[:ROWS], setup.y[:ROWS])
-    passes = (batch for _ in repeat(None) for batch in rows)
     with quiet():
-        for rate, (x, y) in zip(rates, islice(passes, steps), strict=True):
+        for rate, (x, y) in zip(rates, case.draw_batches(setup, steps), strict=True):
             set_rate(setup.optimizer, rate)
             setup.take_step(x, y)
             loss = few.measure_loss()

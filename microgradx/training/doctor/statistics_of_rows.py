@@ -8,7 +8,12 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 
-__all__ = ["difference_score", "paired_score"]
+__all__ = ["CONFIRMED", "SIGNIFICANT", "difference_score", "paired_score"]
+
+#: Standard errors beyond which a difference is no chance: p < 0.001, on one side.
+SIGNIFICANT = 3.1
+#: The same for a second condition: p < 0.01.
+CONFIRMED = 2.33
 
 
 def paired_score(differences: Array) -> float:

@@ -8,22 +8,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from itertools import islice, repeat
 from typing import NamedTuple
 
 import numpy as np
 
 from microgradx.arrays.types import Array
-from microgradx.data import batches
 from microgradx.nn.activations import ReLU
 from microgradx.nn.module import Module
 from microgradx.optim import Adam
 from microgradx.training.doctor.case import Case, Setup, quiet
-from microgradx.training.doctor.optimizer_settings import forget_state, get_rate, set_rate
+from microgradx.training.doctor.optimizer_settings import (
+    forget_state,
+    get_rate,
+    lower_momentum,
+    set_rate,
+)
 from microgradx.training.doctor.rates import find_rate
 from microgradx.training.doctor.weights import reinitialise
 
-__all__ = ["Remedy", "Trial", "overfit_one_batch", "run_trial", "standardise"]
+__all__ = [
+    "Remedy",
+    "Trial",
+    "affordable_steps",
+    "overfit_one_batch",
+    "prepare",
+    "run_trial",
+    "standardise",
+]
 
 STEPS = 200
 #: Work of a step, in numbers computed, beyond which fewer steps are taken.
@@ -41,6 +52,7 @@ class Remedy(NamedTuple):
     relu: bool = False  # use relu in place of sigmoid and tanh, with fresh weights
     rate: bool = False  # choose the learning rate by a range test
     adam: bool = False  # use Adam, at such a rate
+    momentum: bool = False  # lower the momentum
     decay: bool = False  # switch weight decay off
     dropout: bool = False  # switch dropout off
 
@@ -73,24 +85,21 @@ class Trial:
         return bool(np.max(means) > 1.5 * max(means[0], self.before, self.constant))
 
 
-def run_trial(case: Case, remedy: Remedy = Remedy(), steps: int = STEPS) -> Trial:  # noqa: B008
-    """Train a copy for some steps, with what the remedy changes."""
+def run_trial(
+    case: Case,
+    remedy: Remedy = Remedy(),  # noqa: B008
+    rate: float | None = None,
+) -> Trial:
+    """Train a copy for some steps, with what the remedy changes, at a rate if one is given."""
     setup = prepare(case, remedy)
-    rate = get_rate(setup.optimizer)
-    if remedy.rate or remedy.adam:
+    if rate is None and (remedy.rate or remedy.adam):
         rate = find_rate(prepare(case, remedy), case, affordable_steps(case, 100))
+    if rate is not None:
         set_rate(setup.optimizer, rate)
+    rate = get_rate(setup.optimizer)
     trial = Trial(remedy, setup.measure_loss(), math.nan, math.nan, case.constant_loss, rate=rate)
-    generator = case.generator()
-    size = min(case.batch_size, len(setup.X))
-    steps = affordable_steps(case, steps)
-    passes = (
-        batch
-        for _ in repeat(None)
-        for batch in batches(setup.X, setup.y, size, generator, drop_last=True)
-    )
     with quiet():
-        for x, y in islice(passes, steps):
+        for x, y in case.draw_batches(setup, affordable_steps(case, STEPS)):
             trial.last_steps = [*trial.last_steps[-1:], (setup.model.state_dict(), x, y)]
             trial.losses.append(setup.take_step(x, y))
             if trial.failed_at is not None:
@@ -132,6 +141,8 @@ def prepare(case: Case, remedy: Remedy) -> Setup:
         for module in setup.model.modules():
             if hasattr(module, "p"):
                 module.p = 0.0
+    if remedy.momentum:
+        lower_momentum(setup.optimizer)
     if remedy.decay:
         for group in setup.optimizer.param_groups:
             group["weight_decay"] = 0.0
