@@ -388,7 +388,7 @@ class Writer:
         if buffer is not None:
             self.add_setup(f"{name} = {buffer.name}  # which is free again by then")
             return Location(name, buffer.array, buffer)
-        view = "" if in_memory == shape else f".transpose({axes})"
+        view = f".transpose({axes})" if axes != tuple(range(len(shape))) else ""
         self.add_setup(f"{name} = {self.use('empty')}({in_memory}, {self.text(dtype)}){view}")
         return Location(name, array, Buffer(name, array, is_writable=True, is_fixed=True))
 

@@ -71,6 +71,27 @@ def check_that_steps_make_no_arrays(step):
     assert set(called) <= {"transpose", "dot", "far_cross_entropy"}  # views of X, and the loss
 
 
+def test_the_batch_may_be_as_large_as_the_image():
+    """Then an array has the same shape in every order of its axes."""
+    g = np.random.default_rng(0)
+    X, y = g.normal(size=(8, 8, 8, 8)), g.integers(0, 3, 8)
+
+    def make():
+        settings = {"dtype": np.float64, "generator": np.random.default_rng(0)}
+        return nn.Sequential(
+            *(nn.Conv2d(8, 8, 3, padding=1, **settings), nn.ReLU(), nn.MaxPool2d(1, 2)),
+            *(nn.Flatten(), nn.Linear(128, 3, **settings)),
+        )
+
+    compiled, eager = make(), make()
+    mg.compile(compiled, mg.cross_entropy, optim.SGD(compiled.parameters(), lr=0.05))(X, y)
+    optimizer = optim.SGD(eager.parameters(), lr=0.05)
+    mg.cross_entropy(eager(X), y).backward()
+    optimizer.step()
+    for w, expected in zip(compiled.parameters(), eager.parameters(), strict=True):
+        np.testing.assert_allclose(w.data, expected.data, 1e-11, 1e-11)
+
+
 def test_arrays_keep_the_order_of_axes_that_numpy_chooses():
     """In another order, each function would take several times as long."""
     X, y = make_rows(np.float32)
