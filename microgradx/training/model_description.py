@@ -19,24 +19,27 @@ import numpy as np
 from microgradx.arrays.types import Array
 from microgradx.common.messages import printable
 from microgradx.data.tables import Dropped, TableEncoder, TableSchema
-from microgradx.data.tables.schema import Kind, Missing
+from microgradx.data.tables.schema import DecimalHint, Kind, Missing
 from microgradx.nn import MLP
 from microgradx.training.classifier import Activation, Classifier
 
 __all__ = ["ModelDescription", "VersionError"]
 
 FORMAT = "microgradx classifier"
-VERSION = 2
+VERSION = 3
 
-#: What version 1 did not have: it knew numbers alone.
-ADDED: dict[str, Any] = {
-    "kinds": None,
-    "dropped": [],
-    "missing": "mean",
-    "categories": [],
-    "indicators": [],
-    "preview": "",
-    "dropout": 0.0,
+#: What a version has that the ones before had not: the first knew numbers alone.
+ADDED: dict[int, dict[str, Any]] = {
+    2: {
+        "kinds": None,
+        "dropped": [],
+        "missing": "mean",
+        "categories": [],
+        "indicators": [],
+        "preview": "",
+        "dropout": 0.0,
+    },
+    3: {"decimal": None},
 }
 
 WEIGHTS = "weights/"
@@ -120,8 +123,8 @@ class ModelDescription:
                 f"was written by a newer microgradx, in version {version} of the format, and this "
                 f"one reads up to {VERSION}; upgrade it"
             )
-        if version == 1:
-            content = {**ADDED, **content}
+        for later in range(version + 1, VERSION + 1):
+            content = {**ADDED[later], **content}
         of_schema = [field.name for field in fields(TableSchema)]
         names = {field.name for field in fields(cls)} - {"schema"} | {*of_schema}
         _require("the fields", [*content], names == {*content}, ", ".join(sorted(names)))
@@ -285,6 +288,9 @@ def _check_schema(schema: TableSchema) -> None:
         _require("kinds", kinds, fit, f"{columns} of {', '.join(get_args(Kind))}")
     fit = type(schema.missing) is str and schema.missing in get_args(Missing)
     _require("missing", schema.missing, fit, " or ".join(get_args(Missing)))
+    decimal, hints = schema.decimal, get_args(DecimalHint)
+    fit = decimal is None or (type(decimal) is str and decimal in hints)
+    _require("decimal", decimal, fit, f"{' or '.join(hints)}, or nothing")
 
 
 def _check_categories(schema: TableSchema, categories: Any) -> None:

@@ -82,14 +82,16 @@ def test_truth_values_without_categories_are_restored(tmp_path):
     assert load_classifier(tmp_path / "model.npz").schema == schema
 
 
-def test_a_file_of_the_first_version_is_read(classifier, tmp_path):
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_an_older_version_is_read(classifier, tmp_path, version):
     path = tmp_path / "model.npz"
     save_classifier(classifier, path)
-    change_file(path, version=1)
+    change_file(path, version=version)
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     description = json.loads(str(arrays["description"]))
-    for name in ("kinds", "dropped", "missing", "categories", "indicators", "preview"):
+    first = ("kinds", "dropped", "missing", "categories", "indicators", "preview")
+    for name in ("decimal", *(first if version == 1 else ())):
         del description[name]
     np.savez(path, **{**arrays, "description": np.array(json.dumps(description))})
     x = np.random.default_rng(1).normal(size=(50, 4))
@@ -111,6 +113,7 @@ def test_a_file_of_the_first_version_is_read(classifier, tmp_path):
         ({"indicators": [1, 0]}, "indicators must be columns from 0 to 2, in order"),
         ({"indicators": [0, 3]}, "indicators must be columns from 0 to 2, in order"),
         ({"preview": 3}, "preview must be a text"),
+        ({"decimal": "'"}, "decimal must be . or , or ;, or nothing"),
     ],
 )
 def test_each_field_of_schema_and_encoder_is_checked(mixed_classifier, tmp_path, changes, reason):
@@ -126,7 +129,7 @@ def test_the_same_model_gives_the_same_bytes_without_pickle(classifier, tmp_path
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
         assert all(arrays[name].dtype.kind in "fU" for name in arrays.files)
-        assert json.loads(str(arrays["description"]))["version"] == 2
+        assert json.loads(str(arrays["description"]))["version"] == 3
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(classifier, tmp_path, monkeypatch):
@@ -227,7 +230,7 @@ def test_whole_numbers_of_json_are_floats_again(classifier, tmp_path):
 def test_a_newer_format_is_refused(classifier, tmp_path):
     path = tmp_path / "model.npz"
     save_classifier(classifier, path)
-    change_file(path, version=3)
+    change_file(path, version=4)
     assert "newer microgradx" in error_message(path)
 
 

@@ -20,7 +20,7 @@ from microgradx.data.tables.cells import (
     parse_boolean,
     parse_number,
 )
-from microgradx.data.tables.schema import Kind
+from microgradx.data.tables.schema import DecimalHint, Kind
 from microgradx.data.tables.text_files import list_numbers
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Sheet",
     "Values",
     "drop_option",
+    "find_decimal_hint",
     "interpret",
     "interpret_as",
 ]
@@ -114,7 +115,7 @@ class Sheet:
     columns: list[Column]
     has_header: bool
     lines: Array | None = None  # the line of each row in the file
-    decimal: str | None = None  # the decimal mark that its columns show; ";": only its separator
+    decimal: DecimalHint | None = None
     remarks: list[str] = field(default_factory=list)
 
     @property
@@ -131,6 +132,16 @@ class Sheet:
         if self.lines is None:
             return list_numbers(list(rows), "row")
         return list_numbers(self.lines[list(rows)].tolist())
+
+
+def find_decimal_hint(columns: Iterable[Column], separator: str = "") -> DecimalHint | None:
+    """What columns of texts say of the decimal mark of the whole table; None if they disagree."""
+    marks = {decimal_mark(column.texts) for column in columns if column.numbers is None} - {None}
+    if not marks:
+        return ";" if separator == ";" else None
+    if len(marks) > 1:
+        return None
+    return "," if "," in marks else "."
 
 
 @dataclass

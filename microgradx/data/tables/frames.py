@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import date, time, timedelta
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import numpy as np
 from microgradx.arrays.types import Array
 from microgradx.common.messages import InputError
 from microgradx.data.frames import is_missing
-from microgradx.data.tables.columns import Column, Sheet
+from microgradx.data.tables.columns import Column, Sheet, find_decimal_hint
 
 __all__ = ["FRAME_SUFFIXES", "read_frame_file", "sheet_of_frame"]
 
@@ -29,14 +32,15 @@ FRAME_SUFFIXES = {
 def sheet_of_frame(frame: Any, source: str = "the data frame") -> Sheet:
     """The columns of a data frame, without its index."""
     if isinstance(frame, Mapping):
-        return Sheet(source, [_make_column(str(n), frame[n], i) for i, n in enumerate(frame)], True)
+        columns = [_make_column(str(n), frame[n], i) for i, n in enumerate(frame)]
+        return Sheet(source, columns, has_header=True, decimal=find_decimal_hint(columns))
     if not len(frame) or not len(frame.columns):
         raise InputError(f"{source} is empty: it has {len(frame)} rows")
     columns = []
     for i, name in enumerate(frame.columns):
         series = frame.iloc[:, i] if hasattr(frame, "iloc") else frame.to_series(i)
         columns.append(_make_column(str(name), series, i))
-    return Sheet(source, columns, has_header=True)
+    return Sheet(source, columns, has_header=True, decimal=find_decimal_hint(columns))
 
 
 def _make_column(name: str, series: Any, position: int) -> Column:
@@ -48,12 +52,24 @@ def _make_column(name: str, series: Any, position: int) -> Column:
 
 
 def _as_numbers(series: Any) -> Array | None:
-    """A column of numbers as float64, with NaN for missing; None for any other."""
+    """A column of numbers as float64, with NaN for missing; None for any other.
+
+    Numbers among None, and decimal numbers, come as objects: as texts they could be misread.
+    """
     try:
         array = np.asarray(series)
     except (TypeError, ValueError):
         return None
+    if array.dtype.kind == "O" and array.ndim == 1:
+        present = [x for x in array.tolist() if not is_missing(x)]
+        if not present or not all(map(_is_number, present)):
+            return None
+        array = np.array([math.nan if is_missing(x) else float(x) for x in array.tolist()])
     return array.astype(np.float64) if array.dtype.kind in "iuf" else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (Real, Decimal)) and not isinstance(value, bool)
 
 
 def _as_text(value: Any) -> str:

@@ -36,7 +36,9 @@ def read_new_rows(
     """The rows of a file or a data frame, as a classifier with this schema and classes takes them.
 
     Columns are found by name, in any order, and others are ignored; where there are no names, by
-    position. A label is read where there is one; a label that is blank or not known is -1.
+    position. Cells such as 1.234, which may have either decimal mark, are read as their file tells,
+    or else as the table was. A label is read where there is one; a label that is blank or not known
+    is -1.
 
     Raises InputError for rows that do not fit.
     """
@@ -53,6 +55,8 @@ def read_new_rows(
         in_memory = is_frame(source)
         sheet = sheet_of_frame(source) if in_memory else sheet_of_file(source, label, header, known)
         columns, label_column = _match(sheet, schema, label_names, label)
+        if sheet.decimal in (None, ";"):
+            sheet.decimal = schema.decimal or sheet.decimal
     problems = Problems(sheet)
     values = [interpret_as(schema.kind(i), sheet, c, problems) for i, c in enumerate(columns)]
     problems.check()

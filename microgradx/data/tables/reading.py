@@ -18,13 +18,14 @@ from microgradx.common.files import require_file
 from microgradx.common.messages import InputError, quote, shorten
 from microgradx.data.frames import is_frame
 from microgradx.data.tables.arrays import ArrayTable, read_arrays
-from microgradx.data.tables.cells import decimal_mark, is_missing
+from microgradx.data.tables.cells import is_missing
 from microgradx.data.tables.columns import (
     Column,
     Problems,
     Sheet,
     Values,
     drop_option,
+    find_decimal_hint,
     interpret,
 )
 from microgradx.data.tables.frames import (
@@ -135,10 +136,7 @@ def sheet_of_file(
         Column(name, i, cells=cells)
         for i, (name, cells) in enumerate(zip(names, zip(*rows, strict=True), strict=True))
     ]
-    marks = {decimal_mark(column.texts) for column in columns} - {None}
-    decimal = ";" if not marks and grid.separator == ";" else None
-    if marks == {","}:
-        decimal = ","
+    decimal = find_decimal_hint(columns, grid.separator)
     return Sheet(str(path), columns, has_names, np.array(lines), decimal, grid.remarks)
 
 
@@ -272,6 +270,7 @@ def _make_table(
         kinds=kinds if {*kinds} != {"number"} else None,
         dropped=tuple(sorted(dropped)),
         missing=missing,
+        decimal=sheet.decimal,
     )
     categories = tuple(v.categories for v in values) if "category" in kinds else ()
     return Table(features, labels, label_names, schema, categories, tuple(notes), sheet.source, why)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-__all__ = ["Dropped", "Kind", "Missing", "TableSchema"]
+__all__ = ["DecimalHint", "Dropped", "Kind", "Missing", "TableSchema"]
 
 Kind = Literal["number", "boolean", "category"]
 
 #: What becomes of missing values: see `TableEncoder`; "drop" leaves the rows out.
 Missing = Literal["mean", "drop", "indicator"]
+
+#: What a table says of the cells that may have either decimal mark, 1,234 and 1.234: the one that
+#: its other columns show; ";" if none shows any, and semicolons separate the cells.
+DecimalHint = Literal[".", ",", ";"]
 
 
 class Dropped(NamedTuple):
@@ -38,6 +42,7 @@ class TableSchema:
     kinds: tuple[Kind, ...] | None = None  # None: all are numbers
     dropped: tuple[Dropped, ...] = ()
     missing: Missing = "mean"
+    decimal: DecimalHint | None = None  # for new rows that do not tell it themselves
 
     def feature_name(self, i: int) -> str:
         """The name of a feature, or its position in the table if that had no header."""

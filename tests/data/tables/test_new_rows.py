@@ -188,3 +188,25 @@ def test_a_label_is_found_by_its_name_where_every_column_could_be_it(write):
     table = read_table(write({"X": pixels, "y": np.arange(6) % 2}))
     new = write(pixel_table(["y", *NUMBERED], pixels, 0))
     assert read_like(table, new) == (table.features.tolist(), ["0", "1"] * 3)
+
+
+@pytest.mark.parametrize(
+    ("training", "cells", "values"),
+    [
+        ("1,5;8,1", "1.279;2,279", [1279, 2.279]),
+        ("1.5;8.1", "1.279;2,279", [1.279, 2279]),
+        ("15;1,279", "1.279;2,279", [1.279, 2.279]),  # semicolons suggest a comma in such cells
+        ("1,5;8,1", "1.279;2.5", [1.279, 2.5]),  # what the new rows show counts more
+        ("1.5;8.1", "1.279;2,5", [1279, 2.5]),
+    ],
+)
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_either_decimal_mark_means_what_it_did_in_training(
+    write, training, cells, values, in_memory
+):
+    rows = "".join(f"{training};{label}\n" for label in "abab")
+    table = read_table(write("w;h;kind\n" + rows, "trained.csv"))
+    new = write(f"w;h\n{cells}\n")
+    if in_memory:
+        new = {name: [cell] for name, cell in zip("wh", cells.split(";"), strict=True)}
+    assert read_like(table, new)[0] == [values]

@@ -1,6 +1,7 @@
 """Reading files: what is understood, and the messages for what cannot be used."""
 
 import sys
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -627,3 +628,33 @@ def test_many_bad_cells_are_counted(csv):
     assert "line 6, column 1: 'inf' is not a finite number; and 1 more cell, in column 1" in (
         error_message(csv(rows))
     )
+
+
+AMBIGUOUS = {"a": ["1.279", "2.500"] * 3, "b": ["8,1", "2,5", "3,5"] * 2, "y": list("uvuvuv")}
+
+
+@pytest.mark.parametrize("library", ["dict", "pandas", "polars"])
+def test_a_data_frame_of_texts_is_read_as_a_file_of_them(tmp_path, library):
+    path = tmp_path / "table.csv"
+    lines = [";".join(AMBIGUOUS), *map(";".join, zip(*AMBIGUOUS.values(), strict=True))]
+    path.write_text("\n".join(lines))
+    frame = AMBIGUOUS
+    if library != "dict":
+        frame = pytest.importorskip(library).DataFrame(AMBIGUOUS)
+    from_file, from_frame = read_table(path, "y"), read_table(frame, "y")
+    assert from_frame.features.tolist() == from_file.features.tolist()
+    assert from_frame.features[0].tolist() == [1279, 8.1]
+    assert from_frame.schema == from_file.schema
+
+
+def test_numbers_in_a_data_frame_are_not_read_as_texts():
+    pd = pytest.importorskip("pandas")
+    decimals = [Decimal("1.279"), Decimal("2.5")] * 3
+    floats = pd.Series([1.279, None, 2.5, 3.5, 1.279, None], dtype=object)
+    table = read_table(
+        pd.DataFrame({**AMBIGUOUS, "a": decimals, "c": floats}).reindex(
+            columns=["a", "b", "c", "y"]
+        ),
+        "y",
+    )
+    assert table.features[0].tolist() == [1.279, 8.1, 1.279]
