@@ -58,7 +58,8 @@ def diagnose(
         miscalibration, of the model if it is trained and else of a copy, and rows that are in both
         parts.
     step: your own training step, a function of a batch, step(X, y), or of nothing. It is run a few
-        times to see the order of its calls, and what it changes is restored.
+        times to see the order of its calls, and those of its optimiser, whether or not that is
+        passed too; what it changes is restored.
 
     Each finding has a `kind`, a `sentence` with the `numbers` that show it, and a `remedy`.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice, repeat
 from typing import Any
 
@@ -23,6 +24,8 @@ __all__ = ["find_loop_faults", "modal_layers"]
 
 #: How many steps are watched.
 STEPS = 4
+#: What the findings ask for.
+RIGHT_ORDER = "zero_grad → forward → backward → step"
 
 
 class StepObserver:
@@ -55,15 +58,23 @@ class StepObserver:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        model, optimizer = self.case.model, self.case.optimizer
-        with preserve(model, optimizer, self.case.loss):
+        model = self.case.model
+        with preserve(model, self.case.optimizer, self.case.loss), ExitStack() as stack:
             self._wrap(model, "forward", self._on_forward)
             self._wrap(model, "zero_grad", lambda: self.events.append("zero_grad"))
-            if isinstance(optimizer, Optimizer):
-                self._wrap(optimizer, "step", self._on_step)
-                self._wrap(optimizer, "zero_grad", lambda: self.events.append("zero_grad"))
-            with observe(self), quiet():
-                yield
+            stack.enter_context(observe(self))
+            stack.enter_context(quiet())
+            stack.enter_context(_watch_optimizers(self._on_optimizer))
+            yield
+
+    def _on_optimizer(self, optimizer: Optimizer, name: str) -> None:
+        own = {id(p) for p in self.parameters}
+        if optimizer is not self.case.optimizer and not any(id(p) in own for p in optimizer.params):
+            return  # another model's
+        if name == "step":
+            self._on_step()
+        else:
+            self.events.append(name)
 
     def _wrap(self, owner: Any, name: str, before: Callable[[], Any]) -> None:
         """Put in the place of a method one that also tells what happens; `preserve` undoes it."""
@@ -85,6 +96,56 @@ class StepObserver:
         gradients = {id(p): p.grad for p in self.parameters if p.grad is not None}
         self.empty_steps += not gradients
         self._used = gradients
+
+
+@contextmanager
+def _watch_optimizers(tell: Callable[[Optimizer, str], None]) -> Iterator[None]:
+    """Tell of each `step` and `zero_grad` of any optimiser, and restore those that are seen.
+
+    The methods are wrapped in the classes, as a step need not use the optimiser that was passed.
+    """
+    originals = [
+        (kind, name, vars(kind)[name])
+        for kind in _find_subclasses(Optimizer)
+        for name in ("step", "zero_grad")
+        if name in vars(kind)
+    ]
+    seen: set[int] = set()
+    inside = False  # a method that calls super()'s is one call
+
+    with ExitStack() as stack:
+
+        def wrap(name: str, method: Any) -> Any:
+            @functools.wraps(method)
+            def told(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+                nonlocal inside
+                if inside:
+                    return method(self, *args, **kwargs)
+                if id(self) not in seen:
+                    seen.add(id(self))
+                    stack.enter_context(preserve(None, self))
+                tell(self, name)
+                inside = True
+                try:
+                    return method(self, *args, **kwargs)
+                finally:
+                    inside = False
+
+            return told
+
+        for kind, name, method in originals:
+            setattr(kind, name, wrap(name, method))
+        try:
+            yield
+        finally:
+            for kind, name, method in originals:
+                setattr(kind, name, method)
+
+
+def _find_subclasses(kind: type) -> list[type]:
+    """A class and all that inherit from it, each once."""
+    below = (each for child in kind.__subclasses__() for each in _find_subclasses(child))
+    return list(dict.fromkeys([kind, *below]))
 
 
 def find_loop_faults(case: Case, step: Callable[..., Any]) -> Iterator[Finding]:
@@ -142,10 +203,10 @@ def _judge(
     if is_reversed or (error is not None and "was changed after" in str(error)):
         yield Finding(
             "step before backward",
-            f"In the step given, the calls come in the order {order}: optimizer.step() uses the "
+            f"In the step given, your order was {order}: optimizer.step() uses the "
             "gradients of the batch before, or none"
             + (", and then backward() fails, as the weights were changed." if error else "."),
-            "Call loss.backward() before optimizer.step().",
+            f"Call loss.backward() before optimizer.step(): the order must be {RIGHT_ORDER}.",
             numbers,
         )
         return
@@ -157,10 +218,11 @@ def _judge(
             numbers,
         )
         return
-    compiled = not observer.forwards and any(
-        not np.array_equal(after[path], before[path], equal_nan=True) for path in before
+    changes = any(
+        not np.array_equal(after[path], before[path], equal_nan=True)
+        for path, _ in case.model.named_parameters()
     )
-    if compiled:
+    if changes and not observer.forwards:  # a compiled step
         return
     if observer.eval_forwards:
         yield from _describe_eval_mode(case, observer)
@@ -168,25 +230,29 @@ def _judge(
         yield Finding(
             "no backward",
             f"In {len(orders)} calls of the step given, no gradient was computed from this model: "
-            f"its calls are {order}.",
+            f"your order was {order}.",
             "Compute the loss from model(X), outside no_grad() and without .data, and call "
-            "loss.backward() before optimizer.step().",
+            f"loss.backward() before optimizer.step(): the order must be {RIGHT_ORDER}.",
             numbers,
         )
     elif not steps:
+        if changes:  # by a rule of its own
+            return
         yield Finding(
             "no step",
             f"In {len(orders)} calls of the step given, the optimiser's step() was never called: "
-            f"its calls are {order}.",
-            "Call optimizer.step() after loss.backward(), with the optimiser of this model.",
+            f"your order was {order}.",
+            "Call optimizer.step() after loss.backward(), with the optimiser of this model: the "
+            f"order must be {RIGHT_ORDER}.",
             numbers,
         )
     elif observer.empty_steps == steps:
         yield Finding(
             "gradients reset before the step",
-            f"optimizer.step() found no gradient in all of its {steps} calls: the order is "
-            f"{order}.",
-            "Call zero_grad() before backward(), and step() after it.",
+            f"optimizer.step() found no gradient in all of its {steps} calls: your "
+            f"order was {order}.",
+            f"Call zero_grad() before backward(), and step() after it: the order must be "
+            f"{RIGHT_ORDER}.",
             numbers,
         )
     elif observer.accumulated:
@@ -194,8 +260,9 @@ def _judge(
             "zero_grad forgotten",
             f"In {observer.accumulated} of {len(orders)} calls of the step given, backward() added "
             "to gradients that a step before had used already, so steps follow the sum of all "
-            f"gradients so far; the order is {order}.",
-            "Call optimizer.zero_grad() in each step, before backward().",
+            f"gradients so far; your order was {order}.",
+            "Call optimizer.zero_grad() in each step, before backward(): the order must be "
+            f"{RIGHT_ORDER}.",
             {**numbers, "accumulated": observer.accumulated},
         )
 
