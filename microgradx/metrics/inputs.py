@@ -10,7 +10,13 @@ import numpy as np
 from microgradx.arrays.types import Array, unwrap
 from microgradx.common.messages import InputError, shorten
 
-__all__ = ["check_label_pairs", "check_probabilities", "encode_labels", "import_sklearn_metrics"]
+__all__ = [
+    "are_probabilities",
+    "check_label_pairs",
+    "check_probabilities",
+    "encode_labels",
+    "import_sklearn_metrics",
+]
 
 #: How far from 1 a row of probabilities may sum: about as far as four decimals can take it.
 SUM_TOLERANCE = 1e-3
@@ -100,14 +106,37 @@ def encode_labels(
     return np.array([index_of[value] for value in values.tolist()], np.intp)[inverse]
 
 
+def are_probabilities(rows: Array) -> bool:
+    """Whether all rows (rows, classes), which may hold infinities, are from 0 to 1 and sum to 1.
+
+    A single class has no other probability than 1, so its rows are not told from other numbers.
+    """
+    return rows.shape[1] > 1 and not np.any(_find_wrong_rows(rows)[0])
+
+
+def _find_wrong_rows(p: Array) -> tuple[Array, Array, Array]:
+    """Which rows are no probabilities; which of these have numbers outside 0 to 1; all sums."""
+    with np.errstate(over="ignore"):  # of huge logits
+        sums = p.sum(axis=1, dtype=np.float64)
+    outside = np.any((p < 0) | (p > 1 + SUM_TOLERANCE), axis=1)
+    return outside | (np.abs(sums - 1) > SUM_TOLERANCE), outside, sums
+
+
 def check_probabilities(probabilities: Any) -> Array:
     """Probabilities as floats (rows, classes), of which each row sums to 1.
 
-    One axis holds those of the second of two classes, as in scikit-learn.
+    One axis holds those of the second of two classes, as in scikit-learn. Whole numbers along it
+    are refused: they are classes, such as an argmax returns.
     """
     p = np.asarray(unwrap(probabilities))
     if p.dtype.kind not in "biuf":
         raise TypeError(f"probabilities of dtype {p.dtype} must be numbers")
+    if p.ndim == 1 and p.size and p.dtype.kind != "f":
+        raise TypeError(
+            f"probabilities of dtype {p.dtype} and shape {p.shape}, such as {p[0]}, are classes, "
+            "not probabilities; pass the numbers from 0 to 1 that they were chosen by, before "
+            ".argmax(axis=1) or > 0.5"
+        )
     if p.dtype.kind != "f":
         p = p.astype(np.float64)
     if p.ndim not in (1, 2) or 0 in p.shape:
@@ -121,9 +150,7 @@ def check_probabilities(probabilities: Any) -> Array:
         raise ValueError(f"probabilities have {p[~is_finite][0]} in row {row}; they must be finite")
     if p.ndim == 1:
         p = np.stack([1 - p, p], axis=1)
-    sums = p.sum(axis=1, dtype=np.float64)
-    outside = np.any((p < 0) | (p > 1 + SUM_TOLERANCE), axis=1)
-    wrong = outside | (np.abs(sums - 1) > SUM_TOLERANCE)
+    wrong, outside, sums = _find_wrong_rows(p)
     if np.any(wrong):
         row = int(np.argmax(wrong))
         found = f"goes from {p[row].min():g} to {p[row].max():g}"

@@ -16,7 +16,8 @@ import numpy as np
 from microgradx.arrays.types import Array, as_floats, unwrap
 from microgradx.common.messages import warn_caller
 from microgradx.functional import cross_entropy, softmax
-from microgradx.metrics.inputs import encode_labels
+from microgradx.functional.given_activations import warn_of_activation
+from microgradx.metrics.inputs import are_probabilities, encode_labels
 from microgradx.transforms import hessian, value_and_grad
 
 __all__ = ["LogitScaling", "TemperatureScaling", "VectorScaling"]
@@ -52,10 +53,12 @@ class LogitScaling:
 
         Labels are the indices of the classes, or texts, which stand for them in sorted order. A
         logit of -inf excludes its class. Unless `warn` is False, warns if the logits stay as they
-        are. Raises ValueError for logits that are NaN or +inf, and for labels of no class, or of
+        are, and if they are probabilities. Raises ValueError for logits that are NaN or +inf, and for labels of no class, or of
         one that is excluded.
         """
         self._fit(logits, labels)
+        if warn:
+            _warn_of_probabilities(f"{type(self).__name__}.fit", logits)
         if warn and not self.helps:
             warn_caller(self.message)
         return self
@@ -203,6 +206,18 @@ def scale_logits(logits: Any, weight: Any, bias: Any) -> Any:
     weight, bias = (np.asarray(x, logits.dtype) for x in (weight, bias))
     excluded = np.isneginf(unwrap(logits))
     return np.where(excluded, -np.inf, np.where(excluded, 0.0, logits) * weight + bias)
+
+
+def _warn_of_probabilities(name: str, logits: Any) -> None:
+    """Warn, at the caller's line, of rows that a softmax was applied to already."""
+    remedy = (
+        "applies softmax itself: to probabilities no scaling of logits can be fitted; pass the "
+        "logits, before the softmax, or else np.log(probabilities)"
+    )
+    if warn_of_activation(name, logits, ("softmax", "sigmoid"), remedy):
+        return
+    if are_probabilities(np.asarray(unwrap(logits))):
+        warn_caller(f"{name} was given rows of numbers from 0 to 1 that sum to 1, but {remedy}")
 
 
 def _check_rows(logits: Any, labels: Any) -> tuple[Array, Array]:

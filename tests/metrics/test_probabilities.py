@@ -156,3 +156,14 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch, rows):
         metrics.roc_auc(*rows)
     assert 0 < metrics.accuracy(rows[0], rows[1].argmax(axis=1)) < 1
     assert metrics.log_loss(*rows) > metrics.expected_calibration_error(*rows)
+
+
+@pytest.mark.parametrize("metric", [*NUMBERS, metrics.reliability_curve])
+@pytest.mark.parametrize("dtype", [int, np.uint8, bool])
+def test_classes_given_for_probabilities_are_refused(metric, dtype):
+    labels = [0, 1, 1, 0]
+    p = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]])
+    with pytest.raises(TypeError, match=r"shape \(4,\), such as (0|False), are classes, not prob"):
+        metric(labels, p.argmax(axis=1).astype(dtype))
+    metric(labels, np.eye(2, dtype=dtype)[p.argmax(axis=1)])  # whose columns say what is meant
+    metric(labels, (p[:, 1] > 0.5).astype(float))

@@ -232,3 +232,44 @@ def test_it_must_be_fitted_first(scaling):
     if scaling is TemperatureScaling:
         with pytest.raises(ValueError, match="is not fitted"):
             _ = scaling().temperature
+
+
+# ---------------------------------------------------------------------------- probabilities
+
+
+@SCALINGS
+@pytest.mark.parametrize(
+    "softmax",
+    [
+        lambda logits: special.softmax(logits, axis=1),
+        lambda logits: special.softmax(logits, axis=1).astype(np.float32),
+        lambda logits: special.softmax(logits, axis=1).round(4),
+        lambda logits: np.eye(4)[logits.argmax(axis=1)].astype(int),
+        lambda logits: mg.softmax(mg.Tensor(logits, requires_grad=True)),
+    ],
+)
+def test_probabilities_given_for_logits_warn_at_the_callers_line(scaling, softmax):
+    logits, labels = draw(200, 4, 2.0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        scaling().fit(softmax(logits), labels)
+    of_softmax = [w for w in caught if "applies softmax itself" in str(w.message)]
+    (warning,) = of_softmax
+    assert str(warning.message).startswith(f"{scaling.__name__}.fit was given ")
+    assert "pass the logits, before the softmax" in str(warning.message)
+    assert warning.filename == __file__
+
+
+@SCALINGS
+def test_logits_that_only_look_like_probabilities_do_not_warn(scaling):
+    logits, labels = draw(200, 4, 2.0)
+    p = special.softmax(logits, axis=1)
+    rows = [logits, np.log(p), p - 0.5, 2 * p, np.vstack([p[:-1], [[3.0, -1.0, -1.0, 0.0]]])]
+    for given in [*rows, special.expit(logits), np.ones((200, 1))]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            scaling().fit(given, labels if given.shape[1] == 4 else np.zeros(200, int))
+        assert not [w for w in caught if "applies softmax" in str(w.message)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scaling().fit(p, labels, warn=False)
