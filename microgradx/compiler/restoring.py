@@ -12,12 +12,12 @@ import operator
 import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from types import CodeType
 from typing import Any
 
 import numpy as np
 
 from microgradx.common.randomness import default_generator
+from microgradx.common.variables import global_names
 from microgradx.nn.module import Module
 
 __all__ = ["leave_unchanged"]
@@ -119,7 +119,7 @@ def _members(value: Any) -> Iterable[Any]:
     if not inspect.isfunction(value) or str(value.__module__).startswith("microgradx."):
         return ()
     cells = [_content(cell) for cell in value.__closure__ or ()]
-    names = [name for name in _names_in(value.__code__) if name in value.__globals__]
+    names = [name for name in global_names(value.__code__) if name in value.__globals__]
     return [*cells, *(value.__defaults__ or ()), *(value.__globals__[name] for name in names)]
 
 
@@ -128,9 +128,3 @@ def _content(cell: Any) -> Any:
         return cell.cell_contents
     except ValueError:  # a variable that is not set yet
         return None
-
-
-def _names_in(code: CodeType) -> list[str]:
-    """The names that a function looks up, and those of the functions inside it."""
-    inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-    return [*code.co_names, *(name for each in inner for name in _names_in(each))]

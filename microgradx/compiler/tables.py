@@ -16,6 +16,7 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.common.nested import leaves_of
+from microgradx.common.variables import global_names
 from microgradx.compiler.tracing import TracedArray
 from microgradx.nn.module import Module
 
@@ -103,7 +104,7 @@ def _replace_variables(function: Any, undo: list[Callable[[], None]], seen: set[
             cell.cell_contents = _as_table(value, name)
             undo.append(functools.partial(setattr, cell, "cell_contents", value))
         _replace_variables(value, undo, seen)
-    for name in code.co_names:
+    for name in global_names(code):
         value = variables.get(name)
         if _is_table(value):
             variables[name] = _as_table(value, name)

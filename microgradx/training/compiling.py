@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
+from microgradx.common.variables import global_names
 from microgradx.nn.module import Module
 
 __all__ = ["reason_not_to_compile"]
@@ -43,9 +44,13 @@ def _is_ours(definition: Any) -> bool:
     return str(definition.__module__).partition(".")[0] == PACKAGE
 
 
-def _find_variable(function: Callable[..., Any]) -> str | None:
-    variables = inspect.getclosurevars(function)
-    for name, value in {**variables.globals, **variables.nonlocals}.items():
+def _find_variable(function: FunctionType) -> str | None:
+    variables = {
+        name: function.__globals__[name]
+        for name in global_names(function.__code__)
+        if name in function.__globals__
+    } | inspect.getclosurevars(function).nonlocals
+    for name, value in variables.items():
         if isinstance(value, VARIABLE) and not name.isupper():
             return name
     return None

@@ -489,3 +489,26 @@ def test_a_batch_of_one_row_is_refused_if_the_model_does_not_take_it(rows):
     if rows > 1:
         assert fit(model, (X, y), drop_last=True, epochs=1)[0]["epoch"] == 1
         assert model.state_dict()["1.num_batches_tracked"] == 4
+
+
+def test_an_attribute_with_the_name_of_a_variable_is_none(data, monkeypatch):
+    """`self.attention`, while a list outside is called the same."""
+
+    class Own(nn.Module):
+        def __init__(self):
+            self.attention = nn.Linear(3, 2, generator=np.random.default_rng(0))
+
+        def forward(self, x):
+            return self.attention(x)
+
+    class InALambda(Own):
+        def forward(self, x):
+            return (lambda h: self.attention(h) * share)(x)  # noqa: F821
+
+    monkeypatch.setitem(globals(), "attention", [1])
+    monkeypatch.setitem(globals(), "share", 1.0)
+    history = fit(Own(), data, compiled=None, epochs=1)
+    assert history.notes == []
+    assert history.compiled_step is not None
+    history = fit(InALambda(), data, compiled=None, epochs=1)
+    assert "uses the variable 'share', which may change" in history.notes[0]
