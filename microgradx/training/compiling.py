@@ -45,11 +45,10 @@ def _is_ours(definition: Any) -> bool:
 
 
 def _find_variable(function: FunctionType) -> str | None:
-    variables = {
-        name: function.__globals__[name]
-        for name in global_names(function.__code__)
-        if name in function.__globals__
-    } | inspect.getclosurevars(function).nonlocals
+    known = function.__globals__
+    names = [name for name in global_names(function.__code__) if name in known]
+    variables: dict[str, Any] = {name: known[name] for name in names}
+    variables |= inspect.getclosurevars(function).nonlocals
     for name, value in variables.items():
         if isinstance(value, VARIABLE) and not name.isupper():
             return name

@@ -37,7 +37,12 @@ from microgradx.training.measures import find_metrics, measure_loss, measure_met
 from microgradx.training.prediction import BATCH_SIZE, compute_outputs
 from microgradx.training.preparation import PreparedData, check_single_row, prepare_data
 from microgradx.training.progress import Progress, show_progress
-from microgradx.training.resuming import identify_training, pack_training, unpack_training
+from microgradx.training.resuming import (
+    identify_training,
+    optimizer_settings,
+    pack_training,
+    unpack_training,
+)
 from microgradx.training.schedules import Schedule, find_schedule, learning_rate
 from microgradx.training.stopping import BestWeights, find_monitor
 
@@ -125,7 +130,8 @@ def fit(
     checkpoint: a file that is written after each epoch: weights, the state of the optimiser, of the
         schedule and of random generators, and the history. Killed at any moment, it is whole.
     resume: go on where the checkpoint, if there is one, left off: with the same arguments the
-        numbers are to the bit those of a training that was never interrupted.
+        numbers are to the bit those of a training that was never interrupted. Other data, or
+        another setting such as `lr`, are an error; `epochs` may grow.
     compiled: whether steps run as NumPy source (see `compile`). None: where they can, and neither
         the loss nor a `forward` uses a variable from outside, which could change meanwhile.
     shuffle: whether rows come in a new random order in each epoch, drawn by `generator`, which
@@ -227,6 +233,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.history = history = History()
+        self.settings = optimizer_settings(self.optimizer)  # before a schedule changes them
         self.training = Training(
             self.model, self.optimizer, history, self.epochs, len(self.batches)
         )

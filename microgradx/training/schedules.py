@@ -66,6 +66,9 @@ def learning_rate(optimizer: Any) -> float:
 class Schedule:
     """Sets the learning rate before each step, and after each epoch: this one does not."""
 
+    #: What to call it in a message.
+    name = "none"
+
     def before_step(self, done: float) -> None:
         """`done` is the share of all steps that were taken."""
 
@@ -91,6 +94,7 @@ class FactorSchedule(Schedule):
     def __init__(self, factor: Callable[[float], float], optimizer: Any) -> None:
         check_number("the factor of the learning rate that schedule(0.0) returns", factor(0.0))
         self.factor, self.optimizer = factor, optimizer
+        self.name = getattr(factor, "__name__", type(factor).__name__)
         self.rates = [group["lr"] for group in optimizer.param_groups]
 
     def before_step(self, done: float) -> None:
@@ -115,6 +119,7 @@ class SchedulerSchedule(Schedule):
 
     def __init__(self, scheduler: LRScheduler, per: Literal["step", "epoch"]) -> None:
         self.scheduler, self.per = scheduler, per
+        self.name = f"{type(scheduler).__name__} per {per}"
 
     def after_step(self) -> None:
         if self.per == "step":

@@ -154,8 +154,16 @@ def test_more_epochs_go_on_from_the_end(tmp_path):
     [
         ({"sample_weight": np.arange(60.0) + 1}, "the rows to train on, their weights or labels"),
         ({"validation": 0.4}, "the rows to train on"),
-        ({"optimizer": "sgd", "lr": 0.1}, "the optimiser"),
-        ({"monitor": "accuracy"}, "monitor"),
+        ({"optimizer": "sgd", "lr": 0.1}, "the optimiser was Adam and is SGD"),
+        ({"monitor": "accuracy"}, "monitor was loss and is accuracy"),
+        ({"lr": 0.3}, "lr was 0.001 and is 0.3. Give the same"),
+        ({"loss": "focal_loss"}, "loss was cross_entropy and is focal_loss"),
+        ({"schedule": "cosine"}, "schedule was none and is cosine_decay"),
+        ({"clip_grad_norm": 1.0}, "clip_grad_norm was None and is 1.0"),
+        ({"shuffle": False}, "shuffle was True and is False"),
+        ({"drop_last": True}, "drop_last was False and is True"),
+        ({"patience": 3}, "patience was 10 and is 3"),
+        ({"model": lambda: nn.MLP(4, [6], 2, dropout=0.5)}, "the generators of random numbers"),
     ],
 )
 def test_a_checkpoint_of_another_training_is_refused(tmp_path, settings, message):
@@ -164,6 +172,29 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path, settings, message
     with pytest.raises(InputError, match=f"another training: .*{message}"):
         train(tmp_path / "run.npz", resume=True, **settings)
     assert (tmp_path / "run.npz").read_bytes() == content
+
+
+def test_a_setting_of_the_optimiser_that_changed_is_named(tmp_path):
+    def train_with(momentum, **more):
+        mg.manual_seed(3)
+        model = make_model()
+        optimizer = optim.SGD(model.parameters(), 0.2, momentum=momentum)
+        return mg.fit(
+            model, make_data(), optimizer=optimizer, checkpoint=tmp_path / "run.npz",
+            schedule=lr_scheduler.StepLR(optimizer, 1), progress=False, **more,
+        )  # fmt: skip
+
+    train_with(0.9, epochs=2)
+    with pytest.raises(InputError, match=r"training: momentum was 0\.9 and is 0\.5\. Give"):
+        train_with(0.5, epochs=3, resume=True)
+    history = train_with(0.9, epochs=3, resume=True)
+    np.testing.assert_allclose(history["lr"], [0.2, 0.02, 0.002])
+
+
+def test_layers_that_differ_are_named_first(tmp_path):
+    train(tmp_path / "run.npz", epochs=1)
+    with pytest.raises(InputError, match=r"another model: .*0.weight has shape \(6, 4\)"):
+        train(tmp_path / "run.npz", resume=True, lr=0.1, model=lambda: nn.MLP(4, [7], 2))
 
 
 def test_a_checkpoint_of_another_model_changes_nothing(tmp_path):
