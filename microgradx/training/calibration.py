@@ -53,8 +53,8 @@ class LogitScaling:
 
         Labels are the indices of the classes, or texts, which stand for them in sorted order. A
         logit of -inf excludes its class. Unless `warn` is False, warns if the logits stay as they
-        are, and if they are probabilities. Raises ValueError for logits that are NaN or +inf, and for labels of no class, or of
-        one that is excluded.
+        are, and if they are probabilities. Raises ValueError for logits that are NaN or +inf, and
+        for labels of no class, or of one that is excluded.
         """
         self._fit(logits, labels)
         if warn:
