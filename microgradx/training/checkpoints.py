@@ -25,6 +25,7 @@ from microgradx.data.tables import Dropped, TableEncoder, TableSchema
 from microgradx.nn.module import Module
 from microgradx.training.arguments import check_model
 from microgradx.training.features import FittedData, fitted_data
+from microgradx.training.file_kinds import CHECKPOINT, refuse_other_kind
 from microgradx.training.losses import LOSSES, loss_name
 from microgradx.training.targets import Task
 
@@ -39,7 +40,7 @@ __all__ = [
     "save_model",
 ]
 
-FORMAT, VERSION = "microgradx checkpoint", 1
+FORMAT, VERSION = CHECKPOINT, 1
 
 
 @dataclass
@@ -70,8 +71,10 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         if "description" not in file.names:
             raise InputError(f"{file.path} is no checkpoint: it has no description")
         arrays = {name: file.read(name) for name in file.names}
+        text = str(arrays.pop("description")[()])
+        refuse_other_kind(file.path, text, FORMAT)
         try:
-            description = json.loads(str(arrays.pop("description")[()]))
+            description = json.loads(text)
             if description.pop("format") != FORMAT:
                 raise ValueError("another format")
             version = description.pop("version")

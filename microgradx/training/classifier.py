@@ -12,6 +12,7 @@ from microgradx.data.tables import Table, TableEncoder, TableSchema
 from microgradx.functional import softmax
 from microgradx.graph.grad_mode import no_grad
 from microgradx.nn import MLP
+from microgradx.training.features import encode_rows
 
 __all__ = ["Activation", "Classifier"]
 
@@ -70,11 +71,25 @@ class Classifier:
         return self.encoder.schema
 
     def logits(self, features: Table | Any) -> Array:
-        """Logits (rows, classes) of a table, or of raw features (rows, columns)."""
+        """Logits (rows, classes) of new rows.
+
+        features: a Table, a data frame, the name of a file, or raw features (rows, columns).
+        """
+        # Who read a table has seen what is odd about it.
+        encoded = (
+            self.encoder.transform(features)
+            if isinstance(features, Table)
+            else encode_rows(features, self.encoder, self.label_names)
+        )
         self.model.eval()
         with no_grad(), np.errstate(over="ignore", invalid="ignore"):
-            logits: Array = self.model(self.encoder.transform(features)).data
+            logits: Array = self.model(encoded).data
         return logits.astype(np.result_type(logits, np.float32), copy=False)
+
+    def predict(self, features: Table | Any) -> Array:
+        """The name of the most probable label of each row."""
+        names: Array = np.array(self.label_names)[self.logits(features).argmax(axis=1)]
+        return names
 
     def predict_proba(self, features: Table | Any, temperature: float | None = None) -> Array:
         """Probabilities (rows, classes): softmax of the logits, at the classifier's temperature.

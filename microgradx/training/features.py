@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from microgradx.data.tables import Table, TableEncoder, read_new_rows
 from microgradx.nn.module import Module
 from microgradx.training.targets import Task
 
-__all__ = ["FittedData", "NotFiniteError", "fitted_data", "read_features"]
+__all__ = ["FittedData", "NotFiniteError", "encode_rows", "fitted_data", "read_features"]
 
 
 class NotFiniteError(ValueError):
@@ -62,7 +63,8 @@ def read_features(
     ValueError for missing columns, NaN and infinities, and names all of them.
     """
     if fitted is not None and fitted.encoder is not None:
-        return _cast(_encode(X, fitted.encoder, fitted.classes), model), None
+        classes = [] if fitted.classes is None else fitted.classes.tolist()
+        return _cast(encode_rows(X, fitted.encoder, classes), model), None
     if isinstance(X, Table):
         raise ValueError(
             "the model was not fitted on a Table, and so has no encoder of its columns; give an "
@@ -103,10 +105,10 @@ def read_features(
     return _cast(array, model), names
 
 
-def _encode(X: Any, encoder: TableEncoder, classes: Array | None) -> Array:
+def encode_rows(X: Any, encoder: TableEncoder, label_names: Sequence[str]) -> Array:
     """The rows of a table, a file, a data frame, or of numbers as a table has them, encoded."""
     if is_frame(X) or isinstance(X, (str, os.PathLike)):
-        X = read_new_rows(X, encoder.schema, [] if classes is None else classes.tolist())
+        X = read_new_rows(X, encoder.schema, label_names)
     if isinstance(X, Table):
         for column, unseen in encoder.unseen(X).items():
             warn_caller(

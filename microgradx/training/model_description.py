@@ -22,10 +22,11 @@ from microgradx.data.tables import Dropped, TableEncoder, TableSchema
 from microgradx.data.tables.schema import DecimalHint, Kind, Missing
 from microgradx.nn import MLP
 from microgradx.training.classifier import Activation, Classifier
+from microgradx.training.file_kinds import CLASSIFIER
 
 __all__ = ["ModelDescription", "VersionError"]
 
-FORMAT = "microgradx classifier"
+FORMAT = CLASSIFIER
 VERSION = 3
 
 #: What a version has that the ones before had not: the first knew numbers alone.

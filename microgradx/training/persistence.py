@@ -15,6 +15,7 @@ from microgradx.common.files import replacing
 from microgradx.common.messages import InputError, shorten
 from microgradx.common.npz import ArrayFile, open_arrays
 from microgradx.training.classifier import Classifier
+from microgradx.training.file_kinds import CLASSIFIER, refuse_other_kind
 from microgradx.training.model_description import ModelDescription, VersionError
 
 __all__ = ["load_classifier", "save_classifier"]
@@ -52,7 +53,9 @@ def load_classifier(path: str | Path) -> Classifier:
             )
         names = [name for name in file.names if name != "description"]
         try:
-            description = ModelDescription.from_json(_read_text(file))
+            text = _read_text(file)
+            refuse_other_kind(file.path, text, CLASSIFIER)
+            description = ModelDescription.from_json(text)
             description.check_shapes({name: file.header(name) for name in names})
             return description.build({name: file.read(name) for name in names})
         except InputError:

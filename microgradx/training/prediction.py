@@ -13,6 +13,7 @@ from microgradx.engine import Tensor
 from microgradx.graph.grad_mode import no_grad
 from microgradx.nn.module import Module
 from microgradx.training.arguments import check_count, check_model, row_weights
+from microgradx.training.classifier import Classifier
 from microgradx.training.features import fitted_data, read_features
 from microgradx.training.losses import find_loss
 from microgradx.training.measures import find_metrics, measure_loss, measure_metrics, weigh_rows
@@ -73,7 +74,8 @@ def predict(model: Any, X: Any, *, batch_size: int = BATCH_SIZE) -> Array:
     batch_size: how many rows are computed at a time.
 
     The model computes in evaluation mode, and keeps the mode that it had. One that was not fitted
-    predicts the number of the largest output.
+    predicts the number of the largest output. A `Classifier`, which the command `train` made and
+    `load_classifier` read, takes what a model of a `Table` takes, all rows at a time.
 
     >>> import microgradx as mg
     >>> model = mg.nn.MLP(1, [], 2, generator=np.random.default_rng(0))
@@ -84,6 +86,8 @@ def predict(model: Any, X: Any, *, batch_size: int = BATCH_SIZE) -> Array:
 
     Raises ValueError for missing columns, NaN and infinities, and other numbers of columns.
     """
+    if isinstance(model, Classifier):
+        return model.predict(X)
     outputs, task = _predict_outputs(model, X, batch_size)
     return task.predict(outputs)
 
@@ -91,7 +95,8 @@ def predict(model: Any, X: Any, *, batch_size: int = BATCH_SIZE) -> Array:
 def predict_proba(model: Any, X: Any, *, batch_size: int = BATCH_SIZE) -> Array:
     """Probabilities (rows, classes) for the rows of X; the arguments are those of `predict`.
 
-    The classes are in the order of `model.fitted_data.classes`.
+    The classes are in the order of `model.fitted_data.classes`; those of a `Classifier`, which has
+    a temperature too, in the order of its `label_names`.
 
     >>> import microgradx as mg
     >>> model = mg.nn.MLP(2, [], 3, generator=np.random.default_rng(0))
@@ -100,6 +105,8 @@ def predict_proba(model: Any, X: Any, *, batch_size: int = BATCH_SIZE) -> Array:
 
     Raises what `predict` raises, and ValueError for a model of numbers, which has no classes.
     """
+    if isinstance(model, Classifier):
+        return model.predict_proba(X)
     outputs, task = _predict_outputs(model, X, batch_size)
     if task.outputs in ("values", "unknown"):
         raise ValueError(

@@ -19,7 +19,9 @@ from microgradx.training import (
     TableEncoder,
     TableSchema,
     load_classifier,
+    load_model,
     save_classifier,
+    save_model,
 )
 from tests.training.model_file_mutations import MUTATIONS, read_members
 
@@ -451,3 +453,12 @@ def test_every_dtype_comes_back(tmp_path, dtype):
     assert {p.dtype for p in loaded.model.parameters()} == {np.dtype(dtype)}
     x = np.random.default_rng(1).normal(size=(50, 2))
     assert np.array_equal(loaded.predict_proba(x), classifier.predict_proba(x))
+
+
+def test_each_kind_of_file_names_the_function_that_reads_it(classifier, tmp_path):
+    path = tmp_path / "model.npz"
+    save_classifier(classifier, path)
+    with pytest.raises(InputError, match=r"train wrote; read it with .*load_classifier"):
+        load_model(classifier.model, path)
+    save_model(classifier.model, path)
+    assert "load_model(model, path)" in error_message(path)

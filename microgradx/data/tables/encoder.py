@@ -137,15 +137,22 @@ class TableEncoder:
     def _features_of(self, rows: Table | Any) -> tuple[Array, tuple[tuple[str, ...], ...]]:
         if isinstance(rows, Table):
             return rows.features, rows.categories
-        features = np.asarray(rows, dtype=np.float64)
+        features = np.asarray(rows)
         if features.ndim != 2 or features.shape[1] != self.schema.columns:
+            names = shorten([self.schema.feature_name(i) for i in range(self.schema.columns)])
             raise ValueError(
                 f"features of shape {features.shape} do not fit; they must be (rows, "
-                f"{self.schema.columns})"
+                f"{self.schema.columns}): {names}; or give a data frame, whose columns are found "
+                "by their names"
             )
         if self.schema.has_categories:
-            raise ValueError("columns of categories are encoded from a Table, not from an array")
-        return features, ()
+            raise ValueError(
+                "columns of categories are encoded from a Table or a data frame, not from an array"
+            )
+        try:
+            return features.astype(np.float64, copy=False), ()
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"features must be numbers, or a data frame: {error}") from None
 
     def _measure(self, expanded: Array) -> tuple[Array, Array]:
         """Mean and scale of each encoded column; categories and indicators stay 0 and 1."""
