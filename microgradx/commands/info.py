@@ -36,6 +36,7 @@ PACKAGES = (
     Package(
         "digits, iris and other data", "scikit-learn", "sklearn", 'pip install "microgradx[data]"'
     ),
+    Package("data frames", "pandas", "pandas", 'pip install "microgradx[data]"'),
     Package("progress bars, tables of steps", "rich", "rich", 'pip install "microgradx[progress]"'),
     Package("arrays on many machines", "dask", "dask", 'pip install "dask[array]"'),
     Package("arrays on a GPU", "cupy", "cupy", "pip install cupy-cuda12x"),

@@ -391,7 +391,7 @@ def _save_pictures(out: Path, experiment: Experiment, history: History) -> list[
         (
             "curves.png",
             "loss and accuracy in each epoch",
-            lambda path: plot_history(history, path, title),
+            lambda path: plot_history(history, path, title, "calibration rows"),
         ),
         (
             "predictions.png",

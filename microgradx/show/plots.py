@@ -60,12 +60,17 @@ class Chart:
 # ---------------------------------------------------------------------------- curves
 
 
-def plot_history(history: History, path: str | Path | None = None, loss: str = "Loss") -> Any:
+def plot_history(
+    history: History,
+    path: str | Path | None = None,
+    loss: str = "Loss",
+    validation: str = "held out",
+) -> Any:
     """Draw loss and metrics, training and held out, against the epochs, into an image file.
 
-    `loss` is the title of the first panel. The extension of `path` is the format: .png, .svg or
-    .pdf. Without a path, returns a `Chart`, which notebooks show. Raises PlottingError without
-    matplotlib, and ValueError if there are no epochs.
+    `loss` is the title of the first panel, `validation` what the validation rows are called. The
+    extension of `path` is the format: .png, .svg or .pdf. Without a path, returns a `Chart`, which
+    notebooks show. Raises PlottingError without matplotlib, and ValueError if there are no epochs.
     """
     if not history.rows:
         raise ValueError("there are no epochs to draw; train for one at least")
@@ -81,7 +86,7 @@ def plot_history(history: History, path: str | Path | None = None, loss: str = "
         for axes, (title, name) in zip(grid, panels.items(), strict=True):
             curves = [("training", TRAINING, columns[name])]
             if f"validation_{name}" in columns:
-                curves.append(("held out", HELD_OUT, columns[f"validation_{name}"]))
+                curves.append((validation, HELD_OUT, columns[f"validation_{name}"]))
             is_share = name.endswith(("accuracy", "precision", "recall"))
             for _, colour, values in curves:
                 axes.plot(
@@ -101,6 +106,8 @@ def plot_history(history: History, path: str | Path | None = None, loss: str = "
             if is_share:
                 from matplotlib.ticker import PercentFormatter
 
+                # Steps of 2.5% have no whole numbers, and as such labels would be rounded.
+                axes.yaxis.get_major_locator().set_params(steps=[1, 2, 5, 10])
                 low, high = axes.get_ylim()
                 decimals = 0 if high - low > 0.05 else None
                 axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals))
@@ -185,7 +192,7 @@ def _cards(
         sheet.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         cells = sheet.subfigures(1, across, squeeze=False)[0]
         for cell, row in zip(cells, rows, strict=False):
-            left, right = cell.subplots(1, 2, width_ratios=(1.25, 1))
+            left, right = cell.subplots(1, 2, width_ratios=(1.25 if image_shape else 1.6, 1))
             if image_shape:
                 picture = _picture_of(table.features[row], image_shape)
                 left.imshow(picture, cmap="gray_r", interpolation="nearest")
@@ -255,10 +262,12 @@ def _write_features(axes: Any, classifier: Classifier, table: Table, row: int) -
     axes.axis("off")
     for line, i in enumerate(shown.tolist()):
         y = 0.94 - 0.168 * line
-        name = _short(classifier.schema.feature_name(i), 19)
+        value = _short(table.cell(row, i) or "missing", 12)
+        name = _short(classifier.schema.feature_name(i), 20 - len(value))
         place = {"transform": axes.transAxes, "fontsize": 7.5, "va": "top"}
         axes.text(0.0, y, name, color=QUIET, **place)
-        axes.text(1.0, y, _short(table.cell(row, i) or "missing"), ha="right", **place)
+        # Away from the right edge, where the names of the classes begin.
+        axes.text(0.93, y, value, ha="right", **place)
 
 
 def _picture_of(pixels: Array, shape: tuple[int, ...]) -> Array:

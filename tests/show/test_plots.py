@@ -1,5 +1,6 @@
 """Pictures of trainings and predictions: that they are made, and of the right things."""
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -90,6 +91,22 @@ def test_labels_of_ends_that_meet_are_kept_apart(figures, tmp_path):
         low, high = axes.get_ylim()
         first, second = (text.xy[1] for text in axes.texts)
         assert abs(first - second) > 0.06 * (high - low)
+
+
+def test_the_command_can_say_which_rows_the_validation_rows_are(figures, tmp_path):
+    plot_history(HISTORY, tmp_path / "curves.png", validation="calibration rows")
+    assert {"calibration rows 0.240", "calibration rows 88.0%"} <= set(texts(figures[0]))
+    assert not any("held out" in text for text in texts(figures[0]))
+
+
+@pytest.mark.parametrize("low", [0.0, 0.31, 0.72, 0.84, 0.96, 0.9991])
+@pytest.mark.parametrize("high", [0.87, 1.0])
+def test_the_labels_of_ticks_are_the_ticks(figures, tmp_path, low, high):
+    plot_history(make_history((1, 1.0, low), (2, 1.0, high)), tmp_path / "curves.png")
+    axis = figures[0].axes[1].yaxis
+    ticks = axis.get_major_locator()()
+    labels = [t.replace("−", "-") for t in axis.get_major_formatter().format_ticks(ticks)]
+    assert [float(label.rstrip("%")) / 100 for label in labels] == pytest.approx(ticks, abs=1e-9)
 
 
 def test_without_validation_there_is_one_curve_in_each(figures, tmp_path):
@@ -212,3 +229,26 @@ def test_the_users_settings_stay(figures, tmp_path):
         assert matplotlib.rcParams["font.size"] == 17.0
         assert matplotlib.rcParams["axes.grid"]
     assert figures[0].axes[0].xaxis.label.get_fontsize() == 9
+
+
+def test_names_and_values_of_features_and_names_of_classes_keep_apart(figures, tmp_path):
+    import matplotlib.text
+
+    names = [f"the sum of column no. {i}" for i in range(6)]
+    model = classifier(6, 3, feature_names=names)
+    model = dataclasses.replace(model, label_names=("an extraordinarily long one", "B", "C"))
+    x = np.random.default_rng(0).normal(size=(40, 6)) * np.logspace(-9, 9, 6)
+    x[:, 0] = x[:, 0].round(2)
+    plot_predictions(model, x, model.predict_proba(x).argmax(axis=1), tmp_path / "predictions.png")
+    figure = figures[0]
+    renderer = figure._get_renderer()
+    boxes = [
+        text.get_window_extent(renderer)
+        for text in figure.findobj(matplotlib.text.Text)
+        if text.get_text() and text.get_visible()
+    ]
+    apart = 0.06 * figure.dpi  # of an inch, about two thirds of a letter
+    for i, first in enumerate(boxes):
+        for second in boxes[i + 1 :]:
+            if first.y0 < second.y1 - 1 and second.y0 < first.y1 - 1:
+                assert max(first.x0 - second.x1, second.x0 - first.x1) > apart
