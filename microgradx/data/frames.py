@@ -14,7 +14,7 @@ import numpy as np
 from microgradx.arrays.types import Array
 from microgradx.common.messages import quote, shorten
 
-__all__ = ["as_label_array", "column_names", "is_frame", "numeric_columns"]
+__all__ = ["as_label_array", "check_indexes", "column_names", "is_frame", "numeric_columns"]
 
 
 def _class_of(library: str, *names: str) -> tuple[Any, ...]:
@@ -41,6 +41,23 @@ def is_series(data: Any) -> bool:
     """Whether `data` is a column of pandas or polars."""
     kinds = *_class_of("pandas", "Series", "Index", "Categorical"), *_class_of("polars", "Series")
     return isinstance(data, kinds)
+
+
+def check_indexes(**data: Any) -> None:
+    """Raise ValueError if objects of pandas have indexes that differ, so rows do not belong
+    together."""
+    kinds = _class_of("pandas", "DataFrame", "Series")
+    indexed = [(name, x.index) for name, x in data.items() if kinds and isinstance(x, kinds)]
+    for name, index in indexed[1:]:
+        first, expected = indexed[0]
+        if len(index) == len(expected) and not index.equals(expected):
+            pairs = zip(expected.tolist(), index.tolist(), strict=True)
+            row, one, other = next((i, a, b) for i, (a, b) in enumerate(pairs) if a != b)
+            raise ValueError(
+                f"{first} and {name} have different indexes, {one!r} and {other!r} in row {row}; "
+                "bring their rows into one order, by .loc[index], or write .to_numpy() where they "
+                "belong together by position"
+            )
 
 
 def column_names(frame: Any) -> tuple[str, ...]:
@@ -70,6 +87,8 @@ def numeric_columns(frame: Any, names: Sequence[str]) -> Array:
            [nan, 2. ]])
     """
     columns, others = [], []
+    if isinstance(frame, Mapping):
+        check_indexes(**{quote(name): select_column(frame, name) for name in names})
     for name in names:
         column = select_column(frame, name)
         if np.ndim(column) == 0:

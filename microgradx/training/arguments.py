@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,9 +27,54 @@ __all__ = [
     "check_flag",
     "check_model",
     "check_number",
+    "explain_arguments",
     "find_optimizer",
     "row_weights",
 ]
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: In place of arguments that other libraries have.
+INSTEAD = {
+    **dict.fromkeys(("verbose", "silent"), "write progress=False for silence"),
+    **dict.fromkeys(("learning_rate", "eta"), "it is called lr="),
+    **dict.fromkeys(("n_epochs", "num_epochs", "max_epochs", "max_iter"), "it is called epochs="),
+    **dict.fromkeys(("validation_split", "validation_fraction"), "write validation=0.2"),
+    **dict.fromkeys(("validation_data", "eval_set"), "write validation=(X, y)"),
+    **dict.fromkeys(("criterion", "loss_fn", "loss_function"), "it is called loss="),
+    **dict.fromkeys(("optim", "solver"), "it is called optimizer="),
+    **dict.fromkeys(
+        ("seed", "random_state"), "write generator=np.random.default_rng(0), or mg.manual_seed(0)"
+    ),
+    **dict.fromkeys(("X", "y", "x"), "rows and their labels are one argument, the pair (X, y)"),
+    "scheduler": "it is called schedule=",
+    "restore_best_weights": "write early_stopping=True, which does so",
+}
+
+
+def explain_arguments(function: F) -> F:
+    """Let a function say what to write for arguments that it does not have."""
+    signature = inspect.signature(function)
+    name = function.__name__
+    positional = [
+        p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD
+    ]
+    call_as = ", ".join(positional).replace("data", "(X, y)")
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for argument in kwargs:
+            if argument in INSTEAD and argument not in signature.parameters:
+                raise TypeError(f"{name} has no argument {argument}=; {INSTEAD[argument]}")
+        if len(args) > len(positional):
+            raise TypeError(
+                f"{name} takes {len(positional)} arguments by position, not {len(args)}; write "
+                f"{name}({call_as}), and others by name"
+            )
+        return function(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
 
 
 def check_model(model: Any) -> None:

@@ -121,6 +121,7 @@ def pack_model(model: Module, fitted: FittedData | None) -> Checkpoint:
             "width": fitted.width,
             "outputs": fitted.task.outputs,
             "ignored": fitted.task.ignored,
+            "target_shape": fitted.task.target_shape,
             "loss": name if name in LOSSES else None,
         }
         if fitted.classes is not None:
@@ -176,7 +177,13 @@ def unpack_fitted(checkpoint: Checkpoint, path: str | Path) -> FittedData | None
     if found is None:
         return None
     try:
-        task = Task(found["outputs"], checkpoint.arrays.get("classes"), found["ignored"])
+        shape = found.get("target_shape")  # older files have none
+        task = Task(
+            found["outputs"],
+            checkpoint.arrays.get("classes"),
+            found["ignored"],
+            target_shape=None if shape is None else tuple(shape),
+        )
         columns = None if found["columns"] is None else tuple(found["columns"])
         content = checkpoint.description.get("encoder")
         encoder = None if content is None else _make_encoder(content, checkpoint.group("encoder"))

@@ -167,6 +167,11 @@ def _check_finite(array: Array, names: tuple[str, ...] | None) -> None:
         f"X has numbers that are not finite, in {len(rows)} of {len(array)} rows, the first in row "
         f"{rows[0]}: {listed}; leave such rows or columns out, or fill in numbers, such as the "
         "mean of the column"
+        + (
+            "; microgradx.read_table(frame, label=…) makes a Table of the data frame, for which "
+            "fit does so"
+        )
+        * bool(names)
     )
 
 

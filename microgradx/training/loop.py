@@ -25,6 +25,7 @@ from microgradx.training.arguments import (
     check_flag,
     check_model,
     check_number,
+    explain_arguments,
     find_optimizer,
 )
 from microgradx.training.callbacks import Callbacks, Training
@@ -35,7 +36,12 @@ from microgradx.training.interruption import defer_interrupt
 from microgradx.training.losses import find_loss
 from microgradx.training.measures import find_metrics, measure_loss, measure_metrics, weigh_rows
 from microgradx.training.prediction import BATCH_SIZE, compute_outputs
-from microgradx.training.preparation import PreparedData, check_single_row, prepare_data
+from microgradx.training.preparation import (
+    PreparedData,
+    check_single_row,
+    prepare_data,
+    warn_of_one_class,
+)
 from microgradx.training.progress import Progress, show_progress
 from microgradx.training.resuming import (
     identify_training,
@@ -64,6 +70,7 @@ class DivergenceError(FloatingPointError):
         )
 
 
+@explain_arguments
 def fit(
     model: Any,
     data: Any,
@@ -118,8 +125,8 @@ def fit(
         are multiplied by them, divided by their mean over all rows.
     sample_weight: a weight for each row, likewise.
     early_stopping: stop after `patience` epochs in which `monitor`, a column of the history (by
-        default the loss of the validation rows), did not improve by more than `min_delta`. The
-        model then gets the weights of its best epoch, also after Ctrl-C.
+        default the loss of the validation rows, which must be given), did not improve by more than
+        `min_delta`. The model then gets the weights of its best epoch, also after Ctrl-C.
     schedule: of the learning rate: "cosine", "linear" or "one_cycle"; a function from the share of
         the training that is done to a factor; or a scheduler of `optim.lr_scheduler`, made for the
         optimiser that is given. It goes on after each epoch, and OneCycleLR after each step;
@@ -182,9 +189,10 @@ def fit(
         validation_rows=saved and saved.arrays.get("validation_rows"),
         generator=as_generator(generator),
     )
+    warn_of_one_class(model, prepared)
     clip = Clipping(clip_grad_norm, clip_grad_value)
     found_metrics = find_metrics(metrics, prepared.task)
-    monitor = find_monitor(monitor, found_metrics, prepared.validation is not None)
+    monitor = find_monitor(monitor, found_metrics, prepared.validation is not None, early_stopping)
     optimizer = find_optimizer(optimizer, lr, model, loss)
     numbers = np.arange(len(prepared.y))
     rows = batches(prepared.X, numbers, batch_size, generator, shuffle, drop_last)

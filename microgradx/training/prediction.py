@@ -12,7 +12,12 @@ from microgradx.arrays.types import Array
 from microgradx.engine import Tensor
 from microgradx.graph.grad_mode import no_grad
 from microgradx.nn.module import Module
-from microgradx.training.arguments import check_count, check_model, row_weights
+from microgradx.training.arguments import (
+    check_count,
+    check_model,
+    explain_arguments,
+    row_weights,
+)
 from microgradx.training.classifier import Classifier
 from microgradx.training.features import fitted_data, read_features
 from microgradx.training.losses import find_loss
@@ -42,10 +47,22 @@ def evaluation_mode(model: Module) -> Iterator[None]:
 def compute_outputs(model: Module, X: Array, batch_size: int = BATCH_SIZE) -> Array:
     """The outputs of a model in evaluation mode for all rows of X, so many at a time."""
     with evaluation_mode(model):
-        parts = [
-            _as_output(model(X[start : start + batch_size]), min(batch_size, len(X) - start), model)
-            for start in range(0, len(X), batch_size)
-        ]
+        try:
+            parts = [
+                _as_output(
+                    model(X[start : start + batch_size]), min(batch_size, len(X) - start), model
+                )
+                for start in range(0, len(X), batch_size)
+            ]
+            if X.ndim == 1 and len(X) > 1 and parts[0].ndim == 1:
+                _as_output(model(X[:1]), 1, model)  # a layer of as many inputs takes it for one row
+        except ValueError as error:
+            if X.ndim != 1:
+                raise
+            raise ValueError(
+                f"X of shape {X.shape} is {len(X)} rows of a single number, which the model does "
+                f"not take: {error}. X must be 2-D; for a single row write X[None]"
+            ) from None
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
@@ -65,6 +82,7 @@ def _as_output(output: Any, rows: int, model: Module) -> Array:
     return array
 
 
+@explain_arguments
 def predict(model: Any, X: Any, *, batch_size: int = BATCH_SIZE) -> Array:
     """The class of each row of X, as the labels in training had it; numbers of a regression.
 
@@ -92,6 +110,7 @@ def predict(model: Any, X: Any, *, batch_size: int = BATCH_SIZE) -> Array:
     return task.predict(outputs)
 
 
+@explain_arguments
 def predict_proba(model: Any, X: Any, *, batch_size: int = BATCH_SIZE) -> Array:
     """Probabilities (rows, classes) for the rows of X; the arguments are those of `predict`.
 
@@ -131,6 +150,7 @@ def _task_of_outputs(outputs: Array) -> Task:
     return Task("logits", np.arange(outputs.shape[-1]))
 
 
+@explain_arguments
 def evaluate(
     model: Any,
     data: Any,
@@ -160,7 +180,7 @@ def evaluate(
     batch_size = check_count("batch_size", batch_size)
     fitted = fitted_data(model)
     loss = find_loss(loss or (fitted.loss if fitted else "cross_entropy"))
-    rows = read_rows(data, label, model, fitted)
+    rows = read_rows(data, label, model, fitted, sample_weight)
     outputs = compute_outputs(model, rows.X, batch_size)
     shape = outputs.shape[1:]
     task = fitted.task if fitted else find_task(loss, rows.y, shape)

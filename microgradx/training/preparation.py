@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from microgradx.arrays.types import Array
-from microgradx.common.messages import shorten
+from microgradx.common.messages import shorten, warn_caller
 from microgradx.common.randomness import default_generator
 from microgradx.data import stratified_split
 from microgradx.data.frames import is_frame
@@ -23,7 +23,7 @@ from microgradx.training.prediction import compute_outputs
 from microgradx.training.rows import read_rows, table_labels
 from microgradx.training.targets import Task, find_task
 
-__all__ = ["PreparedData", "check_single_row", "prepare_data"]
+__all__ = ["PreparedData", "check_single_row", "prepare_data", "warn_of_one_class"]
 
 
 @dataclass
@@ -67,7 +67,7 @@ def prepare_data(
         encoder = TableEncoder.fit(data, None if split is None else split[0])
         classes = data.label_names if classes is None else classes
         data = encoder.transform(data), table_labels(data)
-    rows = read_rows(data, label, model)
+    rows = read_rows(data, label, model, sample_weight=sample_weight)
     before = fitted_data(model)
     if before is not None and rows.columns and set(rows.columns) == set(before.columns or ()):
         rows = read_rows(data, label, model, before)  # in the order that the model knows
@@ -145,6 +145,24 @@ def check_single_row(model: Module, X: Array, batch_size: int, drop_last: bool) 
         generator.bit_generator.state = drawn
 
 
+def warn_of_one_class(model: Module, data: PreparedData) -> None:
+    """Warn if all rows to train on have one label, so that there is nothing to tell apart.
+
+    A model that was fitted before may go on with rows of one class.
+    """
+    labels = data.task.labels(data.y)
+    if fitted_data(model) is not None or labels is None or labels.ndim != 1 or len(labels) == 1:
+        return
+    if np.any(labels != labels[0]):
+        return
+    assert data.task.classes is not None
+    label = data.task.classes[labels[0]] if 0 <= labels[0] < len(data.task.classes) else labels[0]
+    warn_caller(
+        f"all {len(labels)} rows that are trained on have the label {str(label)!r}; the model will "
+        "predict nothing else: give rows of other classes"
+    )
+
+
 def _is_share(validation: Any) -> bool:
     numbers = (int, float, np.integer, np.floating)
     return isinstance(validation, numbers) and not isinstance(validation, bool)
@@ -182,7 +200,9 @@ def _read_validation(
             f"not {type(validation).__name__}"
         )
     try:
-        rows = read_rows(validation, label if is_frame(validation) else None, model, fitted)
+        rows = read_rows(
+            validation, label if is_frame(validation) else None, model, fitted, weights
+        )
         targets = fitted.task.encode(rows.y, shape)
     except (ValueError, TypeError) as error:
         raise type(error)(f"validation: {error}") from None

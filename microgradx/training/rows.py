@@ -9,7 +9,7 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.common.messages import shorten
-from microgradx.data.frames import column_names, is_frame, select_column
+from microgradx.data.frames import check_indexes, column_names, is_frame, select_column
 from microgradx.data.tables import Table
 from microgradx.nn.module import Module
 from microgradx.training.features import FittedData, read_features
@@ -31,12 +31,20 @@ class Rows:
         return len(self.y)
 
 
-def read_rows(data: Any, label: Any, model: Module, fitted: FittedData | None = None) -> Rows:
+def read_rows(
+    data: Any,
+    label: Any,
+    model: Module,
+    fitted: FittedData | None = None,
+    sample_weight: Any = None,
+) -> Rows:
     """The rows of `(X, y)`, of a Table, or of a data frame whose column `label` has the labels.
 
-    `fitted` is what the model has been fitted on, whose columns are then looked for.
+    `fitted` is what the model has been fitted on, whose columns are then looked for. Weights of the
+    rows are not read, but an index of pandas that they have must be that of the rows.
     """
     X, y = _split_label(data, label)
+    check_indexes(X=X, y=y, sample_weight=sample_weight)
     features, names = read_features(X, model, fitted)
     targets, class_names = read_targets(y)
     if len(features) != len(targets):

@@ -54,12 +54,20 @@ class BestWeights:
             model.load_state_dict(self.weights)
 
 
-def find_monitor(monitor: Any, metrics: list[Metric], has_validation: bool) -> str:
+def find_monitor(
+    monitor: Any, metrics: list[Metric], has_validation: bool, early_stopping: bool = False
+) -> str:
     """The column of the history to monitor: by default a loss, of the validation rows if there are.
 
-    Raises ValueError for a column of validation rows where there are none.
+    Raises ValueError for a column of validation rows where there are none, and where the training
+    would stop early by a loss of rows that it learns by heart, unless that is asked for.
     """
     if monitor is None:
+        if early_stopping and not has_validation:
+            raise ValueError(
+                "early_stopping looks at the loss of rows that are not trained on, and there are "
+                "none; give validation=0.2 say, or monitor='loss' for that of the training rows"
+            )
         return "validation_loss" if has_validation else "loss"
     if not isinstance(monitor, str):
         raise TypeError(f"monitor must be the name of a column of the history, not {monitor!r}")

@@ -36,12 +36,14 @@ class Task:
     classes: the classes in the order of the outputs, an array; None without classes.
     ignored: the label of rows that do not count, if there is one.
     one_hot: whether the loss takes probabilities alone, and no numbers of classes.
+    target_shape: the shape of a row of targets that are numbers, and so of what is predicted.
     """
 
     outputs: Outputs
     classes: Array | None
     ignored: int | None = None
     one_hot: bool = False
+    target_shape: tuple[int, ...] | None = None
 
     @property
     def is_binary(self) -> bool:
@@ -128,20 +130,31 @@ class Task:
             return np.asarray(softmax(outputs))
         p = outputs if self.outputs == "binary_probabilities" else np.asarray(sigmoid(outputs))
         if self.classes is None:
-            return p
+            return self._as_targets(p)
         p = p.reshape(len(p), 1)
         return np.concatenate([1 - p, p], axis=1)
 
     def predict(self, outputs: Array) -> Array:
         """The class of each row; without classes, the outputs, or 0 and 1 for binary logits."""
         if self.outputs in ("values", "unknown"):
-            return outputs
+            return self._as_targets(outputs)
         if self.is_binary:
             limit = 0.5 if self.outputs == "binary_probabilities" else 0.0
             numbers = (outputs > limit).astype(np.int64)
-            return numbers if self.classes is None else self.classes[numbers.reshape(len(outputs))]
+            if self.classes is None:
+                return self._as_targets(numbers)
+            return self.classes[numbers.reshape(len(outputs))]
         assert self.classes is not None
         return self.classes[np.argmax(outputs, axis=-1)]
+
+    def _as_targets(self, outputs: Array) -> Array:
+        """One number for each row in the shape that targets had, as (rows,) less (rows, 1) is a
+        square."""
+        if self.target_shape is None:
+            return outputs
+        if not math.prod(outputs.shape[1:]) == math.prod(self.target_shape) == 1:
+            return outputs
+        return outputs.reshape(len(outputs), *self.target_shape)
 
 
 def find_task(
@@ -157,8 +170,9 @@ def find_task(
     if outputs is None:  # a loss of one's own: whole numbers and texts are taken for labels
         has_labels = targets.dtype.kind != "f" and math.prod(output_shape) > 1
         outputs = "logits" if has_labels or classes is not None else "unknown"
+    numbers = Task(outputs, None, target_shape=targets.shape[1:])
     if outputs == "unknown":
-        return Task(outputs, None)
+        return numbers
     if outputs == "values":
         if classes is not None:
             raise ValueError(f"{loss_name(loss)} is for numbers and has no classes; leave them out")
@@ -167,12 +181,14 @@ def find_task(
                 f"{loss_name(loss)} compares numbers, and {name} has labels of dtype "
                 f"{targets.dtype}; for labels write loss='cross_entropy'"
             )
-        return Task("values", None)
+        _check_values_fit(targets, output_shape, name, loss_name(loss))
+        return numbers
     if outputs.startswith("binary"):
         if math.prod(output_shape) != 1:
-            return Task(outputs, None)  # several labels in a row, each 0 or 1
+            _check_values_fit(targets, output_shape, name, loss_name(loss))
+            return numbers  # several labels in a row, each 0 or 1
         if is_floating:
-            return Task(outputs, None)  # probabilities
+            return numbers  # probabilities
         return Task(outputs, _find_classes(targets, 2, classes, None, name))
     count = output_shape[-1] if output_shape else 1
     if not output_shape or count == 1:
@@ -299,11 +315,24 @@ def _as_values(targets: Array, output_shape: tuple[int, ...], name: str) -> Arra
         raise ValueError(
             f"{name} has labels of dtype {targets.dtype}, and the model predicts numbers"
         )
-    if targets.shape[1:] != output_shape:
-        if not math.prod(targets.shape[1:]) == math.prod(output_shape) == 1:
-            raise ValueError(_misfit(targets, output_shape, name))
-        targets = targets.reshape(len(targets), *output_shape)
+    _check_values_fit(targets, output_shape, name, "the loss")
+    targets = targets.reshape(len(targets), *output_shape)
     return targets.astype(np.result_type(targets, np.float32), copy=False)
+
+
+def _check_values_fit(targets: Array, output_shape: tuple[int, ...], name: str, loss: str) -> None:
+    """Raise ValueError unless each output has a number to be compared with."""
+    shape = targets.shape[1:]
+    if shape == output_shape or math.prod(shape) == math.prod(output_shape) == 1:
+        return
+    rows, width = len(targets), math.prod(output_shape)
+    one = "" if math.prod(shape) != 1 else "the model one output for each row, or "
+    labels = "" if math.prod(shape) != 1 else "; for labels of classes write loss='cross_entropy'"
+    raise ValueError(
+        f"{loss} compares each output with a number, and {name} of shape {targets.shape} does not "
+        f"fit outputs of shape {(rows, *output_shape)}; give {one}{name} rows of {width} "
+        f"number{'s' * (width != 1)}{labels}"
+    )
 
 
 def _check_unit_interval(targets: Array, name: str) -> Array:

@@ -270,3 +270,38 @@ def test_a_cycle_that_is_too_short_is_refused():
     plateau = optim.lr_scheduler.ReduceLROnPlateau(optimizer)
     with pytest.raises(ValueError, match="leave schedule_per out"):
         mg.fit(model, (X, Y), optimizer=optimizer, schedule=plateau, schedule_per="step")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda m: mg.fit(m, X, Y), TypeError, r"write fit\(model, \(X, y\)\)"),
+        (lambda m: mg.evaluate(m, X, Y), TypeError, r"write evaluate\(model, \(X, y\)\)"),
+        (lambda m: mg.predict(m, X, Y), TypeError, r"write predict\(model, X\)"),
+        (lambda m: mg.fit(m, (X, Y), verbose=0), TypeError, "verbose=; write progress=False"),
+        (lambda m: mg.fit(m, (X, Y), learning_rate=1), TypeError, "it is called lr="),
+        (lambda m: mg.fit(m, (X, Y), oddity=1), TypeError, "oddity"),
+        (lambda m: mg.fit(m, (X, Y), early_stopping=True), ValueError, "validation=0.2"),
+        (lambda m: mg.fit(m, (X, Y), loss="mse_loss"), ValueError,
+            r"mse_loss compares .* \(12,\) .* \(12, 2\); give the model one output for each row, "
+            "or y rows of 2 numbers; .*'cross_entropy'"),
+        (lambda m: mg.fit(m, (X, Y), loss="binary_cross_entropy_with_logits"), ValueError,
+            "^binary_cross_entropy_with_logits compares .* give the model one output"),
+        (lambda m: mg.predict(m, X[0]), ValueError, r"shape \(3,\) is 3 rows .*X\[None\]"),
+        (lambda m: mg.predict(nn.MLP(3, [], 3), X[0]), ValueError, r"write X\[None\]"),
+    ],
+)  # fmt: skip
+def test_other_habits(call, error, message):
+    with pytest.raises(error, match=message):
+        call(nn.MLP(3, [4], 2))
+
+
+def test_rows_of_one_class_are_warned_of():
+    with pytest.warns(UserWarning, match="all 12 rows .* the label '1'"):
+        mg.fit(nn.MLP(3, [4], 2), (X, np.ones(12, int)), epochs=1, progress=False)
+
+
+def test_missing_numbers_of_a_data_frame_point_to_read_table():
+    frame = pd.DataFrame({"a": [0.0, np.nan], "b": [1.0, 2.0], "kind": ["no", "yes"]})
+    with pytest.raises(ValueError, match=r"mean of the column; microgradx\.read_table"):
+        mg.fit(nn.MLP(2, [], 2), frame, label="kind")

@@ -149,7 +149,7 @@ def test_numbers_are_targets_of_a_regression(loss, shape):
         (X, y.reshape(shape)), make_model(1), loss=loss, epochs=150, lr=0.3, schedule="cosine"
     )
     assert history.columns == ["epoch", "lr", "loss"]
-    np.testing.assert_allclose(mg.predict(model, X)[:, 0], y, atol=0.2)
+    np.testing.assert_allclose(mg.predict(model, X), y.reshape(shape), atol=0.2)
     with pytest.raises(ValueError, match="no classes"):
         mg.predict_proba(model, X)
 
@@ -382,3 +382,49 @@ def test_every_loss_is_known_by_name_and_as_module():
         assert losses.find_loss(function).__name__ == function
         assert losses.loss_name(getattr(nn, name)()) == function
         assert losses.find_loss(name) is losses.find_loss(function)
+
+
+# ---------------------------------------------------------------------------- shapes of numbers
+
+
+@pytest.mark.parametrize("shape", [(20,), (20, 1)])
+@pytest.mark.parametrize("loss", ["mse_loss", "own", "binary_cross_entropy_with_logits"])
+def test_numbers_are_predicted_in_the_shape_of_y(tmp_path, shape, loss):
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    y = np.linspace(0.0, 1.0, 20).reshape(shape)
+    model = nn.MLP(2, [3], 1)
+    if loss == "own":
+
+        def loss(outputs, y):
+            return ((outputs.reshape(*y.shape) - y) ** 2).mean()
+
+    mg.fit(model, (X, y), loss=loss, epochs=1, progress=False)
+    assert mg.predict(model, X).shape == shape
+    assert mg.predict(model, X[:3]).shape == (3, *shape[1:])
+    twin = nn.MLP(2, [3], 1)
+    mg.training.save_model(model, tmp_path / "model.npz")
+    mg.training.load_model(twin, tmp_path / "model.npz")
+    np.testing.assert_array_equal(mg.predict(twin, X), mg.predict(model, X), strict=True)
+
+
+# ---------------------------------------------------------------------------- indexes of pandas
+
+
+def test_rows_of_pandas_belong_together_by_their_index():
+    frame = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0]}, index=list("pqrs"))
+    y = pd.Series([0, 1, 0, 1], index=list("pqrs"))
+    model = nn.MLP(1, [], 2)
+    mg.fit(model, (frame, y), epochs=1, progress=False, sample_weight=y + 1)
+    other = y[::-1]
+    message = r"different indexes, 'p' and 's' in row 0; .*to_numpy\(\)"
+    for call in (
+        lambda: mg.fit(model, (frame, other), progress=False),
+        lambda: mg.fit(model, (frame, y), sample_weight=other, progress=False),
+        lambda: mg.fit(model, (frame, y), validation=(frame, other), progress=False),
+        lambda: mg.fit(model, (frame.assign(y=y), None)[0], label="y", sample_weight=other),
+        lambda: mg.evaluate(model, (frame, other)),
+        lambda: mg.fit(nn.MLP(2, [], 2), ({"a": frame["a"], "b": other}, y), progress=False),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    mg.fit(model, (frame, other.to_numpy()), epochs=1, progress=False)

@@ -295,14 +295,16 @@ def test_early_stopping_restores_buffers_too(data):
             return self.layer(x)
 
     model = Counting()
-    history = fit(model, data, epochs=30, early_stopping=True, patience=2,
+    history = fit(model, data, epochs=30, early_stopping=True, monitor="loss", patience=2,
                   callbacks=[Break(model.layer, 4)])  # fmt: skip
     assert model.count.item() == history.best_epoch * 5 < len(history) * 5
 
 
 def test_small_improvements_do_not_count(data):
     model, _ = make_model(lr=1e-4)
-    history = fit(model, data, epochs=20, early_stopping=True, patience=3, min_delta=1.0)
+    history = fit(
+        model, data, epochs=20, early_stopping=True, monitor="loss", patience=3, min_delta=1.0
+    )
     assert len(history) == 4
     assert history.best_epoch == 1
 
