@@ -94,6 +94,7 @@ class Case:
     validation: tuple[Array, Array] | None = None
     seed: int = 0
     columns: Sequence[str] | None = None  # names of the features, if they have some
+    trained_loss: float | None = None  # of the last epoch, if a training is over
     rows: int = field(init=False)
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from microgradx.training.doctor.causes import describe_constant, describe_course
 from microgradx.training.doctor.data_faults import describe_not_finite, find_data_faults
 from microgradx.training.doctor.findings import Diagnosis, Finding
 from microgradx.training.doctor.generalisation_faults import find_generalisation_faults
-from microgradx.training.doctor.hypotheses import find_reason, learns, moves
+from microgradx.training.doctor.hypotheses import find_hindrance, find_reason, learns, moves
 from microgradx.training.doctor.leaks import find_leaks, find_shared_rows
 from microgradx.training.doctor.loop_faults import find_loop_faults, modal_layers
 from microgradx.training.doctor.loss_faults import below_floor, find_loss_faults
@@ -110,6 +110,7 @@ def diagnose_history(history: Any, columns: Sequence[str] | None = None) -> Diag
     case.columns = columns or (remembered.columns if remembered else None)
     if len(history):
         case.lr = max(float(np.max(history["lr"])), get_rate(history.optimizer))
+        case.trained_loss = float(history["loss"][-1])
     with preserve(case.model, case.optimizer, case.loss):
         return _examine(case, None)
 
@@ -132,7 +133,8 @@ def _examine(case: Case, step: Callable[..., Any] | None) -> Diagnosis:
     trial = run_trial(case)
     if not any(finding.severity == "error" for finding in findings):
         needs_reason = not (learns(trial) and moves(trial, case))
-        reasons = list(find_reason(case, state, trial)) if needs_reason else []
+        find = find_reason if needs_reason else find_hindrance
+        reasons = list(find(case, state, trial))
         stuck = find_stuck_units(case, state, learns=learns(trial))
         # Dead units are a consequence, unless fresh weights are the remedy.
         findings += stuck if stuck and all(r.kind == "initialisation" for r in reasons) else reasons
@@ -140,6 +142,8 @@ def _examine(case: Case, step: Callable[..., Any] | None) -> Diagnosis:
         if not findings and floor is not None and trial.after < floor - 1e-3:
             findings.append(below_floor(trial.after, floor))
     findings += _find_faults_of_learning(case, findings, step)
+    if not findings:
+        findings += _find_high_loss(case, trial)
     return Diagnosis.from_findings(_summarise(case, trial), findings)
 
 
@@ -164,6 +168,22 @@ def _find_faults_of_learning(
                 {"modules": len(off)},
                 "note",
             )
+
+
+def _find_high_loss(case: Case, trial: Trial) -> Iterator[Finding]:
+    """A loss above a constant prediction's, for which there is no other finding."""
+    loss, where = trial.after, "on the copy"
+    if case.trained_loss is not None:
+        loss, where = max(case.trained_loss, trial.before), "at the end of the training"
+    if case.explained(loss) < -0.02:
+        yield Finding(
+            "worse than a constant prediction",
+            f"The loss is {loss:.4g} {where}. {describe_constant(case)}",
+            "No single cause was found: look at the learning rate with "
+            "mg.lr_range_test(model, data), standardise features and targets, and train longer.",
+            {"loss": loss, "loss of a constant": case.constant_loss},
+            "warning",
+        )
 
 
 def _summarise(case: Case, trial: Trial) -> str:

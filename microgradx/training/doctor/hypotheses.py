@@ -8,6 +8,7 @@ apart, say, are not called too large a learning rate.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -36,7 +37,7 @@ from microgradx.training.doctor.trials import (
     standardise,
 )
 
-__all__ = ["find_reason", "learns", "moves"]
+__all__ = ["find_hindrance", "find_reason", "learns", "moves"]
 
 #: Trials that have come down so far need no reason.
 LEARNS = 0.5
@@ -88,6 +89,29 @@ def find_reason(case: Case, state: NetworkState, trial: Trial) -> Iterator[Findi
         yield from _compare_with_reference(case, trial, max(best.explained, trial.explained))
 
 
+def find_hindrance(case: Case, state: NetworkState, trial: Trial) -> Iterator[Finding]:
+    """Whether features of bad scale keep a training that learns far from what it could reach.
+
+    A training that is over is judged by its result, too: rows of bad scale make it jump about.
+    """
+    if not _has_bad_features(case):
+        return
+    reached = replace(trial)
+    if case.trained_loss is not None:
+        result = case.explained(max(case.trained_loss, trial.before))
+        reached.explained = min(trial.explained, result)
+    # What a training has learnt from raw features does not suit others.
+    for remedy in (Remedy(features=True), Remedy(features=True, weights=True)):
+        cure = run_trial(case, remedy)
+        if not cure.rises and _halves(reached, cure):
+            yield describe_cure(case, state, trial, cure)
+            return
+
+
+def _has_bad_features(case: Case) -> bool:
+    return case.X.dtype.kind == "f" and FeatureScale.of(case.X).is_bad(case.X[0].size)
+
+
 def _group_targets(case: Case) -> Array | None:
     """The labels, or the quarter of all targets in which each target of a regression lies."""
     if case.labels is not None or case.y.size != len(case.y) or case.y.dtype.kind != "f":
@@ -126,7 +150,7 @@ def _halves(trial: Trial, cure: Trial) -> bool:
 
 def _choose_remedies(case: Case) -> list[Remedy]:
     """Those that change something, the more specific first, and combinations last."""
-    scaled = FeatureScale.of(case.X).is_bad(case.X[0].size) and case.X.dtype.kind == "f"
+    scaled = _has_bad_features(case)
     has_targets = case.labels is None and case.probe.kind != "cross_entropy"
     unscaled = has_targets and FeatureScale.of(case.y.reshape(len(case.y), -1)).is_bad(1)
     modules = list(case.model.modules())

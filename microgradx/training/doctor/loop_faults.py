@@ -142,7 +142,7 @@ def _watch_optimizers(tell: Callable[[Optimizer, str], None]) -> Iterator[None]:
                 setattr(kind, name, method)
 
 
-def _find_subclasses(kind: type) -> list[type]:
+def _find_subclasses(kind: type[Optimizer]) -> list[type[Optimizer]]:
     """A class and all that inherit from it, each once."""
     below = (each for child in kind.__subclasses__() for each in _find_subclasses(child))
     return list(dict.fromkeys([kind, *below]))
