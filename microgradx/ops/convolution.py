@@ -34,7 +34,7 @@ from microgradx.arrays.summation import (
     sum_along,
     widen,
 )
-from microgradx.arrays.types import is_ndarray, memory_order
+from microgradx.arrays.types import is_ndarray, match_kind, memory_order
 from microgradx.engine import Op
 from microgradx.ops.elementwise import mask_gradient
 from microgradx.ops.indexing import AddAt
@@ -139,7 +139,7 @@ def add_at_slices(
     pairs = zip(itertools.chain([first], parts), slices, strict=True)
     if not are_ndarrays(like, first):
         return reduce(operator.add, [AddAt(index, shape)(part) for part, index in pairs])
-    out = np.zeros_like(like, shape=shape)
+    out = match_kind(np.zeros_like(like, shape=shape), [first])
     for part, index in pairs:
         if are_disjoint:
             out[index] = part

@@ -26,7 +26,7 @@ KINKED = {
     *("fmod", "divmod", "modf", "heaviside", "svd", "eigh", "eigvalsh", "qr", "cond"),
     *("lstsq", "lstsq, residuals and singular values", "pinv", "interp with ends", "unwrap"),
     *("polyfit", "polyfit of weights", "polyfit with covariance", "elu", "selu"),
-    *("Normalise", "batch_norm", "layer_norm"),
+    *("Normalise", "batch_norm", "layer_norm", "max_pool1d", "prelu", "hardshrink"),
 }
 
 POINTS = (0.0, 1.0, -1.0, 0.5)
