@@ -41,6 +41,23 @@ class Parser(argparse.ArgumentParser):
         setattr(namespace, self.words, [*getattr(namespace, self.words), *words])
         return namespace, [word for word in rest if word.startswith("-")]
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        namespace, rest = self.parse_known_args(args, namespace)
+        if rest:
+            hint = self._explain_word(rest[0], namespace)
+            self.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+        return namespace
+
+    @staticmethod
+    def _explain_word(word: str, namespace: Any) -> str:
+        """What a command without such an argument may have been meant to do with it."""
+        is_option = word.startswith("-")
+        return (
+            ""
+            if is_option or not hasattr(namespace, "data")
+            else f"; a table is given as --data {word}"
+        )
+
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; {self.prog} --help shows how")
 

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from microgradx.commands.train import add_training_options, make_experiment, train_experiment
-from microgradx.common.messages import InputError, printable
+from microgradx.common.messages import InputError, printable, quote
 
 if TYPE_CHECKING:
     from microgradx.training.doctor import Diagnosis
@@ -24,15 +24,30 @@ def add_parser(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     parser.add_argument(
-        "model", nargs="?", metavar="MODEL", help="model.npz, as written by train (optional)"
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="model.npz, as written by train (optional); before --drop, which takes all words "
+        "after it",
     )
     add_training_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    _require_model_first(arguments)
     diagnosis = _examine_model(arguments) if arguments.model else _examine_training(arguments)
     print("\n".join(printable(line) for line in str(diagnosis).splitlines()))
     return 0
+
+
+def _require_model_first(arguments: argparse.Namespace) -> None:
+    """Raise InputError if --drop was given the model too."""
+    models = [name for name in arguments.drop or () if name.lower().endswith(".npz")]
+    if arguments.model is None and models:
+        raise InputError(
+            f"--drop takes all words after it, {quote(models[0])} too; write the model first: "
+            f"doctor {printable(models[0])} --data … --drop …"
+        )
 
 
 def _examine_training(arguments: argparse.Namespace) -> Diagnosis:

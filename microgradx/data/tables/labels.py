@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import numpy as np
 
@@ -10,18 +11,30 @@ from microgradx.arrays.types import Array
 from microgradx.common.messages import InputError, quote, shorten
 from microgradx.data.tables.cells import is_date, is_missing, parse_number
 from microgradx.data.tables.columns import Column, Problems, Sheet
+from microgradx.data.tables.schema import Dropped
 
 __all__ = ["LABEL_NAMES", "encode_labels", "find_class", "find_column", "find_label", "has_label"]
 
 #: What a label column is often called.
 LABEL_NAMES = ("label", "labels", "target", "targets", "class", "y")
 
-#: Labels of more values that are not whole numbers are measurements.
+#: Numbers of more different values are measurements; whole ones only if some stand in one row.
 MAX_MEASURED = 20
 
+#: So few classes may have a row each in a table that is merely too small.
+FEW_CLASSES = 5
 
-def find_column(sheet: Sheet, name: str | int, option: str) -> Column:
+REGRESSION = (
+    "tables are for classes: for a regression give arrays, fit(model, (X, y), loss='mse_loss')"
+)
+
+
+def find_column(
+    sheet: Sheet, name: str | int, option: str, dropped: Sequence[Dropped] = ()
+) -> Column:
     """The column with a name, or else at a position, from 1 on; -1 is the last.
+
+    dropped: the columns that are no longer in the sheet.
 
     Raises InputError if there is none, or if several have the name.
     """
@@ -34,6 +47,11 @@ def find_column(sheet: Sheet, name: str | int, option: str) -> Column:
             f"one, such as {option} {named[0].position + 1}"
         )
     text = str(name)
+    for column in dropped:
+        if text in (column.name, str(column.position + 1)):
+            raise InputError(
+                f"{sheet.source}: the column {quote(text)} of {option} is left out: {column.reason}"
+            )
     if text.lstrip("+-").isdigit():
         position = int(text)
         at = [c for c in sheet.columns if c.position == position - 1 or position == -1][-1:]
@@ -49,16 +67,19 @@ def find_column(sheet: Sheet, name: str | int, option: str) -> Column:
             f"{sheet.source}: no column is called {quote(text)}, as no header was found; give its "
             f"position, such as {option} {len(sheet.columns)}, or --header if there is one"
         )
-    titles = [column.title for column in sheet.columns]
-    alike = [title for title in titles if title.strip().lower() == text.strip().lower()]
-    hint = f"; do you mean {quote(alike[0])}?" if alike else f"; there are {shorten(titles)}"
-    raise InputError(f"{sheet.source}: no column is called {quote(text)}{hint}")
+    titles = {column.title.strip().casefold(): column.title for column in sheet.columns}
+    near = get_close_matches(text.strip().casefold(), titles, 1, 0.7)
+    hint = f"do you mean {quote(titles[near[0]])}? There" if near else "there"
+    there = shorten([column.title for column in sheet.columns])
+    raise InputError(f"{sheet.source}: no column is called {quote(text)}; {hint} are {there}")
 
 
-def find_label(sheet: Sheet, label: str | int | None) -> tuple[Column, str]:
+def find_label(
+    sheet: Sheet, label: str | int | None, dropped: Sequence[Dropped] = ()
+) -> tuple[Column, str]:
     """The label column, and why it is that one, if nobody said so."""
     if label is not None:
-        return find_column(sheet, label, "--label"), ""
+        return find_column(sheet, label, "--label", dropped), ""
     last = sheet.columns[-1]
     alike = [c for c in sheet.columns if c.name and c.name.strip().lower() in LABEL_NAMES]
     if len(alike) == 1 and alike[0] is not last:
@@ -89,10 +110,11 @@ def encode_labels(
     elif _are_measurements(rows, len(rare)):
         problems.add(
             f"the labels in {quote(label.title)} are {len(rows):,} different numbers, a "
-            f"measurement and not classes{_propose(sheet, label, taken)}"
+            f"measurement and not classes{_propose(sheet, label, taken, f'; {REGRESSION}')}"
         )
     elif rare:
-        hint = ""
+        are_numbers = all(parse_number(name) is not None for name in rows)
+        hint = f"; if they are a measurement, {REGRESSION}" if are_numbers else ""
         if not sheet.has_header and texts[label.codes[0]] in rare:
             hint = "; if the first line is a header, say so with --header"
         problems.add(
@@ -138,14 +160,14 @@ def _are_measurements(rows: dict[str, int], rare: int) -> bool:
     if any(number is None for number in numbers):
         return False
     if all(number == number // 1 for number in numbers if number is not None):
-        return len(rows) > 20 and 2 * rare > len(rows)
+        return rare > 0 and (len(rows) > MAX_MEASURED or 2 * rare > len(rows) > FEW_CLASSES)
     return len(rows) > MAX_MEASURED or 2 * rare > len(rows)
 
 
-def _propose(sheet: Sheet, label: Column, taken: str) -> str:
-    """Which columns may hold the labels instead."""
+def _propose(sheet: Sheet, label: Column, taken: str, advice: str = "") -> str:
+    """Which columns may hold the labels instead, after other advice."""
     if not taken:
-        return ""
+        return advice
     rows = len(label)
     proposed = []
     for column in sheet.columns[:1000]:
@@ -155,7 +177,7 @@ def _propose(sheet: Sheet, label: Column, taken: str) -> str:
             is_date_column = any(map(is_date, column.texts))
             if not is_date_column and all(n is None or n == n // 1 for n in numbers):
                 proposed.append(column)
-    text = f" ({taken})"
+    text = f" ({taken}){advice}"
     if proposed:
         first = proposed[0]
         option = f"--label {first.name or first.position + 1}"

@@ -108,7 +108,7 @@ def read_table(
         sheet = _without(sheet, dropped)
         if len(sheet.columns) < 2:
             raise InputError(_one_column(sheet))
-        target, why = find_label(sheet, label)
+        target, why = find_label(sheet, label, dropped)
         sheet.columns = [column for column in sheet.columns if column is not target]
         _require_different_names(sheet, target)
     return _make_table(sheet, target, why, dropped, missing, shape)

@@ -658,3 +658,35 @@ def test_numbers_in_a_data_frame_are_not_read_as_texts():
         "y",
     )
     assert table.features[0].tolist() == [1.279, 8.1, 1.279]
+
+
+@pytest.mark.parametrize("distinct", [8, 15, 30, 90])
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_a_label_column_of_numbers_is_told_of_regressions(distinct, is_whole):
+    values = (np.arange(100) % distinct)[: max(distinct + 3, 25 if distinct > 20 else 0)]
+    labels = (values * 7 if is_whole else values + 0.5).tolist()
+    with pytest.raises(InputError) as caught:
+        read_table({"x": list(range(len(labels))), "price": labels}, "price")
+    assert f"labels in 'price' are {distinct} different numbers" in str(caught.value)
+    assert "for a regression give arrays, fit(model, (X, y), loss='mse_loss')" in str(caught.value)
+    assert "merge their classes" not in str(caught.value)
+
+
+def test_a_few_rare_numbers_may_be_classes_or_a_measurement():
+    with pytest.raises(InputError, match=r"too few rows .* if they are a measurement, tables are"):
+        read_table({"x": list(range(5)), "y": [1, 1, 2, 2, 3]}, "y")
+
+
+@pytest.mark.parametrize("given", ["Klase", "klasse", "Klassen"])
+@pytest.mark.parametrize("option", ["label", "drop"])
+def test_a_misspelt_column_is_proposed(given, option):
+    options = {"label": "Klasse"} | {option: given}
+    with pytest.raises(InputError, match=r"do you mean 'Klasse'\? There are 'x', 'y', 'Klasse'"):
+        read_table({"x": [1, 2, 1, 2], "y": [3, 4, 4, 3], "Klasse": list("abab")}, **options)
+
+
+@pytest.mark.parametrize("label", ["Klasse", 3])
+def test_a_label_that_was_left_out_is_said_to_be(label):
+    frame = {"x": [1, 2, 1, 2], "y": [3, 4, 4, 3], "Klasse": list("abab")}
+    with pytest.raises(InputError, match=f"'{label}' of --label is left out: asked for"):
+        read_table(frame, label, drop="Klasse")
