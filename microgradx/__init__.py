@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from microgradx.common import keyboard_interrupt  # first, as Ctrl-C may come during the others
 
 # isort: split
-from microgradx.arrays.pytorch_habits import hint_at_attribute
+from microgradx.arrays.pytorch_habits import INSTEAD_OF_NAME, hint_at_attribute
 from microgradx.common.memory import release_memory
 from microgradx.common.threads import get_num_threads, set_num_threads
 from microgradx.engine import Op, Tensor, as_tensor
@@ -97,13 +97,15 @@ def __getattr__(name: str) -> Any:
     elif name in _LAZY_MODULES:
         value = importlib.import_module(f"microgradx.{name}")
     else:
-        raise AttributeError(hint_at_attribute("module 'microgradx'", name))
+        message = hint_at_attribute("module 'microgradx'", name, INSTEAD_OF_NAME["microgradx"])
+        raise AttributeError(message)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    private = {"Any", "TYPE_CHECKING", "annotations", "importlib", "keyboard_interrupt"}
+    private = {"Any", "INSTEAD_OF_NAME", "TYPE_CHECKING", "annotations", "importlib"}
+    private |= {"hint_at_attribute", "keyboard_interrupt"}
     return sorted({*globals(), *_LAZY, *_LAZY_MODULES} - private)
 
 

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 __all__ = [
     "INSTEAD_OF_ATTRIBUTE",
+    "INSTEAD_OF_MODULE_ATTRIBUTE",
+    "INSTEAD_OF_NAME",
     "MissingAttribute",
     "hint_at_arguments",
     "hint_at_attribute",
+    "hint_at_names",
     "refuse_arguments",
     "takes_axis",
     "wrong_arguments",
@@ -132,24 +136,140 @@ INSTEAD_OF_ATTRIBUTE = {
     "load": "model.load_state_dict(np.load(path))",
 }
 
+_NO_DEVICES_OF_MODULES = "the module itself: there are no devices"
+_DTYPE_OF_MODULES = "dtype=… where its layers are made, such as nn.Linear(4, 3, dtype=np.float64)"
 
-def hint_at_attribute(owner: str, name: str) -> str:
+#: In place of a method of PyTorch's Modules, or of a model of Keras, Lightning or scikit-learn.
+INSTEAD_OF_MODULE_ATTRIBUTE = {
+    **dict.fromkeys(
+        ("cuda", "cpu", "xpu", "mps", "device", "share_memory"), _NO_DEVICES_OF_MODULES
+    ),
+    **dict.fromkeys(("float", "double", "half", "bfloat16", "type"), _DTYPE_OF_MODULES),
+    "dtype": "parameter.dtype, of each of its parameters()",
+    "to": f"{_NO_DEVICES_OF_MODULES}; or {_DTYPE_OF_MODULES}",
+    "fit": "mg.fit(model, (X, y))",
+    "evaluate": "mg.evaluate(model, (X, y))",
+    "score": 'mg.evaluate(model, (X, y), metrics=["accuracy"])',
+    "predict": "mg.predict(model, X)",
+    "predict_proba": "mg.predict_proba(model, X)",
+    "compile": "mg.compile(model, loss, optimizer)",
+    "save": "np.savez(path, **model.state_dict())",
+    "save_weights": "np.savez(path, **model.state_dict())",
+    "load": "model.load_state_dict(np.load(path))",
+    "load_weights": "model.load_state_dict(np.load(path))",
+    "get_weights": "model.state_dict()",
+    "set_weights": "model.load_state_dict(state)",
+    "count_params": "sum(p.size for p in model.parameters())",
+    "num_parameters": "sum(p.size for p in model.parameters())",
+    "register_module": "model.add_module(name, module)",
+    "register_parameter": "self.name = mg.Tensor(data, requires_grad=True)",
+    **dict.fromkeys(
+        ("register_forward_hook", "register_forward_pre_hook"),
+        "what it does into the module's forward, or that of a subclass",
+    ),
+    **dict.fromkeys(
+        ("register_full_backward_hook", "register_backward_hook"),
+        "t.register_hook(function), of a Tensor in forward",
+    ),
+}
+
+_ADAM = "optim.Adam or optim.AdamW"
+_OWN_LAYER = "it as a subclass of nn.Module with a forward"
+
+#: In place of a name in one of the package's modules.
+INSTEAD_OF_NAME: dict[str, dict[str, str]] = {
+    "microgradx": {
+        **INSTEAD_OF_ATTRIBUTE,
+        "inference_mode": "mg.no_grad()",
+        "set_grad_enabled": "mg.no_grad() or mg.enable_grad()",
+        "get_default_dtype": "dtype=… where Tensors and layers are made",
+        "set_default_dtype": "dtype=… where Tensors and layers are made",
+        "is_tensor": "isinstance(x, mg.Tensor)",
+        "randint": "np.random.default_rng(0).integers(low, high, shape)",
+        "randperm": "np.random.default_rng(0).permutation(n)",
+        "Generator": "np.random.default_rng(0)",
+        "multinomial": "mg.sample(logits)",
+        "utils": "mg.data or mg.nn.utils",
+        "Module": "mg.nn.Module",
+        "Parameter": "mg.Tensor(data, requires_grad=True)",
+        "DataLoader": "mg.data.batches(X, y, batch_size)",
+        **{name: f"np.{name}" for name in ("float16", "float32", "float64", "int32", "int64")},
+    },
+    "microgradx.nn": {
+        "Parameter": "mg.Tensor(data, requires_grad=True)",
+        "ParameterList": "a list of Tensors that require gradients",
+        "ParameterDict": "a dict of Tensors that require gradients",
+        "Buffer": "self.register_buffer(name, array)",
+        **dict.fromkeys(
+            ("GroupNorm", "InstanceNorm1d", "InstanceNorm2d"),
+            "nn.LayerNorm, of x.reshape(…) with an axis for each group",
+        ),
+        **dict.fromkeys(
+            ("BatchNorm3d", "SyncBatchNorm", "Conv3d", "ConvTranspose1d", "ConvTranspose2d"),
+            _OWN_LAYER,
+        ),
+        **dict.fromkeys(("Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout"), "nn.Dropout"),
+        **dict.fromkeys(
+            ("LazyLinear", "LazyConv2d"), "the layer without Lazy: its sizes are given"
+        ),
+        **dict.fromkeys(
+            ("Transformer", "TransformerEncoderLayer", "TransformerDecoderLayer"),
+            "it of nn.MultiheadAttention, nn.LayerNorm and nn.Linear",
+        ),
+        **dict.fromkeys(("DataParallel",), "the module itself: there are no devices"),
+        "Softmax2d": "nn.Softmax(axis=1)",
+        "Unflatten": "x.reshape(shape)",
+        "Upsample": "np.repeat(x, scale, axis)",
+        "ZeroPad2d": "np.pad(x, widths)",
+        "EmbeddingBag": "nn.Embedding, and a mean or sum along its axis",
+    },
+    "microgradx.optim": {
+        **dict.fromkeys(("Adamax", "NAdam", "RAdam", "Adadelta", "SparseAdam", "Muon"), _ADAM),
+        **dict.fromkeys(("Rprop", "ASGD"), "optim.SGD"),
+        "LBFGS": f"{_ADAM}; or scipy.optimize.minimize, with mg.value_and_grad(f) and jac=True",
+    },
+    "microgradx.data": {
+        "DataLoader": "mg.data.batches(X, y, batch_size)",
+        **dict.fromkeys(
+            ("Dataset", "TensorDataset", "Subset"), "arrays X and y themselves, or mg.data.Table"
+        ),
+        "random_split": "mg.data.train_test_split(X, y)",
+    },
+}
+
+
+def hint_at_attribute(
+    owner: str, name: str, hints: Mapping[str, str] = INSTEAD_OF_ATTRIBUTE
+) -> str:
     """The message of an AttributeError: that `owner` has no such attribute, and what to write."""
-    instead = INSTEAD_OF_ATTRIBUTE.get(name)
+    instead = hints.get(name)
     return f"{owner} has no attribute {name!r}" + (f"; write {instead}" if instead else "")
 
 
-class MissingAttribute:
-    """An attribute of PyTorch's Tensors that there is not: the error says what to write."""
+def hint_at_names(module: str) -> None:
+    """Let one of the package's modules say what to write for names that only PyTorch's has.
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    Its `__getattr__` is set here, where type checkers do not see it: to them it would be any name.
+    """
+
+    def refuse(name: str) -> Any:
+        raise AttributeError(hint_at_attribute(f"module {module!r}", name, INSTEAD_OF_NAME[module]))
+
+    vars(sys.modules[module])["__getattr__"] = refuse
+
+
+class MissingAttribute:
+    """An attribute of PyTorch's objects that there is not: the error says what to write."""
+
+    def __init__(self, name: str, hints: Mapping[str, str] = INSTEAD_OF_ATTRIBUTE) -> None:
+        self.name, self.hints = name, hints
 
     def __get__(self, instance: Any, owner: type) -> Any:
         kind = (
             f"type object {owner.__name__!r}" if instance is None else f"{owner.__name__!r} object"
         )
-        raise AttributeError(hint_at_attribute(kind, self.name), name=self.name, obj=instance)
+        message = hint_at_attribute(kind, self.name, self.hints)
+        raise AttributeError(message, name=self.name, obj=instance)
 
 
 def refuse_arguments(name: str, function: Callable[..., Any], given: Iterable[str]) -> None:

@@ -1,5 +1,6 @@
 """Data: tables, batches, splits, standardisation, and toy data sets."""
 
+from microgradx.arrays.pytorch_habits import hint_at_names
 from microgradx.data.batching import Batches, batches
 from microgradx.data.scaling import StandardScaler
 from microgradx.data.splitting import stratified_split, train_test_split
@@ -19,3 +20,5 @@ __all__ = [
     "spirals",
     "blobs",
 ]
+
+hint_at_names(__name__)

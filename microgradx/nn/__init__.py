@@ -1,5 +1,6 @@
 """Neural networks: modules, layers, activations, losses, and the initialisation of weights."""
 
+from microgradx.arrays.pytorch_habits import hint_at_names
 from microgradx.nn import functional, init, utils
 from microgradx.nn.activations import (
     CELU,
@@ -136,3 +137,5 @@ __all__ = [
     "glorot_normal",
     "glorot_uniform",
 ]
+
+hint_at_names(__name__)

@@ -11,7 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-from microgradx.arrays.pytorch_habits import refuse_arguments
+from microgradx.arrays.pytorch_habits import (
+    INSTEAD_OF_MODULE_ATTRIBUTE,
+    MissingAttribute,
+    refuse_arguments,
+)
 from microgradx.arrays.types import Array
 from microgradx.engine import Tensor
 from microgradx.graph.creation_order import creation_counter
@@ -360,6 +364,11 @@ class Module:
             return f"{type(self).__name__}({settings})"
         inside = "\n".join([settings, *parts] if settings else parts)
         return f"{type(self).__name__}(\n{indent(inside, '  ')}\n)"
+
+
+# A __getattr__ would do so too, but hide from type checkers which attributes there are.
+for _name in INSTEAD_OF_MODULE_ATTRIBUTE:
+    setattr(Module, _name, MissingAttribute(_name, INSTEAD_OF_MODULE_ATTRIBUTE))
 
 
 def named_members(path: str, value: Any) -> Iterator[tuple[str, Tensor | Module]]:

@@ -1,5 +1,6 @@
 """Optimisers, the base for others, schedules of the learning rate, and clipping."""
 
+from microgradx.arrays.pytorch_habits import hint_at_names
 from microgradx.clipping import clip_grad_norm_, clip_grad_value_
 from microgradx.optim import lr_scheduler
 from microgradx.optim.adagrad import Adagrad
@@ -21,3 +22,5 @@ __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
 ]
+
+hint_at_names(__name__)

@@ -3,13 +3,19 @@
 import functools
 import inspect
 import operator
+import re
+import sys
 
 import numpy as np
 import pytest
 
 import microgradx as mg
 from microgradx import nn, optim
-from microgradx.arrays.pytorch_habits import INSTEAD_OF_ATTRIBUTE
+from microgradx.arrays.pytorch_habits import (
+    INSTEAD_OF_ATTRIBUTE,
+    INSTEAD_OF_MODULE_ATTRIBUTE,
+    INSTEAD_OF_NAME,
+)
 from microgradx.nn import functional as F
 from microgradx.ops import activations
 from tests.helpers import leaf
@@ -343,6 +349,62 @@ def test_a_method_of_pytorchs_gets_a_hint(name):
 def test_no_hint_is_about_what_exists():
     for name in INSTEAD_OF_ATTRIBUTE:
         assert not hasattr(mg.Tensor, name), name
+
+    for name in INSTEAD_OF_MODULE_ATTRIBUTE:
+        assert not hasattr(nn.Module, name), name
+    for module, hints in INSTEAD_OF_NAME.items():
+        for name in set(hints) - set(INSTEAD_OF_ATTRIBUTE):
+            assert not hasattr(sys.modules[module], name), (module, name)
+
+
+@pytest.mark.parametrize(
+    "name", ["cuda", "to", "float", "cpu", "save", "fit", "predict", "predict_proba", "compile"]
+)
+def test_a_method_of_other_librarys_models_gets_a_hint(name):
+    model = nn.MLP(2, [3], 2)
+    with pytest.raises(AttributeError, match=f"'MLP' object has no attribute '{name}'; write "):
+        getattr(model, name)
+
+    class Net(nn.Module):
+        def __getattr__(self, name):
+            return "found"
+
+    assert getattr(Net(), name) == "found"
+    setattr(model, name, "mine")
+    assert getattr(model, name) == "mine"
+    with pytest.raises(AttributeError, match=r"'MLP' object has no attribute 'fitt'$"):
+        model.fitt  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "instead"),
+    [
+        (nn, "Parameter", "mg.Tensor"),
+        (nn, "GroupNorm", "nn.LayerNorm"),
+        (mg.optim, "LBFGS", "optim.Adam"),
+        (mg.data, "DataLoader", "mg.data.batches"),
+        (mg.data, "random_split", "mg.data.train_test_split"),
+        (mg, "inference_mode", r"mg\.no_grad\(\)"),
+        (mg, "set_grad_enabled", r"mg\.no_grad\(\) or mg\.enable_grad\(\)"),
+    ],
+)
+def test_a_name_of_torchs_modules_gets_a_hint(module, name, instead):
+    message = f"module '{module.__name__}' has no attribute '{name}'; write {instead}"
+    with pytest.raises(AttributeError, match=message):
+        getattr(module, name)
+    with pytest.raises(AttributeError, match=r"has no attribute 'Nothing'$"):
+        module.Nothing  # noqa: B018
+
+
+def test_what_hints_name_exists():
+    tables = [INSTEAD_OF_MODULE_ATTRIBUTE, *INSTEAD_OF_NAME.values()]
+    for hint in {hint for table in tables for hint in table.values()}:
+        for path in re.findall(r"\b((?:mg|np|nn|optim)(?:\.\w+)+)", hint):
+            value = {"mg": mg, "np": np, "nn": nn, "optim": mg.optim}[path.split(".")[0]]
+            for name in path.split(".")[1:]:
+                value = getattr(value, name)
+        for method in re.findall(r"\b(?:model|self)\.(\w+)\(", hint):
+            assert hasattr(nn.Module, method), hint
 
 
 def test_functions_of_torch_get_a_hint():
