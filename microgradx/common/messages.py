@@ -118,6 +118,14 @@ def quote(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:39] + "…")
 
 
+def format_count(number: int, noun: str) -> str:
+    """
+    >>> format_count(1, "step"), format_count(1200, "step")
+    ('1 step', '1,200 steps')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def shorten(names: Sequence[str]) -> str:
     """Names in a message: the first of them, and how many more there are."""
     first = ", ".join(quote(name) for name in names[:6])

@@ -11,7 +11,7 @@ from string import Template
 import numpy as np
 
 from microgradx.arrays.types import Array
-from microgradx.common.messages import describe, find_caller_frame
+from microgradx.common.messages import describe, find_caller_frame, format_count
 from microgradx.engine import Tensor
 from microgradx.show.captions import Captions
 from microgradx.show.formulas.numbers_in_formula import format_number, substitute_numbers
@@ -41,7 +41,10 @@ class Explanation(Page):
         self.steps = steps
 
     def __repr__(self) -> str:
-        return f'<Explanation in {self.steps} steps; .save("page.html") writes it to a file>'
+        return (
+            f"<Explanation in {format_count(self.steps, 'step')}; "
+            '.save("page.html") writes it to a file>'
+        )
 
 
 def explain(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from microgradx.arrays.types import Array
-from microgradx.common.messages import find_name
+from microgradx.common.messages import find_name, format_count
 from microgradx.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from microgradx.training.arguments import check_number
 
@@ -179,6 +179,6 @@ def _check_scheduler(scheduler: Any, per: str, optimizer: Any, steps: int) -> No
         raise ValueError("ReduceLROnPlateau looks at each epoch; leave schedule_per out")
     if per == "step" and isinstance(scheduler, OneCycleLR) and scheduler.total_steps < steps:
         raise ValueError(
-            f"OneCycleLR was made for {scheduler.total_steps} steps, and the training takes "
-            f"{steps}; write total_steps={steps}, or schedule='one_cycle'"
+            f"OneCycleLR was made for {format_count(scheduler.total_steps, 'step')}, and the "
+            f"training takes {steps}; write total_steps={steps}, or schedule='one_cycle'"
         )

@@ -37,9 +37,7 @@ def describe_course(trial: Trial) -> str:
     """How the loss went, in a sentence."""
     if trial.failed_at is not None:
         return f"the loss became {trial.losses[-1]} at step {trial.failed_at}"
-    return (
-        f"the loss went from {trial.before:.4g} to {trial.after:.4g} in {len(trial.losses)} steps"
-    )
+    return f"the loss went from {trial.before:.4g} to {trial.after:.4g} in {trial.steps}"
 
 
 def describe_constant(case: Case) -> str:
@@ -69,7 +67,7 @@ def collect_losses(trial: Trial, cure: Trial | None = None) -> dict[str, float]:
 def describe_cure(case: Case, state: NetworkState, trial: Trial, cure: Trial) -> Finding:
     remedy, course = cure.remedy, describe_course(trial)
     numbers = collect_losses(trial, cure)
-    learnt = f"{cure.after:.3g} after {len(cure.losses)} steps"
+    learnt = f"{cure.after:.3g} after {cure.steps}"
     if remedy.features or remedy.targets:
         what = "features" if remedy.features else "targets"
         scale = FeatureScale.of(case.X if remedy.features else case.y.reshape(len(case.y), -1))
@@ -109,7 +107,7 @@ def _describe_rate(case: Case, trial: Trial, cure: Trial, numbers: dict[str, flo
     return Finding(
         "learning rate too small",
         f"With the learning rate {trial.rate:.3g} {describe_course(trial)}; with {cure.rate:.2g} "
-        f"it is {cure.after:.3g} after {len(cure.losses)} steps.",
+        f"it is {cure.after:.3g} after {cure.steps}.",
         f"Raise the learning rate to about {cure.rate:.2g}; mg.lr_range_test(model, data) shows "
         "the range.",
         numbers,
@@ -153,7 +151,7 @@ def _describe_large_rate(
     return Finding(
         "learning rate too large",
         f"With the learning rate {trial.rate:.3g} {describe_course(trial)}; with {cure.rate:.2g}"
-        f"{again} it is {cure.after:.3g} after {len(cure.losses)} steps.{evidence}",
+        f"{again} it is {cure.after:.3g} after {cure.steps}.{evidence}",
         f"Lower the learning rate to about {cure.rate:.2g}{advice}; "
         "mg.lr_range_test(model, data) shows the range, and clip gradients if single steps go "
         "astray.",
@@ -189,7 +187,7 @@ def _describe_network(
             "weights not finite",
             f"{len(broken)} of {len(state.weights)} parameters hold NaN or infinities, "
             f"{shorten(broken)}, and no step can mend them; from fresh weights the loss is "
-            f"{cure.after:.3g} after {len(cure.losses)} steps.",
+            f"{cure.after:.3g} after {cure.steps}.",
             "Start again from fresh weights, or from a checkpoint; clip the gradients, and train "
             "inside mg.detect_anomaly() to see where it begins.",
             {"parameters": len(broken)},
@@ -198,7 +196,7 @@ def _describe_network(
     sizes = state.sizes()
     numbers.update({"gradient ratio": falls, "weights / He": scale})
     course = describe_course(trial)
-    after = f"{cure.after:.3g} after {len(cure.losses)} steps"
+    after = f"{cure.after:.3g} after {cure.steps}"
     if 0 < falls < 1e-3 and len(sizes) > 2:
         listed = ", ".join(f"{path} {size:.1e}" for path, size in list(sizes.items())[:6])
         how = "relu and He's weights" if cure.remedy.relu else "fresh weights of the usual size"

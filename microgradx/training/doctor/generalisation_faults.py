@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from microgradx.arrays.types import Array
+from microgradx.common.messages import format_count
 from microgradx.functional import log_softmax
 from microgradx.graph.grad_mode import no_grad
 from microgradx.training.doctor.case import MAX_ROWS, Case, Setup, quiet
@@ -159,7 +160,9 @@ def _find_overfitting(judged: Judged) -> Iterator[Finding]:
             (judged.validation, judged.labels),
         )
     ]
-    whose = f"After {judged.steps} steps of a copy, the" if judged.is_copy else "The"
+    whose = (
+        f"After {format_count(judged.steps, 'step')} of a copy, the" if judged.is_copy else "The"
+    )
     remedy = (
         "Stop early, at the lowest validation loss; or use a smaller network, weight decay, "
         "dropout, or more rows."
@@ -171,9 +174,10 @@ def _find_overfitting(judged: Judged) -> Iterator[Finding]:
         )
         compared = "a constant prediction, the class frequencies, has"
     elif judged.is_copy:
-        compared = f"after {judged.best_step} steps it was"
+        compared = f"after {format_count(judged.best_step, 'step')} it was"
     else:
-        compared = f"a copy with fresh weights, stopped after {judged.best_step} steps, has"
+        stop = format_count(judged.best_step, "step")
+        compared = f"a copy with fresh weights, stopped after {stop}, has"
     yield Finding(
         "overfitting",
         f"{whose} loss is {training.mean():.3g} on training rows and {validation.mean():.3g} on "
@@ -238,7 +242,9 @@ def _find_miscalibration(judged: Judged) -> Iterator[Finding]:
     loss = float(_row_losses(logits, labels).mean())
     if paired_score(gain) < CONFIRMED:
         return
-    whose = f"A copy, after {judged.steps} steps," if judged.is_copy else "The model"
+    whose = (
+        f"A copy, after {format_count(judged.steps, 'step')}," if judged.is_copy else "The model"
+    )
     which = "overconfident" if gap > 0 else "underconfident"
     yield Finding(
         "miscalibrated probabilities",

@@ -11,6 +11,7 @@ import numpy as np
 
 from microgradx.arrays.types import Array
 from microgradx.common.files import replacing
+from microgradx.common.messages import format_count
 from microgradx.training.doctor.case import Case, Setup, quiet
 from microgradx.training.doctor.optimizer_settings import set_rate
 
@@ -45,8 +46,8 @@ class RateRange:
     def __repr__(self) -> str:
         low, high = self.rates[0], self.rates[-1]
         return (
-            f"RateRange of {len(self.rates)} steps, from {low:.1e} to {high:.1e}: the loss is "
-            f"lowest at {self.best:.2g}, so the suggestion is {self.suggestion:.2g}"
+            f"RateRange of {format_count(len(self.rates), 'step')}, from {low:.1e} to {high:.1e}: "
+            f"the loss is lowest at {self.best:.2g}, so the suggestion is {self.suggestion:.2g}"
         )
 
     def plot(self, path: str | Path | None = None) -> Any:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from microgradx.arrays.types import Array
+from microgradx.common.messages import format_count
 from microgradx.nn.activations import ReLU
 from microgradx.nn.module import Module
 from microgradx.optim import Adam
@@ -70,6 +71,11 @@ class Trial:
     rate: float = 0.0
     #: Of the last two steps: the weights before, and the batch.
     last_steps: list[tuple[dict[str, Array], Array, Array]] = field(default_factory=list)
+
+    @property
+    def steps(self) -> str:
+        """How many steps were taken, in a sentence."""
+        return format_count(len(self.losses), "step")
 
     @property
     def failed_at(self) -> int | None:

@@ -1,6 +1,11 @@
 """What is reported: the order, and how it is shown."""
 
+import numpy as np
+
 from microgradx.training.doctor import Diagnosis, Finding
+from microgradx.training.doctor.causes import describe_course
+from microgradx.training.doctor.rates import RateRange
+from microgradx.training.doctor.trials import Remedy, Trial
 
 
 def diagnosis():
@@ -38,3 +43,11 @@ def test_text_and_html_have_sentences_and_remedies():
     page = found._repr_html_()
     assert "second &lt;b&gt;." in page
     assert page.count("<li>") == 4
+
+
+def test_one_step_is_not_steps():
+    trial = Trial(Remedy(), before=2.0, after=1.0, explained=0.5, losses=[2.0])
+    assert describe_course(trial) == "the loss went from 2 to 1 in 1 step"
+    trial.losses *= 3
+    assert describe_course(trial) == "the loss went from 2 to 1 in 3 steps"
+    assert "of 1 step," in repr(RateRange(np.ones(1), np.ones(1)))
