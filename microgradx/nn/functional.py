@@ -180,4 +180,4 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     matrix = transpose(w, (1, 0, 2)).reshape((n, outputs * m))
     rows = matmul(x, matrix).reshape((*x.shape[:-1], outputs, m))
     out = matmul(rows, expand_dims(y, -1)).reshape((*x.shape[:-1], outputs))
-    return out if bias is None else out + bias
+    return out if bias is None else out + as_floats(bias)

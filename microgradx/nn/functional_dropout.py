@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from microgradx.arrays.pytorch_habits import INSTEAD_OF_ARGUMENT
-from microgradx.arrays.types import as_array
+from microgradx.arrays.types import as_array, refuse_subclasses
 from microgradx.common.randomness import as_generator
 
 __all__ = ["check_probability", "dropout"]
@@ -39,6 +39,7 @@ def dropout(
     array([1., 2.])
     """
     check_probability(p)
+    refuse_subclasses(input)
     if inplace:
         raise TypeError(f"dropout has no inplace=True; {INSTEAD_OF_ARGUMENT['inplace']}")
     if not training or p == 0:

@@ -226,6 +226,7 @@ def test_a_planted_mistake_is_named(kind, says, function, inputs):
     assert not report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "planted", PLANTED_BLINDLY, ids=lambda planted: f"{planted.kind}-{planted.name}"
 )
@@ -298,6 +299,7 @@ def test_there_are_mistakes_enough_of_every_kind():
         assert [k for k, *_ in PLANTED].count(kind) >= 2, kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_where_no_cause_fits_none_is_named(seed):
     """Gradients that are wrong for no reason, or for several at once."""

@@ -157,6 +157,7 @@ def uses(text, name):
     return name in spaced.split()
 
 
+@pytest.mark.slow
 def test_every_function_with_arguments_that_may_not_fit(check):
     """Each call with each kind of value over all functions together."""
     calls = itertools.cycle(itertools.product(CALLS, VALUES))

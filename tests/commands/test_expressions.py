@@ -129,6 +129,7 @@ def expressions():
     return st.recursive(numbers | names, combine, max_leaves=8)
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(expressions())
 def test_random_expressions_are_computed_as_python_computes_them(text):
@@ -508,6 +509,7 @@ ODD = (
 )
 
 
+@pytest.mark.slow
 def test_odd_arguments_are_refused_or_make_small_results():
     for name in functions():
         for odd in ODD:

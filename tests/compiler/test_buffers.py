@@ -63,6 +63,7 @@ def adam(params):
     return optim.Adam(params, lr=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("momentum", "make_optimizer"),
     [(0.1, adam), pytest.param(None, sgd, marks=pytest.mark.slow)],

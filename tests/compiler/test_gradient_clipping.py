@@ -58,6 +58,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "optimiser", "dtype"), CASES)
 def test_clipped_steps(name, optimiser, dtype):
     models = [Net(dtype) for _ in "ab"]

@@ -395,6 +395,7 @@ def test_names_that_could_clash(generator, tmp_path):
     run_source(pair.compiled, tmp_path / "training.py")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["order", "losses", "rows", "start", "number", "history"])
 def test_counters_by_names_that_could_clash(name, generator, tmp_path):
     class Slowing(optim.Optimizer):
@@ -714,6 +715,7 @@ def test_a_loss_that_is_not_a_loss(generator):
 # ---------------------------------------------------------------------------- the source
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SGD", "Adam", "own", "own, with a state"])
 def test_the_source_runs_by_itself_and_trains_as_eager_steps_do(name, generator, tmp_path):
     pair = Pair(mlp(), OPTIMISERS[name])

@@ -170,6 +170,7 @@ def weighted(program):
     return function
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(programs())
 def test_gradients_agree_with_finite_differences(program):

@@ -67,8 +67,9 @@ def as_list(result):
 
 SPECIAL = ("stop_gradient", "astype", "float_power")  # have tests of their own below
 
+# `make slow` makes all calls, `make test` every sixth of a row, the first included.
 EVERY_CALL = [
-    pytest.param(row, arrays, settings, id=f"{name}-{i}")
+    pytest.param(row, arrays, settings, id=f"{name}-{i}", marks=[pytest.mark.slow] if i % 6 else [])
     for name, row in TABLE.items()
     if name not in SPECIAL
     for i, (arrays, settings) in enumerate(row.samples(name))

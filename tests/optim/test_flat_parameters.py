@@ -230,6 +230,7 @@ def test_another_optimiser_leaves_them_where_they_lie():
 # ---------------------------------------------------------------------------- the same numbers
 
 
+@pytest.mark.slow
 @every_kind
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_happens_between_the_steps(kind, settings, seed):

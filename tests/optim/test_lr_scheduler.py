@@ -359,6 +359,7 @@ def save_and_load(state):
     return np.load(file)
 
 
+@pytest.mark.slow
 @every_schedule
 @pytest.mark.parametrize(
     ("epochs", "order"),

@@ -85,6 +85,7 @@ def test_bad_settings_are_refused():
         mg.lr_range_test(model, data, lowest=1.0, highest=0.1)
 
 
+@pytest.mark.slow
 def test_the_range_test_suggests_a_rate_that_works(tmp_path):
     X, y = table("moons")
     model = mlp(2, (16,), 2)
