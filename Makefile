@@ -87,7 +87,7 @@ clean:  ## remove .venv and everything else that was made
 	@touch .venv/demo $@  # what is enough for the tests is enough for the demo
 
 .venv-parity/torch: .venv-parity/place pyproject.toml
-	$(RUN_PARITY) pip install --quiet --editable '.[test]'
+	$(RUN_PARITY) pip install --quiet --editable '.[data,test]'
 	$(RUN_PARITY) pip install --quiet $(TORCH)
 	@touch $@
 
