@@ -258,7 +258,7 @@ class Module:
         Raises ValueError, which lists all differences, and changes nothing if names are missing or
         unexpected, or if shapes or kinds of numbers differ, or numbers are too large.
         """
-        return load_state(type(self).__name__, self._saved_leaves(), state, strict)
+        return load_state(self, self._saved_leaves(), state, strict)
 
     def _saved_leaves(self) -> dict[str, Tensor]:
         """Parameters, and those of the buffers that are saved, under their paths."""

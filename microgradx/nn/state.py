@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from microgradx.arrays.types import as_array, fits_dtype, unwrap
+from microgradx.common.flat_state import refuse_misfits, require_mapping
 from microgradx.engine import Tensor
 
 __all__ = ["IncompatibleKeys", "load_state"]
@@ -26,14 +27,10 @@ class IncompatibleKeys(NamedTuple):
 
 
 def load_state(
-    owner: str, leaves: Mapping[str, Tensor], state: Mapping[str, Any], strict: bool
+    owner: object, leaves: Mapping[str, Tensor], state: Mapping[str, Any], strict: bool
 ) -> IncompatibleKeys:
     """Copy the arrays of a state into the leaves of their names; see `Module.load_state_dict`."""
-    if not isinstance(state, Mapping):
-        raise TypeError(
-            f"a state is a dict of names and arrays, not {type(state).__name__}; "
-            "np.load(path) reads one that np.savez(path, **module.state_dict()) wrote"
-        )
+    require_mapping(state, "module")
     values = {path: as_array(unwrap(state[path])) for path in leaves if path in state}
     missing = [path for path in leaves if path not in state]
     unexpected = [path for path in state if path not in leaves]
@@ -49,11 +46,7 @@ def load_state(
             misfits.append(f"{path} has dtype {value.dtype} and must have {leaf.dtype}")
         elif not fits_dtype(value, leaf.dtype):
             misfits.append(f"{path} has numbers that are too large for {leaf.dtype}")
-    if misfits:
-        raise ValueError(
-            f"the state does not fit this {owner}: {'; '.join(misfits)}. "
-            "Nothing was changed; build the module as it was when its state was saved"
-        )
+    refuse_misfits(misfits, owner, "build the module as it was when its state was saved")
     for path, value in values.items():
         leaves[path].data = value
     return IncompatibleKeys(missing, unexpected)
